@@ -1,0 +1,30 @@
+# Needs Python >= 3.11 and make; everything else is installed into .venv.
+PYTHON ?= python3
+BIN := .venv/bin
+
+.PHONY: quickstart test slow check clean
+
+.venv/.installed: pyproject.toml constraints.txt
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "beamtrain needs Python >= 3.11, this is " + sys.version)'
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[dev]'
+	touch $@
+
+quickstart: .venv/.installed  ## train on the bundled corpus, score it, translate a few lines
+	$(BIN)/python scripts/train.py --config quickstart.yaml --overwrite
+	printf '%s\n' 'Could you please open the window?' 'The train to Vienna leaves at half past seven.' \
+	    | $(BIN)/beamtrain translate --model runs/quickstart
+
+test: .venv/.installed  ## the default tests: offline, on the CPU
+	$(BIN)/python -m pytest
+
+slow: .venv/.installed  ## the long tests too: real training, real corpora
+	$(BIN)/python -m pytest -m slow
+
+check: .venv/.installed test  ## what CI runs, and lint and types
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+clean:
+	rm -rf .venv build dist
