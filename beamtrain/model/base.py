@@ -1,0 +1,53 @@
+"""What training and search ask of an encoder-decoder network."""
+
+from abc import ABC, abstractmethod
+from typing import NamedTuple
+
+from torch import Tensor, nn
+
+from beamtrain.model.state import DecoderState
+
+
+class Memory(NamedTuple):
+    """An encoded batch of source sentences."""
+
+    states: Tensor  # (B, S, D)
+    mask: Tensor  # (B, S) True at real tokens, False at padding
+
+
+class Seq2Seq(nn.Module, ABC):
+    """An autoregressive model of a target sentence given a source sentence.
+
+    The same network is read in two ways that agree to rounding: `decode` scores all positions of a given target at
+    once (training), `step` advances K beams by one position (search, and training with the search in the loop).
+    """
+
+    vocab_size: int  # V, of the target side
+
+    @abstractmethod
+    def encode(self, source: Tensor) -> Memory:
+        """Encode source ids (B, S), padded with PAD."""
+
+    @abstractmethod
+    def decode(self, memory: Memory, target_in: Tensor) -> Tensor:
+        """Decoder outputs (B, T, D) for all positions of the target ids (B, T), which start with BOS."""
+
+    @abstractmethod
+    def logits(self, hidden: Tensor) -> Tensor:
+        """Unnormalised log-probabilities (..., V) of the next token, from decoder outputs (..., D)."""
+
+    @abstractmethod
+    def start(self, memory: Memory, beams: int) -> DecoderState:
+        """The state before the first position, with `beams` (K) beams for each sentence."""
+
+    @abstractmethod
+    def step(self, inputs: Tensor, state: DecoderState) -> Tensor:
+        """Decoder outputs (B, K, D) for one more position of every beam; `state` is advanced in place.
+
+        `inputs` are token ids (B, K), or vectors (B, K, D) in the space of the embedding table's rows, such as a
+        convex mixture of rows.
+        """
+
+    def num_parameters(self) -> int:
+        """Trainable parameters; a shared table counts once."""
+        return sum(parameter.numel() for parameter in self.parameters())

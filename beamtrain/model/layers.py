@@ -1,0 +1,148 @@
+"""The Transformer's parts (Vaswani et al. 2017): attention, feed-forward, residual wiring, sinusoidal positions."""
+
+import math
+from collections.abc import Callable
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import scaled_dot_product_attention
+
+from beamtrain.model.state import BeamCache
+
+NormPosition = Literal["pre", "post"]
+
+
+def split_heads(x: Tensor, heads: int) -> Tensor:
+    """(B, T, D) -> (B, H, T, D/H)"""
+    return x.unflatten(-1, (heads, -1)).transpose(1, 2)
+
+
+def merge_heads(x: Tensor) -> Tensor:
+    """(B, H, T, D/H) -> (B, T, D)"""
+    return x.transpose(1, 2).flatten(2)
+
+
+class SelfAttention(nn.Module):
+    """Multi-head attention of a sequence to itself, or of each beam to its own past."""
+
+    def __init__(self, width: int, heads: int, dropout: float) -> None:
+        super().__init__()
+        self.heads, self.dropout = heads, dropout
+        self.project = nn.Linear(width, 3 * width)  # queries, keys, values
+        self.output = nn.Linear(width, width)
+
+    def _split(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        queries, keys, values = self.project(x).chunk(3, dim=-1)
+        return (
+            split_heads(queries, self.heads),
+            split_heads(keys, self.heads),
+            split_heads(values, self.heads),
+        )
+
+    def forward(self, x: Tensor, mask: Tensor | None = None, causal: bool = False) -> Tensor:
+        """x (B, T, D); mask (B, 1, 1, T), True where a position may be attended to -> (B, T, D)"""
+        queries, keys, values = self._split(x)
+        dropout = self.dropout if self.training else 0.0
+        mixed = scaled_dot_product_attention(queries, keys, values, mask, dropout, is_causal=causal)
+        return self.output(merge_heads(mixed))
+
+    def step(self, x: Tensor, cache: BeamCache, mask: Tensor) -> Tensor:
+        """x (B, K, D), one position of each beam; mask (B, 1, K, length * K) from the ancestry -> (B, K, D)"""
+        queries, keys, values = self._split(x)  # the K beams stand where a sequence's positions stood
+        keys, values = cache.append(keys, values)
+        return self.output(merge_heads(scaled_dot_product_attention(queries, keys, values, mask)))
+
+
+class CrossAttention(nn.Module):
+    """Multi-head attention to the encoded source. The source is projected once, for all positions and beams."""
+
+    def __init__(self, width: int, heads: int, dropout: float) -> None:
+        super().__init__()
+        self.heads, self.dropout = heads, dropout
+        self.query = nn.Linear(width, width)
+        self.project = nn.Linear(width, 2 * width)  # keys, values
+        self.output = nn.Linear(width, width)
+
+    def source(self, states: Tensor) -> tuple[Tensor, Tensor]:
+        """Encoder states (B, S, D) -> keys and values, each (B, H, S, D/H)"""
+        keys, values = self.project(states).chunk(2, dim=-1)
+        return split_heads(keys, self.heads), split_heads(values, self.heads)
+
+    def forward(self, x: Tensor, source: tuple[Tensor, Tensor], mask: Tensor) -> Tensor:
+        """x (B, T, D), or (B, K, D) while searching; mask (B, 1, 1, S) -> the same shape as x"""
+        queries = split_heads(self.query(x), self.heads)
+        dropout = self.dropout if self.training else 0.0
+        return self.output(merge_heads(scaled_dot_product_attention(queries, *source, mask, dropout)))
+
+    def weights(self, x: Tensor, source: tuple[Tensor, Tensor], mask: Tensor) -> Tensor:
+        """The attention that `forward` uses, averaged over the heads: (B, T, S)"""
+        queries, keys = split_heads(self.query(x), self.heads), source[0]
+        logits = queries @ keys.transpose(2, 3) / math.sqrt(keys.size(-1))  # (B, H, T, S)
+        return logits.masked_fill(~mask, -math.inf).softmax(-1).mean(1)
+
+
+class FeedForward(nn.Module):
+    """Two linear maps with a ReLU between them."""
+
+    def __init__(self, width: int, inner: int) -> None:
+        super().__init__()
+        self.inner, self.outer = nn.Linear(width, inner), nn.Linear(inner, width)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.outer(self.inner(x).relu())
+
+
+class Residual(nn.Module):
+    """Wires a sublayer f into the residual stream.
+
+    pre-norm (Xiong et al. 2020): x + dropout(f(norm(x)));  post-norm (Vaswani et al. 2017): norm(x + dropout(f(x))).
+    """
+
+    def __init__(self, width: int, dropout: float, norm: NormPosition) -> None:
+        super().__init__()
+        self.pre, self.norm, self.dropout = norm == "pre", nn.LayerNorm(width), nn.Dropout(dropout)
+
+    def forward(self, x: Tensor, sublayer: Callable[[Tensor], Tensor]) -> Tensor:
+        """x (B, T, D) -> (B, T, D)"""
+        if self.pre:
+            return x + self.dropout(sublayer(self.norm(x)))
+        return self.norm(x + self.dropout(sublayer(x)))
+
+
+def sinusoids(positions: int, width: int) -> Tensor:
+    """Position vectors (positions, width): sin in the first half, cos in the second, wavelengths 2 pi to 20,000 pi."""
+    rates = torch.exp(torch.arange(0, width, 2) * (-math.log(10_000) / width))  # (D/2,)
+    angles = torch.arange(positions).unsqueeze(1) * rates  # (positions, D/2)
+    return torch.cat((angles.sin(), angles.cos()), dim=1)
+
+
+class Embedding(nn.Module):
+    """Token vectors scaled by sqrt(D), plus sinusoidal positions from 0, then dropout."""
+
+    positions: Tensor
+
+    def __init__(self, vocab_size: int, width: int, dropout: float, padding: int) -> None:
+        super().__init__()
+        self.table = nn.Embedding(vocab_size, width, padding_idx=padding)
+        nn.init.normal_(self.table.weight, std=width**-0.5)
+        with torch.no_grad():
+            self.table.weight[padding] = 0
+        self.scale, self.dropout = math.sqrt(width), nn.Dropout(dropout)
+        self.register_buffer("positions", sinusoids(256, width), persistent=False)
+
+    def _positions(self, end: int) -> Tensor:
+        if end > self.positions.size(0):  # any length can be asked for; the table follows
+            longer = sinusoids(2 * end, self.positions.size(1))
+            self.positions = longer.to(self.positions)
+        return self.positions
+
+    def forward(self, tokens: Tensor) -> Tensor:
+        """Token ids (B, T) at positions 0 to T - 1 -> (B, T, D)"""
+        T = tokens.size(1)
+        return self.dropout(self.table(tokens) * self.scale + self._positions(T)[:T])
+
+    def at(self, inputs: Tensor, position: int) -> Tensor:
+        """Ids (B, K) or unscaled vectors (B, K, D), all at one position -> (B, K, D)"""
+        vectors = inputs if inputs.is_floating_point() else self.table(inputs)
+        return self.dropout(vectors * self.scale + self._positions(position + 1)[position])

@@ -1,0 +1,156 @@
+"""The Transformer (Vaswani et al. 2017), in a layout that other engines hold as it is.
+
+Pre-norm with ReLU, sqrt(D)-scaled tied embeddings and [sin | cos] positions from 0 is exactly Hugging Face's Pegasus
+and CTranslate2's `TransformerSpec(pre_norm=True)`; post-norm is the layout of the original paper.
+"""
+
+from typing import cast
+
+from torch import Tensor, nn
+from torch.nn.functional import linear
+
+from beamtrain.data.tokenizer import PAD
+from beamtrain.errors import UserError
+from beamtrain.model.base import Memory, Seq2Seq
+from beamtrain.model.layers import (
+    CrossAttention,
+    Embedding,
+    FeedForward,
+    NormPosition,
+    Residual,
+    SelfAttention,
+)
+from beamtrain.model.state import DecoderState, LayerCache, TransformerState
+
+
+class EncoderLayer(nn.Module):
+    """Self-attention, then feed-forward."""
+
+    def __init__(self, D: int, inner: int, heads: int, dropout: float, attention_dropout: float, norm: NormPosition):
+        super().__init__()
+        self.attention = SelfAttention(D, heads, attention_dropout)
+        self.feed_forward = FeedForward(D, inner)
+        self.residuals = nn.ModuleList(Residual(D, dropout, norm) for _ in range(2))
+
+    def forward(self, x: Tensor, mask: Tensor) -> Tensor:
+        """x (B, S, D), mask (B, 1, 1, S) -> (B, S, D)"""
+        around_attention, around_feed_forward = self.residuals
+        x = around_attention(x, lambda y: self.attention(y, mask))
+        return around_feed_forward(x, self.feed_forward)
+
+
+class DecoderLayer(nn.Module):
+    """Self-attention to the past, attention to the source, then feed-forward."""
+
+    def __init__(self, D: int, inner: int, heads: int, dropout: float, attention_dropout: float, norm: NormPosition):
+        super().__init__()
+        self.attention = SelfAttention(D, heads, attention_dropout)
+        self.cross = CrossAttention(D, heads, attention_dropout)
+        self.feed_forward = FeedForward(D, inner)
+        self.residuals = nn.ModuleList(Residual(D, dropout, norm) for _ in range(3))
+
+    def forward(self, x: Tensor, memory: Memory) -> Tensor:
+        """All positions of a target at once: x (B, T, D) -> (B, T, D)"""
+        around_attention, around_cross, around_feed_forward = self.residuals
+        source, mask = self.cross.source(memory.states), memory.mask[:, None, None, :]
+        x = around_attention(x, lambda y: self.attention(y, causal=True))
+        x = around_cross(x, lambda y: self.cross(y, source, mask))
+        return around_feed_forward(x, self.feed_forward)
+
+    def step(self, x: Tensor, cache: LayerCache, visible: Tensor, state: TransformerState) -> Tensor:
+        """One position of every beam: x (B, K, D), visible (B, 1, K, length * K) -> (B, K, D)"""
+        around_attention, around_cross, around_feed_forward = self.residuals
+        x = around_attention(x, lambda y: self.attention.step(y, cache.past, visible))
+        x = around_cross(x, lambda y: self._look(y, cache.source, state))
+        return around_feed_forward(x, self.feed_forward)
+
+    def _look(self, x: Tensor, source: tuple[Tensor, Tensor], state: TransformerState) -> Tensor:
+        if state.record_attention:  # every layer records, and the last one stays
+            state.attention = self.cross.weights(x, source, state.source_mask)
+        return self.cross(x, source, state.source_mask)
+
+
+class Transformer(Seq2Seq):
+    """An encoder-decoder Transformer.
+
+    Args:
+        vocab_size: V, the number of subwords of the target side.
+        source_vocab_size: subwords of the source side; None when both sides share one vocabulary, and then one
+            embedding table.
+        width: D, the size of a token's vector. Even, and a multiple of `heads`.
+        inner_width: the hidden size of the feed-forward layers.
+        heads: attention heads of every layer.
+        encoder_layers: layers of the encoder.
+        decoder_layers: layers of the decoder.
+        dropout: the probability that an entry of an embedding or of a sublayer's output is dropped.
+        attention_dropout: the probability that an attention weight is dropped.
+        norm: where a layer is normalised: "pre" (steadier) or "post" (the original paper).
+
+    Raises:
+        UserError: `width` is odd or no multiple of `heads`.
+    """
+
+    def __init__(
+        self,
+        vocab_size: int,
+        source_vocab_size: int | None = None,
+        width: int = 512,
+        inner_width: int = 2048,
+        heads: int = 8,
+        encoder_layers: int = 6,
+        decoder_layers: int = 6,
+        dropout: float = 0.1,
+        attention_dropout: float = 0.0,
+        norm: NormPosition = "pre",
+    ) -> None:
+        super().__init__()
+        if width % 2 or width % heads:
+            fitting = 2 * heads * max(1, round(width / (2 * heads)))
+            raise UserError(f"width {width} must be even and a multiple of heads ({heads}); {fitting} would do")
+        self.vocab_size = vocab_size
+        self.target_embedding = Embedding(vocab_size, width, dropout, PAD)
+        self.source_embedding = (
+            self.target_embedding if source_vocab_size is None else Embedding(source_vocab_size, width, dropout, PAD)
+        )
+        shape = (width, inner_width, heads, dropout, attention_dropout, norm)
+        self.encoder = nn.ModuleList(EncoderLayer(*shape) for _ in range(encoder_layers))
+        self.decoder = nn.ModuleList(DecoderLayer(*shape) for _ in range(decoder_layers))
+        self.encoder_norm = nn.LayerNorm(width) if norm == "pre" else nn.Identity()
+        self.decoder_norm = nn.LayerNorm(width) if norm == "pre" else nn.Identity()
+        for module in self.modules():
+            if isinstance(module, nn.Linear):
+                nn.init.xavier_uniform_(module.weight)
+                nn.init.zeros_(module.bias)
+
+    def encode(self, source: Tensor) -> Memory:
+        mask = source != PAD  # (B, S)
+        x = self.source_embedding(source)  # (B, S) -> (B, S, D)
+        for layer in self.encoder:
+            x = layer(x, mask[:, None, None, :])
+        return Memory(self.encoder_norm(x), mask)
+
+    def decode(self, memory: Memory, target_in: Tensor) -> Tensor:
+        x = self.target_embedding(target_in)  # (B, T) -> (B, T, D)
+        for layer in self._decoder_layers:
+            x = layer(x, memory)
+        return self.decoder_norm(x)
+
+    def logits(self, hidden: Tensor) -> Tensor:
+        return linear(hidden, self.target_embedding.table.weight)  # (..., D) -> (..., V)
+
+    def start(self, memory: Memory, beams: int) -> TransformerState:
+        sources = [layer.cross.source(memory.states) for layer in self._decoder_layers]
+        return TransformerState(sources, memory.mask, beams)
+
+    def step(self, inputs: Tensor, state: DecoderState) -> Tensor:
+        assert isinstance(state, TransformerState)
+        x = self.target_embedding.at(inputs, state.length)  # (B, K) -> (B, K, D)
+        state.length += 1
+        visible = state.ancestry.extend()
+        for layer, cache in zip(self._decoder_layers, state.layers, strict=True):
+            x = layer.step(x, cache, visible, state)
+        return self.decoder_norm(x)
+
+    @property
+    def _decoder_layers(self) -> list[DecoderLayer]:
+        return cast(list[DecoderLayer], list(self.decoder))
