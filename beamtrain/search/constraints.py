@@ -1,0 +1,93 @@
+"""Which tokens a search may not use, and what it must use."""
+
+import math
+
+import torch
+from torch import Tensor
+
+from beamtrain.data.tokenizer import BOS, EOS, PAD
+from beamtrain.errors import UserError
+
+
+class Constraints:
+    """Forbids tokens by setting their log-probability to -inf; all others keep the model's log-probability.
+
+    - PAD and BOS are never used.
+    - A token of the forced prefix is the only one allowed at its position, whatever the rules below say.
+    - At a sentence's last allowed position only EOS is allowed: every hypothesis is a complete sentence.
+    - Before `min_length` tokens (EOS included) EOS is not allowed.
+    - With `no_repeat_ngram` = n, no token may complete n tokens that its hypothesis already has (Paulus et al. 2018,
+      section 2.5). EOS is exempt, and where that leaves no other token, EOS is allowed before `min_length` too.
+
+    Args:
+        limits: (B,) the most tokens of each sentence, EOS included; at least min_length and the prefix with EOS.
+        min_length: the fewest tokens, EOS included.
+        no_repeat_ngram: n, or 0 for no such rule.
+        prefix: (B, P) ids padded with PAD, or None.
+    """
+
+    def __init__(
+        self, limits: Tensor, min_length: int = 0, no_repeat_ngram: int = 0, prefix: Tensor | None = None
+    ) -> None:
+        self.limits = limits
+        self.min_length, self.no_repeat_ngram = min_length, no_repeat_ngram
+        self.prefix = limits.new_empty(limits.size(0), 0) if prefix is None else prefix
+        self._first_limit = int(limits.min())
+
+    def keep(self, rows: Tensor) -> None:
+        """Drop all sentences but `rows` (R,)."""
+        self.limits, self.prefix = self.limits[rows], self.prefix[rows]
+        self._first_limit = int(self.limits.min())
+
+    def forbid(self, log_probs: Tensor, history: Tensor) -> None:
+        """Set forbidden entries of log_probs (B, K, V) to -inf in place, given the tokens so far (B, K, t)."""
+        forced = self._forced(history.size(-1))
+        if forced is None:
+            self._forbid(log_probs, history)
+            return
+        forced = forced[:, None, None].expand(-1, log_probs.size(1), 1)  # (B,) -> (B, K, 1)
+        log_prob = log_probs.gather(-1, forced)
+        self._forbid(log_probs, history)
+        log_probs.masked_fill_(forced != PAD, -math.inf)
+        log_probs.scatter_(-1, forced, log_prob.masked_fill(forced == PAD, -math.inf))
+
+    def _forced(self, position: int) -> Tensor | None:
+        """(B,) the only token allowed at this position, PAD where there is a choice; None where there always is."""
+        in_prefix, closing = position < self.prefix.size(1), position + 1 >= self._first_limit
+        if not (in_prefix or closing):
+            return None
+        forced = self.prefix[:, position] if in_prefix else torch.full_like(self.limits, PAD)
+        return forced.masked_fill(position + 1 >= self.limits, EOS)
+
+    def _forbid(self, log_probs: Tensor, history: Tensor) -> None:
+        """The rules for free positions."""
+        position = history.size(-1)
+        end = log_probs[..., EOS].clone()  # (B, K)
+        log_probs[..., PAD] = log_probs[..., BOS] = -math.inf
+        if position + 1 < self.min_length:
+            log_probs[..., EOS] = -math.inf
+        if 0 < self.no_repeat_ngram <= position:
+            log_probs.scatter_(-1, _repeating(history, self.no_repeat_ngram), -math.inf)
+            stuck = log_probs.amax(-1) == -math.inf  # (B, K)
+            log_probs[..., EOS] = torch.where(stuck, end, log_probs[..., EOS])
+
+
+def _repeating(history: Tensor, n: int) -> Tensor:
+    """Tokens that would complete an n-gram of their own history (B, K, t) again: (B, K, t - n + 1), or PAD."""
+    ngrams = history.unfold(-1, n, 1)  # (B, K, t - n + 1, n)
+    latest = history[..., history.size(-1) - n + 1 :].unsqueeze(2)  # (B, K, 1, n - 1)
+    again = (ngrams[..., :-1] == latest).all(-1)  # always true for n = 1
+    return ngrams[..., -1].masked_fill(~again, PAD)
+
+
+def check_prefix(prefix: Tensor, sentences: int) -> None:
+    """Raises UserError unless `prefix` is (sentences, P) target ids with PAD only at the end, without BOS and EOS."""
+    if prefix.dim() != 2 or prefix.size(0) != sentences:
+        raise UserError(
+            f"prefix has shape {tuple(prefix.shape)}; it must have one row for each of {sentences} sentences"
+        )
+    padding = prefix == PAD  # (B, P)
+    if bool((padding[:, :-1] & ~padding[:, 1:]).any()):
+        raise UserError("a prefix has PAD between its tokens; it may only stand after them")
+    if bool(((prefix == BOS) | (prefix == EOS)).any()):
+        raise UserError("a prefix holds BOS or EOS; give its subwords only")
