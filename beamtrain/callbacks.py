@@ -1,0 +1,148 @@
+"""What happens around training steps: lines for people, a clean stop on a signal, checkpoints that are whole files."""
+
+import math
+import signal
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import lightning.pytorch as pl
+import torch
+from lightning.fabric.plugins import TorchCheckpointIO
+
+from beamtrain.data.batch import Batch
+from beamtrain.files import atomic_path
+from beamtrain.run import save_description
+
+
+class Interrupted(Exception):  # noqa: N818 (no error: it was asked for)
+    """Training was asked to stop by a signal, and its state is saved."""
+
+    def __init__(self, signal_number: int, step: int) -> None:
+        super().__init__(f"stopped by {signal.Signals(signal_number).name} after step {step:,}")
+        self.exit_code = 128 + signal_number
+
+
+class Progress(pl.Callback):
+    """A line on stderr every `every` optimiser steps and after each validation."""
+
+    def __init__(self, every: int) -> None:
+        self._every = every
+        self._tokens, self._since, self._first_step, self._started = 0, 0.0, 0, 0.0
+        self._best = (-math.inf, 0)
+
+    def on_train_start(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
+        self._since = self._started = time.monotonic()
+        self._first_step = trainer.global_step
+
+    def on_train_batch_end(
+        self, trainer: pl.Trainer, module: pl.LightningModule, outputs: Any, batch: Batch, batch_idx: int
+    ) -> None:
+        self._tokens += batch.num_target_tokens
+        step = trainer.global_step
+        window_closed = (batch_idx + 1) % trainer.accumulate_grad_batches == 0
+        if not window_closed or step % self._every or not trainer.is_global_zero:
+            return
+        now = time.monotonic()
+        speed = self._tokens * trainer.world_size / max(now - self._since, 1e-9)
+        figures = {name: float(value) for name, value in trainer.callback_metrics.items()}
+        nll = figures.get("train/nll", math.nan)
+        module.log("train/tokens_per_second", speed)
+        parts = [
+            f"step {step:,}" + (f"/{trainer.max_steps:,}" if trainer.max_steps > 0 else ""),
+            f"epoch {trainer.current_epoch + 1}",
+            f"loss {figures.get('train/loss', math.nan):.3f}",
+            f"perplexity {math.exp(min(nll, 50)):.2f}",
+            f"{speed:,.0f} target tokens/s",
+            f"{_clock(self._time_left(trainer, now))} left",
+        ]
+        _say(" | ".join(parts))
+        self._tokens, self._since = 0, now
+
+    def _time_left(self, trainer: pl.Trainer, now: float) -> float:
+        elapsed, done = now - self._started, trainer.global_step - self._first_step
+        left = [elapsed / done * (trainer.max_steps - trainer.global_step)] if done and trainer.max_steps > 0 else []
+        for callback in trainer.callbacks:  # type: ignore[attr-defined]
+            if isinstance(callback, pl.callbacks.Timer):
+                left += [remaining for remaining in [callback.time_remaining()] if remaining is not None]
+        return min(left, default=math.nan)
+
+    def on_validation_end(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
+        figures = {name: float(value) for name, value in trainer.callback_metrics.items()}
+        bleu = figures["dev_bleu"]
+        if bleu > self._best[0]:
+            self._best = (bleu, trainer.global_step)
+        if trainer.is_global_zero:
+            _say(
+                f"step {trainer.global_step:,} | dev BLEU {bleu:.2f} (best {self._best[0]:.2f} at step "
+                f"{self._best[1]:,}) | dev perplexity {math.exp(min(figures['dev/nll'], 50)):.2f}"
+            )
+        self._tokens, self._since = 0, time.monotonic()  # validation does not count against the training speed
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"best": list(self._best)}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        self._best = tuple(state_dict["best"])
+
+
+class StopOnSignal(pl.Callback):
+    """SIGINT (Ctrl-C) or SIGTERM: finish the step, save `path`, raise `Interrupted`; a second signal stops at once."""
+
+    def __init__(self, path: Path) -> None:
+        self._path, self._received = path, 0
+
+    def on_train_start(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
+        self._before = {number: signal.signal(number, self._note) for number in (signal.SIGINT, signal.SIGTERM)}
+
+    def _note(self, number: int, frame: Any) -> None:
+        self._received = number
+        _say(f"{signal.Signals(number).name}: saving after this step (a second one stops at once, unsaved)")
+        for each, handler in self._before.items():
+            signal.signal(each, handler)
+
+    def on_train_batch_end(
+        self, trainer: pl.Trainer, module: pl.LightningModule, outputs: Any, batch: Batch, batch_idx: int
+    ) -> None:
+        if self._received:
+            trainer.save_checkpoint(self._path)
+            raise Interrupted(self._received, trainer.global_step)
+
+    def on_train_end(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
+        for number, handler in self._before.items():
+            signal.signal(number, handler)
+
+
+class Describe(pl.Callback):
+    """Makes the run's folder one that can be loaded: writes the tokenizer and model.json before the first step."""
+
+    def __init__(self, folder: Path, info: dict[str, Any]) -> None:
+        self._folder, self._info = folder, info
+
+    def on_fit_start(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
+        if trainer.is_global_zero:
+            trainer.datamodule.tokenizer.save(self._folder)  # type: ignore[attr-defined]
+            save_description(self._folder, self._info)
+
+
+class AtomicCheckpointIO(TorchCheckpointIO):
+    """Checkpoints appear under their name only when they are whole and on disk; loading runs no code from them."""
+
+    def save_checkpoint(self, checkpoint: dict[str, Any], path: Any, storage_options: Any = None) -> None:
+        with atomic_path(Path(path)) as temporary:
+            torch.save(checkpoint, temporary)
+
+    def load_checkpoint(self, path: Any, map_location: Any = None, weights_only: bool | None = None) -> dict[str, Any]:
+        return torch.load(path, map_location=map_location or "cpu", weights_only=True)
+
+
+def _say(line: str) -> None:
+    print(line, file=sys.stderr, flush=True)
+
+
+def _clock(seconds: float) -> str:
+    if math.isnan(seconds):
+        return "unknown time"
+    minutes, rest = divmod(round(seconds), 60)
+    return f"{minutes // 60}:{minutes % 60:02d}:{rest:02d}" if minutes >= 60 else f"{minutes}:{rest:02d}"

@@ -1,0 +1,115 @@
+"""One training run's network, objective, optimiser, schedule, and validation by real decoding."""
+
+from typing import Any, Literal
+
+import lightning.pytorch as pl
+import torch
+from lightning.pytorch.cli import OptimizerCallable
+from torch import Tensor
+from torch.nn.utils import clip_grads_with_norm_, get_total_norm
+from torch.optim import AdamW, Optimizer
+from torch.optim.lr_scheduler import LambdaLR
+
+from beamtrain.data.batch import Batch
+from beamtrain.data.tokenizer import PAD
+from beamtrain.errors import UserError
+from beamtrain.metrics import corpus_bleu
+from beamtrain.model.base import Seq2Seq
+from beamtrain.objectives.base import Loss, Objective
+from beamtrain.objectives.teacher_forcing import TeacherForcing
+from beamtrain.schedule import InverseSquareRoot, Schedule
+from beamtrain.search.hard import SearchOptions, beam_search
+
+
+class TranslationModule(pl.LightningModule):
+    """Trains a network on batches and validates it as its users will run it.
+
+    Args:
+        network: the encoder-decoder.
+        objective: what is minimised.
+        optimizer: a torch optimiser; its learning rate is the schedule's peak.
+        schedule: how the learning rate changes with the optimiser's steps.
+        max_gradient_norm: gamma, the 2-norm that `gradient_rule` works with; 0 leaves gradients alone.
+        gradient_rule: "clip" scales a gradient of norm n > gamma by gamma / n (Pascanu et al. 2013); "rescale" scales
+            every gradient by gamma / (n + gamma), which is smooth in n.
+        search: the beam search of the development and test BLEU.
+    """
+
+    def __init__(
+        self,
+        network: Seq2Seq,
+        objective: Objective | None = None,
+        optimizer: OptimizerCallable = lambda params: AdamW(params, lr=1e-3, betas=(0.9, 0.98), weight_decay=0.0),
+        schedule: Schedule | None = None,
+        max_gradient_norm: float = 1.0,
+        gradient_rule: Literal["clip", "rescale"] = "clip",
+        search: SearchOptions = SearchOptions(),  # noqa: B008 (frozen)
+    ) -> None:
+        super().__init__()
+        if max_gradient_norm < 0:
+            raise UserError(f"max_gradient_norm is {max_gradient_norm}, but must be positive, or 0 for no limit")
+        self.network = network
+        self.objective = objective or TeacherForcing()
+        self.search = search
+        self._optimizer = optimizer
+        self._schedule = schedule or InverseSquareRoot()
+        self._max_gradient_norm, self._gradient_rule = max_gradient_norm, gradient_rule
+        self._translations: dict[int, str] = {}  # row of the development set -> its translation
+
+    def configure_optimizers(self) -> Any:
+        optimizer = self._optimizer(self.network.parameters())
+        scheduler = LambdaLR(optimizer, self._schedule)
+        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, "interval": "step"}}
+
+    def training_step(self, batch: Batch) -> Tensor:
+        loss = self.objective(self.network, batch)
+        mean = loss.total / self._shared_weight(loss)
+        self.log("train/loss", mean.detach())
+        for name, total in loss.figures.items():
+            self.log(f"train/{name}", total / loss.weight)
+        return mean
+
+    def _shared_weight(self, loss: Loss) -> float:
+        """What to divide a process's sum by, so that the average over processes is the mean over all their items."""
+        if self.trainer.world_size == 1:
+            return loss.weight
+        weight = torch.tensor(float(loss.weight), device=self.device)
+        return float(self.trainer.strategy.reduce(weight, reduce_op="mean"))
+
+    def configure_gradient_clipping(self, optimizer: Optimizer, *_: Any, **__: Any) -> None:
+        gradients = [p.grad for p in self.network.parameters() if p.grad is not None]
+        norm = get_total_norm(gradients)
+        self.log("train/gradient_norm", norm)
+        gamma = self._max_gradient_norm
+        if not gamma:
+            return
+        if self._gradient_rule == "clip":
+            clip_grads_with_norm_(self.network.parameters(), gamma, norm)
+        else:
+            torch._foreach_mul_(gradients, gamma / (norm + gamma))
+
+    def on_validation_epoch_start(self) -> None:
+        self._translations = {}
+
+    def validation_step(self, batch: Batch) -> None:
+        hidden = self.network.decode(self.network.encode(batch.source), batch.target_in)  # (B, T, D)
+        real = batch.target_out != PAD
+        log_probs = self.network.logits(hidden[real]).float().log_softmax(-1)  # (tokens, V)
+        nll = -log_probs.gather(1, batch.target_out[real].unsqueeze(1)).mean()
+        self.log("dev/nll", nll, on_epoch=True, batch_size=batch.num_target_tokens, sync_dist=True)
+        best = [hypotheses[0].tokens for hypotheses in beam_search(self.network, batch.source, self.search)]
+        texts = self.trainer.datamodule.tokenizer.target.decode(best)  # type: ignore[attr-defined]
+        self._translations.update(zip(batch.index.tolist(), texts, strict=True))
+
+    def on_validation_epoch_end(self) -> None:
+        _, references = self.trainer.datamodule.pairs("validation")  # type: ignore[attr-defined]
+        translations = self._gathered_translations()
+        bleu = corpus_bleu([translations[row] for row in sorted(translations)], references[: len(translations)])
+        self.log("dev_bleu", bleu.value)
+
+    def _gathered_translations(self) -> dict[int, str]:
+        if self.trainer.world_size == 1:
+            return self._translations
+        shares: list[dict[int, str]] = [{} for _ in range(self.trainer.world_size)]
+        torch.distributed.all_gather_object(shares, self._translations)
+        return {row: text for share in shares for row, text in share.items()}

@@ -1,0 +1,1 @@
+"""What training minimises: one file per objective, all with the contract of `base`."""

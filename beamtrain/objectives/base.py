@@ -1,0 +1,25 @@
+"""The contract of a training objective, so that another one is one class and one line of config."""
+
+from abc import abstractmethod
+from typing import NamedTuple
+
+from torch import Tensor, nn
+
+from beamtrain.data.batch import Batch
+from beamtrain.model.base import Seq2Seq
+
+
+class Loss(NamedTuple):
+    """A loss over one batch."""
+
+    total: Tensor  # scalar, the sum over the batch; the training loop divides it by `weight` and back-propagates
+    weight: int  # what `total` counts, usually non-padding target tokens
+    figures: dict[str, Tensor]  # further sums over the same items, shown divided by `weight`; detached scalars
+
+
+class Objective(nn.Module):
+    """A differentiable objective of a network on a batch."""
+
+    @abstractmethod
+    def forward(self, network: Seq2Seq, batch: Batch) -> Loss:
+        """The loss of `network` on `batch`."""

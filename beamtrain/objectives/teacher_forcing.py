@@ -1,0 +1,51 @@
+"""Maximum likelihood with the gold prefix: what every sequence-to-sequence model starts from."""
+
+from torch import Tensor
+
+from beamtrain.data.batch import Batch
+from beamtrain.data.tokenizer import PAD
+from beamtrain.errors import UserError
+from beamtrain.model.base import Seq2Seq
+from beamtrain.objectives.base import Loss, Objective
+
+
+class TeacherForcing(Objective):
+    """Cross-entropy of each next token given the gold tokens before it, with label smoothing (Szegedy et al. 2016).
+
+    The target distribution gives 1 - eps to the gold token and spreads eps evenly over all V tokens, the gold one
+    included:
+
+        loss = (1 - eps) * -log p(gold)  +  eps * -(1/V) sum_v log p(v)
+
+    PyTorch's `cross_entropy(label_smoothing=eps)` has this convention; fairseq spreads eps over the other V - 1 tokens.
+
+    Args:
+        label_smoothing: eps, a probability.
+
+    Raises:
+        UserError: `label_smoothing` lies outside [0, 1).
+    """
+
+    def __init__(self, label_smoothing: float = 0.1) -> None:
+        super().__init__()
+        if not 0 <= label_smoothing < 1:
+            raise UserError(f"label_smoothing is {label_smoothing}, but must be at least 0 and below 1; 0.1 is usual")
+        self.label_smoothing = label_smoothing
+
+    def forward(self, network: Seq2Seq, batch: Batch) -> Loss:
+        hidden = network.decode(network.encode(batch.source), batch.target_in)  # (B, T, D)
+        real = batch.target_out != PAD  # (B, T)
+        logits = network.logits(hidden[real]).float()  # (B, T, D) -> (tokens, D) -> (tokens, V)
+        gold = batch.target_out[real]  # (tokens,)
+        smoothed, likelihood = smoothed_cross_entropy(logits, gold, self.label_smoothing)
+        return Loss(smoothed, gold.numel(), {"nll": likelihood.detach()})
+
+
+def smoothed_cross_entropy(logits: Tensor, gold: Tensor, eps: float) -> tuple[Tensor, Tensor]:
+    """The smoothed loss and the plain negative log-likelihood, both summed; logits (tokens, V), gold (tokens,)."""
+    normaliser = logits.logsumexp(-1)  # (tokens, V) -> (tokens,)
+    likelihood = (normaliser - logits.gather(1, gold.unsqueeze(1)).squeeze(1)).sum()
+    if eps == 0:
+        return likelihood, likelihood
+    uniform = (normaliser - logits.mean(-1)).sum()
+    return (1 - eps) * likelihood + eps * uniform, likelihood

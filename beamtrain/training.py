@@ -1,0 +1,254 @@
+"""`beamtrain train` and `scripts/train.py`: from a config to a trained run with its test scores.
+
+Every setting is a key of a YAML file and an option of the command line; `--print_config` shows them all.
+"""
+
+import json
+import logging
+import platform
+import shutil
+import subprocess
+import sys
+import warnings
+from collections.abc import Sequence
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import lightning.pytorch as pl
+import torch
+from jsonargparse import ArgumentError
+from lightning.fabric.utilities.exceptions import MisconfigurationException
+from lightning.pytorch.callbacks import ModelCheckpoint
+from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
+from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
+from lightning.pytorch.utilities.rank_zero import rank_zero_only
+
+from beamtrain.callbacks import AtomicCheckpointIO, Describe, Interrupted, Progress, StopOnSignal
+from beamtrain.data.datamodule import TranslationData
+from beamtrain.errors import UserError
+from beamtrain.files import write_text
+from beamtrain.module import TranslationModule
+from beamtrain.run import NETWORKS, checkpoint_weights, load_checkpoint, load_run, save_weights
+from beamtrain.settings import check_keys, located
+
+TRAINER_DEFAULTS: dict[str, Any] = {
+    "max_steps": 100_000,
+    "max_epochs": -1,
+    "check_val_every_n_epoch": None,
+    "val_check_interval": 1000,
+    "num_sanity_val_steps": 0,
+    "log_every_n_steps": 100,
+    "enable_progress_bar": False,
+    "enable_model_summary": False,
+    "use_distributed_sampler": False,  # the sampler shards by itself
+}
+CLASS_DEFAULTS = {
+    "model.network": "beamtrain.model.transformer.Transformer",
+    "model.objective": "beamtrain.objectives.teacher_forcing.TeacherForcing",
+    "model.schedule": "beamtrain.schedule.InverseSquareRoot",
+}
+PACKAGES = ("beamtrain", "torch", "lightning", "sentencepiece", "sacrebleu", "datasets")
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Train with these command-line arguments; the exit code.
+
+    Raises:
+        UserError: a setting, a file or the machine does not allow it.
+    """
+    _quiet()
+    arguments, configs = located(list(arguments))
+    cli = _command_line(arguments, configs)
+    assert isinstance(cli, TrainingCLI)
+    try:
+        cli.trainer.fit(cli.model, cli.datamodule, ckpt_path=cli.starting_point, weights_only=True)
+    except Interrupted as stop:
+        _save_best_weights(cli.folder)
+        same = [argument for argument in arguments if argument not in ("--resume", "--overwrite")]
+        print(f"{stop}; {cli.folder} can be used as it is", file=sys.stderr)
+        print("to go on: beamtrain train", *same, "--resume", file=sys.stderr)
+        return stop.exit_code
+    if cli.trainer.is_global_zero:
+        _save_best_weights(cli.folder)
+        if cli.config.score_test:
+            _score_test(cli)
+    return 0
+
+
+class TrainingCLI(LightningCLI):
+    """Lightning's command line over our module and data, plus where the run lies and whether it is resumed."""
+
+    folder: Path
+    starting_point: Path | None
+
+    def __init__(self, arguments: list[str], configs: list[Path]) -> None:
+        self._configs = configs
+        super().__init__(
+            TranslationModule,
+            TranslationData,
+            args=arguments,
+            run=False,
+            save_config_callback=None,
+            seed_everything_default=1,
+            trainer_defaults=TRAINER_DEFAULTS,
+            parser_kwargs={"exit_on_error": False, "prog": "beamtrain train"},
+            auto_configure_optimizers=False,
+            load_from_checkpoint_support=False,
+        )
+
+    def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
+        parser.add_argument("--name", type=str | None, default=None, help="the run's name (default: the config's name)")
+        parser.add_argument("--runs", type=str, default="runs", help="the folder that runs lie in")
+        parser.add_argument("--resume", action="store_true", help="go on with the run of that name")
+        parser.add_argument("--overwrite", action="store_true", help="replace a run of that name")
+        parser.add_argument("--score_test", type=bool, default=True, help="translate and score the test set at the end")
+        parser.set_defaults({name: {"class_path": class_path} for name, class_path in CLASS_DEFAULTS.items()})
+        parser.link_arguments("data.vocab_size", "model.network.init_args.vocab_size")
+        parser.link_arguments(
+            ("data.joint_vocabulary", "data.vocab_size"),
+            "model.network.init_args.source_vocab_size",
+            compute_fn=_source_vocab_size,
+        )
+
+    def parse_arguments(self, parser: LightningArgumentParser, args: Any) -> None:
+        known = {action.dest for action in parser._actions}
+        check_keys(known, args, self._configs, CLASS_DEFAULTS)
+        self.config = parser.parse_args(args)
+
+    def before_instantiate_classes(self) -> None:
+        name = self.config.name or (self._configs[-1].stem if self._configs else "run")
+        self.folder = Path(self.config.runs) / name
+        max_steps = self.config.trainer.max_steps
+        self.starting_point = _starting_point(self.folder, self.config.resume, self.config.overwrite, max_steps)
+
+    def instantiate_trainer(self, **settings: Any) -> pl.Trainer:
+        settings.update(plugins=[AtomicCheckpointIO()], default_root_dir=str(self.folder))
+        if self.config.trainer.logger is None:
+            settings["logger"] = [
+                TensorBoardLogger(self.folder, name="logs", sub_dir="tensorboard"),
+                CSVLogger(self.folder, name="logs"),
+            ]
+        trainer = super().instantiate_trainer(**settings)
+        _write_settings(self)
+        checkpoints = self.folder / "checkpoints"
+        trainer.callbacks += [  # type: ignore[attr-defined]
+            Describe(self.folder, _description(self.config)),
+            Progress(self.config.trainer.log_every_n_steps),
+            StopOnSignal(checkpoints / "last.ckpt"),
+            ModelCheckpoint(
+                checkpoints, "best", monitor="dev_bleu", mode="max", save_last=True, enable_version_counter=False
+            ),
+        ]
+        return trainer
+
+
+def _source_vocab_size(joint: bool, vocab_size: int) -> int | None:
+    return None if joint else vocab_size
+
+
+def _command_line(arguments: list[str], configs: list[Path]) -> TrainingCLI:
+    try:
+        return TrainingCLI(arguments, configs)
+    except (ArgumentError, MisconfigurationException, ValueError) as error:
+        raise _our_own(error) or UserError(" ".join(str(error).split())) from error
+
+
+def _our_own(error: BaseException | None) -> UserError | None:
+    """The clear message that the parser wrapped in its own, if there is one."""
+    while error is not None and not isinstance(error, UserError):
+        error = error.__cause__ or error.__context__
+    return error
+
+
+def _quiet() -> None:
+    """Hints meant for programmers are not for a person who trains a model."""
+    logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
+    warnings.filterwarnings("ignore", module="lightning")
+    warnings.filterwarnings("ignore", module="torch.optim.lr_scheduler")
+
+
+def _starting_point(folder: Path, resume: bool, overwrite: bool, max_steps: int) -> Path | None:
+    """The checkpoint to go on from, or None for a fresh start."""
+    if resume:
+        last = folder / "checkpoints" / "last.ckpt"
+        step = load_checkpoint(last)["global_step"]
+        if 0 <= max_steps <= step:
+            raise UserError(
+                f"{folder} is already at step {step:,} >= trainer.max_steps {max_steps:,}; raise it to go on"
+            )
+        return last
+    if folder.exists() and _is_first_process():  # a launched process finds the folder that the first one made
+        if not overwrite:
+            raise UserError(f"{folder} exists: --resume goes on, --overwrite replaces it, --name NAME starts another")
+        shutil.rmtree(folder)
+    return None
+
+
+def _write_settings(cli: TrainingCLI) -> None:
+    if not _is_first_process():
+        return
+    cli.folder.mkdir(parents=True, exist_ok=True)
+    write_text(cli.folder / "config.yaml", cli.parser.dump(cli.config, skip_none=False))
+    environment = {
+        "command": " ".join(sys.argv),
+        "seed": cli.config.seed_everything,
+        "git_commit": _git_commit(),
+        "python": platform.python_version(),
+        "machine": platform.platform(),
+        "threads": torch.get_num_threads(),
+        "cuda": torch.version.cuda,
+        "packages": {name: version(name) for name in PACKAGES},
+    }
+    write_text(cli.folder / "environment.json", json.dumps(environment, indent=2) + "\n")
+
+
+def _is_first_process() -> bool:
+    return getattr(rank_zero_only, "rank", 0) == 0
+
+
+def _git_commit() -> str | None:
+    """The commit of the code that runs, with "+changes" when it was edited since; None outside a checkout."""
+    git = ["git", "-C", str(Path(__file__).parent)]
+    try:
+        commit = subprocess.run([*git, "rev-parse", "HEAD"], capture_output=True, text=True, check=True).stdout.strip()
+        status = subprocess.run([*git, "status", "--porcelain", "-uno"], capture_output=True, text=True, check=True)
+    except (OSError, subprocess.CalledProcessError):
+        return None
+    return commit + ("+changes" if status.stdout.strip() else "")
+
+
+def _description(config: Any) -> dict[str, Any]:
+    network, data = config.model.network, config.data
+    names = {f"{each.__module__}.{each.__name__}": name for name, each in NETWORKS.items()}
+    return {
+        "network": {"name": names[network.class_path], "arguments": vars(network.init_args)},
+        "source_lang": data.source_lang,
+        "target_lang": data.target_lang,
+        "search": vars(config.model.search),
+        "corpus": {key: value for key, value in vars(data).items() if key.endswith("_split") or key in CORPUS_KEYS},
+    }
+
+
+CORPUS_KEYS = ("source", "config_name")
+
+
+def _save_best_weights(folder: Path) -> None:
+    checkpoints = folder / "checkpoints"
+    best = checkpoints / "best.ckpt"
+    save_weights(folder, checkpoint_weights(best if best.exists() else checkpoints / "last.ckpt"))
+
+
+def _score_test(cli: TrainingCLI) -> None:
+    """Translate the test set as `beamtrain evaluate` does, and leave the report."""
+    from beamtrain.evaluation import evaluate
+    from beamtrain.report import print_scores, write_report
+
+    run = load_run(cli.folder, cli.model.device)
+    sources, references = cli.datamodule.pairs("test")
+    evaluation = evaluate(
+        run.network, run.tokenizer, cli.model.search, sources, references, data="test", checkpoint=str(cli.folder)
+    )
+    write_text(cli.folder / "report" / "test.hyp", "".join(f"{line}\n" for line in evaluation.hypotheses))
+    write_report(cli.folder / "report", cli.folder.name, [evaluation])
+    print_scores([evaluation])
