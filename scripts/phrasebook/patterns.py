@@ -1,0 +1,78 @@
+"""What a sentence pattern is: content slots, free slots, and the pair of sentences that their fillers make."""
+
+import hashlib
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from random import Random
+from typing import Any
+
+Fillers = Mapping[str, Any]
+HELD_OUT_PERCENT = {"test": range(0, 8), "validation": range(8, 16)}
+
+
+@dataclass(frozen=True)
+class Example:
+    """One pair of sentences with what it was made of."""
+
+    pattern: str
+    content: tuple[str, ...]
+    free: tuple[str, ...]
+    english: str
+    german: str
+
+    @property
+    def split(self) -> str:
+        """Decided by pattern and content alone, so that no variant of a held-out combination is seen in training."""
+        digest = hashlib.sha256("|".join((self.pattern, *self.content)).encode()).digest()
+        percent = int.from_bytes(digest[:4]) % 100
+        return next((split for split, held in HELD_OUT_PERCENT.items() if percent in held), "train")
+
+
+@dataclass(frozen=True)
+class Pattern:
+    """A pattern: `make` turns one filler per slot into an English and a German sentence.
+
+    The content slots (verbs, nouns, adjectives, places, people ...) identify a combination. The free slots (numbers,
+    clock times, days, determiners, persons, adverbs) only vary it.
+    """
+
+    name: str
+    content: dict[str, Sequence[Any]]
+    free: dict[str, Sequence[Any]]
+    make: Callable[..., tuple[str, str] | None]
+
+    def draw(self, rng: Random) -> Example | None:
+        """A random example, or None where the fillers drawn do not go together."""
+        content = {slot: rng.choice(choices) for slot, choices in self.content.items()}
+        free = {slot: rng.choice(choices) for slot, choices in self.free.items()}
+        pair = self.make(**content, **free)
+        return pair and Example(self.name, _labels(content), _labels(free), *pair)
+
+
+PATTERNS: dict[str, Pattern] = {}
+
+
+def pattern(
+    content: dict[str, Sequence[Any]], free: dict[str, Sequence[Any]] | None = None
+) -> Callable[[Callable[..., tuple[str, str] | None]], Callable[..., tuple[str, str] | None]]:
+    """Registers the decorated function, which returns (English, German) or None where the fillers clash."""
+
+    def register(make: Callable[..., tuple[str, str] | None]) -> Callable[..., tuple[str, str] | None]:
+        name = make.__name__
+        if name in PATTERNS:
+            raise ValueError(f"two patterns are called {name}")
+        PATTERNS[name] = Pattern(name, content, free or {}, make)
+        return make
+
+    return register
+
+
+def _labels(fillers: Fillers) -> tuple[str, ...]:
+    return tuple(label(filler) for filler in fillers.values())
+
+
+def label(filler: Any) -> str:
+    """The English of a filler, which names it."""
+    if isinstance(filler, tuple):
+        return " + ".join(label(part) for part in filler)
+    return str(getattr(filler, "en", filler))

@@ -1,0 +1,230 @@
+"""Patterns about people: giving, helping, liking, belonging, and other uses of the dative and of reflexives."""
+
+from phrasebook import lexicon as lex
+from phrasebook.numbers import english_number, german_number
+from phrasebook.patterns import pattern
+from phrasebook.sentences import after, infinitive, object_of, pronoun_for, question, sentence, the, zu_infinitive
+from phrasebook.words import HABEN, MOECHTEN, SEIN, WERDEN, WOLLEN, NounPhrase, be, do, have, want
+
+RECEIVERS = [*lex.RELATIVES, *(NounPhrase("the", noun) for noun in lex.ROLES)]
+DETERMINERS = {"determiner": ["the", "the", "a", "a", "my", "our", "this"]}
+PEOPLE_WHO = {"subject": lex.PRONOUNS}
+
+
+@pattern({"gift": lex.GIFTS, "person": RECEIVERS}, DETERMINERS)
+def please_give(gift, person, determiner):
+    phrase = object_of(gift, determiner)
+    return (
+        sentence("please", gift.verb.en, phrase.en, "to", person.en),
+        sentence("bitte", gift.verb.finite("wir"), "Sie", person.dat, phrase.acc),
+    )
+
+
+@pattern({"gift": lex.GIFTS, "person": RECEIVERS}, DETERMINERS | PEOPLE_WHO)
+def has_given(gift, person, determiner, subject):
+    phrase = object_of(gift, determiner)
+    return (
+        sentence(subject.en, have(subject.person), gift.verb.en_participle, phrase.en, "to", person.en),
+        sentence(subject.nom, HABEN[subject.person], person.dat, phrase.acc, gift.verb.participle),
+    )
+
+
+@pattern({"gift": lex.GIFTS, "person": RECEIVERS}, DETERMINERS | PEOPLE_WHO | {"time": lex.FUTURE_TIMES})
+def would_like_to_give(gift, person, determiner, subject, time):
+    phrase = object_of(gift, determiner)
+    return (
+        sentence(time.en, subject.en, "would like to", gift.verb.en, phrase.en, "to", person.en),
+        sentence(time.de, MOECHTEN[subject.person], subject.nom, person.dat, phrase.acc, gift.verb.infinitive),
+    )
+
+
+@pattern({"gift": lex.GIFTS, "giver": [noun for noun in lex.PEOPLE if noun.gender != "p"]}, {"receiver": lex.PRONOUNS,
+         "owner": ["my", "our"], "determiner": ["the", "a", "this"]})  # fmt: skip
+def gave_me(gift, giver, receiver, owner, determiner):
+    if giver.en in ("husband", "wife") and owner == "our":
+        return None
+    person, phrase = NounPhrase(owner, giver), object_of(gift, determiner)
+    return (
+        sentence(person.en, "has", gift.verb.en_participle, phrase.en, "to", receiver.en_object),
+        sentence(person.nom, "hat", receiver.dat, phrase.acc, gift.verb.participle),
+    )
+
+
+HELPED = [*(NounPhrase("my", noun) for noun in lex.PEOPLE), lex.I, lex.WE]
+
+
+@pattern({"action": lex.ACTIONS}, {"person": HELPED, "determiner": ["the", "the", "a", "my", "this"]})
+def could_you_help(action, person, determiner):
+    en, de = zu_infinitive(action, determiner)
+    helped = getattr(person, "en_object", person.en)
+    return (
+        question("could you help", helped, "to", en),
+        question("könnten Sie", person.dat, "helfen,", de),
+    )
+
+
+OWNED = lex.nouns(
+    "suitcase, bag, backpack, passport, ticket, key, map, umbrella, jacket, coat, hat, book, newspaper, letter, parcel, camera, "
+    "watch, ring, wallet, glass, cup, bottle, towel, bed, car, bicycle, boat, tent, house, shoes, luggage, money"
+)
+
+
+@pattern({"item": OWNED, "person": RECEIVERS}, {"plural": [False, True], "this": ["the", "this"]})
+def belongs_to(item, person, plural, this):
+    if plural and (item.kind == "mass" or item.gender == "p"):
+        return None
+    phrase = NounPhrase(this, item, plural)
+    belong = ("belong", "gehören") if phrase.person == "wir" else ("belongs", "gehört")
+    return (
+        sentence(phrase.en, belong[0], "to", person.en),
+        sentence(phrase.nom, belong[1], person.dat),
+    )
+
+
+@pattern({"item": OWNED}, {"owner": lex.PRONOUNS, "plural": [False, True], "this": ["the", "this"]})
+def does_it_belong(item, owner, plural, this):
+    if plural and (item.kind == "mass" or item.gender == "p"):
+        return None
+    phrase = NounPhrase(this, item, plural)
+    gehoeren = "gehören" if phrase.person == "wir" else "gehört"
+    return (
+        question(do(phrase.person), phrase.en, "belong to", owner.en_object),
+        question(gehoeren, phrase.nom, owner.dat),
+    )
+
+
+@pattern({"place": lex.SIGHTS, "person": lex.RELATIVES}, {"city": lex.CITIES, "well": [("", "gut"), ("very much", "sehr gut"),
+         ("best", "am besten")]})  # fmt: skip
+def likes_place(place, person, city, well):
+    like = "like" if person.person == "wir" else "likes"
+    if not well[0]:
+        return None
+    return (
+        sentence(person.en, like, the(place).en, "in", city.en, well[0]),
+        sentence(person.dat, "gefällt", the(place).nom, "in", city.de, well[1]),
+    )
+
+
+BODY = {
+    "head": ("der Kopf", ""), "back": ("der Rücken", ""), "stomach": ("der Bauch", ""), "knee": ("das Knie", ""),
+    "foot": ("der Fuß", ""), "arm": ("der Arm", ""), "hand": ("die Hand", ""), "tooth": ("der Zahn", ""),
+    "ear": ("das Ohr", ""), "neck": ("der Hals", ""), "shoulder": ("die Schulter", ""), "finger": ("der Finger", ""),
+    "leg": ("das Bein", ""), "eyes": ("die Augen", "p"), "feet": ("die Füße", "p"), "teeth": ("die Zähne", "p"),
+    "legs": ("die Beine", "p"), "ears": ("die Ohren", "p"),
+}  # fmt: skip
+PATIENTS = [NounPhrase("my", noun) for noun in lex.PEOPLE if noun.gender != "p"]
+
+
+@pattern({"part": list(BODY), "patient": PATIENTS}, {"since": [("", ""), ("since yesterday", "seit gestern"),
+         ("today", "heute"), ("very much", "sehr")]})  # fmt: skip
+def hurts(part, patient, since):
+    german, number = BODY[part]
+    verb, tun = ("hurt", "tun") if number else ("hurts", "tut")
+    if since[0] == "since yesterday":
+        verb = "have been hurting" if number else "has been hurting"
+    if since[0] == "very much":
+        german, since_de = f"{german} sehr", ""
+    else:
+        since_de = since[1]
+    return (
+        sentence(f"{patient.en}'s", part, verb, since[0]),
+        sentence(patient.dat, tun, since_de, german, "weh"),
+    )
+
+
+REFLEXIVES = [
+    ("look forward to", "looks forward to", "freue", "freut", "freuen", "auf"),
+    ("remember", "remembers", "erinnere", "erinnert", "erinnern", "an"),
+    ("complain about", "complains about", "beschwere", "beschwert", "beschweren", "über"),
+]
+TOPICS = [*lex.EVENTS, *lex.nouns("flight, house, flat, room, museum, hotel, cathedral, castle, restaurant, swimming pool, beach")]
+
+
+@pattern({"topic": TOPICS, "subject": lex.SUBJECTS}, {"city": lex.CITIES})
+def interested_in(topic, subject, city):
+    phrase = NounPhrase("the", topic)
+    finite = {"ich": "interessiere", "er": "interessiert", "wir": "interessieren"}[subject.person]
+    return (
+        sentence(subject.en, be(subject), "interested in", phrase.en, "in", city.en),
+        sentence(subject.nom, finite, getattr(subject, "reflexive", "sich"), "für", phrase.acc, "in", city.de),
+    )
+
+
+@pattern({"topic": TOPICS, "subject": lex.SUBJECTS}, {"verb": REFLEXIVES})
+def remembers(topic, subject, verb):
+    phrase = NounPhrase("the", topic)
+    finite = dict(zip(("ich", "er", "wir"), verb[2:5], strict=True))[subject.person]
+    reflexive = getattr(subject, "reflexive", "sich")
+    return (
+        sentence(subject.en, verb[1] if subject.person == "er" else verb[0], phrase.en),
+        sentence(subject.nom, finite, reflexive, verb[5], phrase.acc),
+    )
+
+
+@pattern({"person": [noun for noun in lex.PEOPLE if noun.gender != "p"]}, {"years": range(2, 90), "owner": ["my", "our"]})
+def is_years_old(person, years, owner):
+    if person.en in ("husband", "wife") and owner == "our":
+        return None
+    phrase = NounPhrase(owner, person)
+    return (
+        sentence(phrase.en, "is", english_number(years), "years old"),
+        sentence(phrase.nom, "ist", german_number(years), "Jahre alt"),
+    )
+
+
+@pattern({"younger": PATIENTS, "older": PATIENTS, "adjective": lex.adjectives("old young tall strong fast")}, {})
+def compare_people(younger, older, adjective):
+    if younger == older:
+        return None
+    return (
+        sentence(younger.en, "is", adjective.en_comparative, "than", older.en),
+        sentence(younger.nom, "ist", adjective.de_comparative, "als", older.nom),
+    )
+
+
+WEARERS = {"man": "der Mann", "woman": "die Frau", "girl": "das Mädchen", "boy": "der Junge"}
+
+
+@pattern({"colour": lex.COLOURS, "garment": lex.CLOTHES, "relative": PATIENTS}, {"wearer": list(WEARERS)})
+def the_one_with(colour, garment, relative, wearer):
+    male = wearer in ("man", "boy")
+    if (relative.gender == "m") != male:
+        return None
+    phrase = NounPhrase("the", garment, adjective=colour)
+    return (
+        sentence("the", wearer, "with", phrase.en, "is", relative.en),
+        sentence(WEARERS[wearer], "mit", phrase.dat, "ist", relative.nom),
+    )
+
+
+@pattern({"person": RECEIVERS, "company": RECEIVERS}, {"time": lex.FUTURE_TIMES[:7]})
+def goes_with(person, company, time):
+    if person.noun == company.noun:
+        return None
+    are, fahren = ("are", "fahren") if person.person == "wir" else ("is", "fährt")
+    return (
+        sentence(time.en, person.en, are, "going home with", company.en),
+        sentence(time.de, fahren, person.nom, "mit", company.dat, "nach Hause"),
+    )
+
+
+@pattern({"person": RECEIVERS, "action": lex.ACTIONS}, {"determiner": ["the", "a", "this"], "will": [False, True]})
+def ask_whether_wants(person, action, determiner, will):
+    en, de = infinitive(action, determiner)
+    p = person.person
+    english = "will" if will else f"{want(p)} to"
+    return (
+        sentence("please ask", person.en, "whether", pronoun_for(person).en, english, en),
+        sentence("bitte fragen Sie", person.acc + ", ob", pronoun_for(person).nom, de, (WERDEN if will else WOLLEN)[p]),
+    )
+
+
+@pattern({"first": RECEIVERS, "mood": ["tired", "ill", "hungry", "thirsty", "happy", "late"]}, {"when": [("today", "heute"),
+         ("now", "jetzt"), ("again", "wieder")], "guess": [("I believe", "ich glaube"), ("you know", "Sie wissen"),
+         ("it is a pity", "es ist schade")]})  # fmt: skip
+def that_is_tired(first, mood, when, guess):
+    german = {"tired": "müde", "ill": "krank", "hungry": "hungrig", "thirsty": "durstig", "happy": "glücklich", "late": "zu spät"}
+    return (
+        sentence(guess[0], "that", first.en, be(first), mood, when[0]),
+        sentence(guess[1], ", dass", first.nom, when[1], german[mood], SEIN[first.person]),
+    )

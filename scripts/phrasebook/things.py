@@ -1,0 +1,247 @@
+"""Patterns about things: prices, sizes and colours, where they lie, and what is missing or broken."""
+
+from phrasebook import lexicon as lex
+from phrasebook.numbers import PRICES, Price, english_number, english_ordinal, german_number, german_ordinal
+from phrasebook.patterns import pattern
+from phrasebook.sentences import after, question, sentence
+from phrasebook.words import HABEN, MOECHTEN, Noun, NounPhrase, do, have
+
+GOODS = lex.nouns(
+    "suitcase, bag, backpack, map, umbrella, jacket, coat, hat, shirt, dress, skirt, shoes, book, camera, watch, ring, wallet, "
+    "knife, glass, cup, plate, bottle, towel, pillow, blanket, lamp, television, radio, computer, table, chair, bed, car, "
+    "bicycle, boat, tent, fridge, picture, house, flat"
+)
+QUALITIES = lex.adjectives("big small old new cheap expensive beautiful heavy light red blue green black white brown yellow grey")
+FAULTS = lex.adjectives("big small old expensive heavy dirty long short")
+
+
+@pattern({"item": GOODS, "quality": QUALITIES}, {"price": PRICES, "plural": [False, True]})
+def costs(item, quality, price, plural):
+    phrase = NounPhrase("the", item, plural, quality)
+    cost = ("cost", "kosten") if phrase.person == "wir" else ("costs", "kostet")
+    return sentence(phrase.en, cost[0], price.en), sentence(phrase.nom, cost[1], price.de)
+
+
+@pattern({"item": GOODS, "quality": QUALITIES}, {"plural": [False, True], "this": ["the", "this"]})
+def how_much(item, quality, plural, this):
+    phrase = NounPhrase(this, item, plural, quality)
+    kosten = "kosten" if phrase.person == "wir" else "kostet"
+    return question("how much", do(phrase.person), phrase.en, "cost"), question("wie viel", kosten, phrase.nom)
+
+
+@pattern({"euros": range(1, 100)}, {"cents": [0, 10, 20, 30, 40, 50, 60, 70, 80, 90, 95]})
+def that_is_price(euros, cents):
+    price = Price(euros, cents)
+    return sentence("that is", price.en, "altogether"), sentence("das macht zusammen", price.de)
+
+
+@pattern({"item": GOODS, "quality": QUALITIES, "fault": FAULTS}, {"determiner": ["the", "this", "my", "our"]})
+def is_too(item, quality, fault, determiner):
+    if quality == fault:
+        return None
+    phrase = NounPhrase(determiner, item, adjective=quality)
+    are, sind = ("are", "sind") if phrase.person == "wir" else ("is", "ist")
+    return sentence(phrase.en, are, "too", fault.en), sentence(phrase.nom, sind, "zu", fault.de)
+
+
+@pattern({"item": GOODS, "quality": QUALITIES}, {"subject": lex.SUBJECTS})
+def would_like_a(item, quality, subject):
+    phrase = NounPhrase("a", item, adjective=quality)
+    return (
+        sentence(subject.en, "would like to have", phrase.en),
+        sentence(subject.nom, MOECHTEN[subject.person], phrase.acc, "haben"),
+    )
+
+
+@pattern({"item": lex.nouns("suitcase, bag, backpack, jacket, coat, hat, shirt, dress, skirt, lamp, cup, car, bicycle, tent"),
+         "colours": [(a, b) for a in lex.COLOURS for b in lex.COLOURS if a != b]}, {"subject": [lex.I, lex.WE, lex.HE, lex.SHE]})  # fmt: skip
+def not_the_red_but_the_blue(item, colours, subject):
+    phrase = NounPhrase("the", item, adjective=colours[0])
+    article = phrase.acc.split()[0]
+    ending = "en" if item.gender == "m" else "e"
+    return (
+        sentence(subject.en, do(subject.person), "not want", phrase.en, "but the", colours[1].en, "one"),
+        sentence(
+            subject.nom, MOECHTEN[subject.person], "nicht", phrase.acc + ", sondern", article, colours[1].de_stem + ending
+        ),
+    )
+
+
+@pattern({"items": [(a, b) for a in GOODS for b in GOODS if a != b], "adjective":
+         lex.adjectives("big small old new cheap expensive beautiful heavy")}, {"as_as": [False, True]})  # fmt: skip
+def compare_things(items, adjective, as_as):
+    if any(item.gender == "p" for item in items):
+        return None
+    this, that = (NounPhrase("the", item) for item in items)
+    if as_as:
+        return (
+            sentence(this.en, "is as", adjective.en, "as", that.en),
+            sentence(this.nom, "ist so", adjective.de, "wie", that.nom),
+        )
+    return (
+        sentence(this.en, "is", adjective.en_comparative, "than", that.en),
+        sentence(this.nom, "ist", adjective.de_comparative, "als", that.nom),
+    )
+
+
+COUNTABLE = [noun for noun in lex.NOUNS.values() if noun.kind == "thing" and noun.gender != "p"]
+OWNABLE = [noun for noun in COUNTABLE if noun.en not in ("heating", "kitchen", "word", "question", "text", "flight")]
+
+
+@pattern({"items": [(a, b) for a in OWNABLE for b in OWNABLE if a != b]}, {"counts": [(a, b) for a in range(2, 13)
+         for b in range(2, 13)], "subject": lex.SUBJECTS})  # fmt: skip
+def has_two_and_three(items, counts, subject):
+    one, other = items
+    return (
+        sentence(
+            subject.en, have(subject.person), english_number(counts[0]), one.en_plural, "and", english_number(counts[1]),
+            other.en_plural,
+        ),
+        sentence(
+            subject.nom, HABEN[subject.person], german_number(counts[0]), one.de_plural, "und", german_number(counts[1]),
+            other.de_plural,
+        ),
+    )  # fmt: skip
+
+
+@pattern({"items": [(a, b) for a in OWNABLE for b in OWNABLE if a != b]}, {"subject": lex.SUBJECTS})
+def has_no_but_a(items, subject):
+    lacking, owned = NounPhrase("no", items[0]), NounPhrase("a", items[1])
+    return (
+        sentence(subject.en, have(subject.person), lacking.en, "but", owned.en),
+        sentence(subject.nom, HABEN[subject.person], lacking.acc + ", aber", owned.acc),
+    )
+
+
+@pattern({"item": OWNABLE}, {"subject": lex.SUBJECTS, "plural": [False, True], "reason": [("", ""),
+         ("today", "heute"), ("here", "hier")]})  # fmt: skip
+def unfortunately_no(item, subject, plural, reason):
+    phrase = NounPhrase("no", item, plural)
+    return (
+        sentence("unfortunately", subject.en, have(subject.person), phrase.en, reason[0]),
+        sentence("leider", HABEN[subject.person], subject.nom, reason[1], phrase.acc),
+    )
+
+
+FURNISHED = lex.nouns(
+    "blanket, pillow, towel, lamp, television, radio, computer, table, chair, bed, fridge, shower, knife, fork, spoon, glass, "
+    "cup, plate, key, map, picture, heating, window, light, bottle"
+)
+
+
+@pattern({"item": FURNISHED, "room": list(lex.ROOMS.values())}, {"determiner": ["my", "our", "the", "this"]})
+def there_is_no(item, room, determiner):
+    where = NounPhrase(determiner, room)
+    phrase = NounPhrase("no", item)
+    return (
+        sentence("there is", phrase.en, "in", where.en),
+        sentence(after("in", where.dat), "gibt es", phrase.acc),
+    )
+
+
+DEVICES = lex.nouns("heating, shower, lamp, television, radio, computer, fridge, light")
+DEVICES += [Noun("lift", "Aufzug", "m", "Aufzüge"), Noun("telephone", "Telefon", "n", "Telefone")]
+DEVICES += [Noun("washing machine", "Waschmaschine", "f", "-"), Noun("alarm clock", "Wecker", "m", "Wecker")]
+
+
+@pattern({"device": DEVICES, "room": [room for room in lex.ROOMS.values() if room.en != "tent"]}, {"determiner": ["my", "our",
+         "the"], "since": [("", ""), ("since yesterday", "seit gestern"), ("today", "heute"), ("", "")]})  # fmt: skip
+def does_not_work(device, room, determiner, since):
+    phrase, where = NounPhrase("the", device), NounPhrase(determiner, room)
+    verb = "has not been working" if since[0].startswith("since") else "does not work"
+    if since[0] == "today":
+        verb = "is not working"
+    return (
+        sentence(phrase.en, "in", where.en, verb, since[0]),
+        sentence(phrase.nom, after("in", where.dat), "funktioniert", since[1], "nicht"),
+    )
+
+
+@pattern({"room": range(101, 500)}, {"floor": range(1, 13)})
+def room_is_on_floor(room, floor):
+    return (
+        sentence("room", english_number(room), "is on the", english_ordinal(floor), "floor"),
+        sentence("Zimmer", german_number(room), "ist im", german_ordinal(floor) + "en Stock"),
+    )
+
+
+# What lies and what stands, and on or in which furniture.
+LYING = lex.nouns(
+    "passport, ticket, key, map, book, newspaper, letter, postcard, parcel, camera, watch, ring, wallet, form, bill, receipt, "
+    "knife, fork, spoon, towel, pillow, blanket, present, apple"
+)
+STANDING = lex.nouns("suitcase, bag, backpack, glass, cup, plate, bottle, lamp, radio, cake, soup, computer")
+FURNITURE = {
+    "table": ("on", "auf", "der Tisch"), "chair": ("on", "auf", "der Stuhl"), "bed": ("on", "auf", "das Bett"),
+    "shelf": ("on", "auf", "das Regal"), "windowsill": ("on", "auf", "die Fensterbank"), "door": ("behind", "hinter", "die Tür"),
+    "wardrobe": ("in", "in", "der Schrank"), "kitchen": ("in", "in", "die Küche"), "car": ("in", "in", "das Auto"),
+    "window": ("next to", "neben", "das Fenster"), "lamp": ("under", "unter", "die Lampe"),
+}  # fmt: skip
+FURNITURE = [
+    (Noun(en, de.split()[1], lex.GENDER[de.split()[0]], "-"), english, german)
+    for en, (english, german, de) in FURNITURE.items()
+]
+POSITIONED = [(item, furniture) for item in LYING + STANDING for furniture in FURNITURE if item.en != furniture[0].en]
+
+
+@pattern({"positioned": POSITIONED}, {"determiner": ["the", "my", "your", "our"]})
+def lies_on(positioned, determiner):
+    item, (furniture, english, german) = positioned
+    phrase, there = NounPhrase(determiner, item), NounPhrase("the", furniture)
+    return (
+        sentence(phrase.en, "is", english, there.en),
+        sentence(phrase.nom, "liegt" if item in LYING else "steht", after(german, there.dat)),
+    )
+
+
+@pattern({"positioned": POSITIONED}, {"subject": lex.SUBJECTS, "determiner": ["the", "my", "your", "our"]})
+def has_put_on(positioned, subject, determiner):
+    item, (furniture, english, german) = positioned
+    phrase, there = NounPhrase(determiner, item), NounPhrase("the", furniture)
+    return (
+        sentence(subject.en, have(subject.person), "put", phrase.en, english, there.en),
+        sentence(
+            subject.nom, HABEN[subject.person], phrase.acc, after(german, there.acc), "gelegt" if item in LYING else "gestellt"
+        ),
+    )
+
+
+@pattern({"positioned": POSITIONED}, {"determiner": ["the", "my", "your", "our"]})
+def please_put(positioned, determiner):
+    item, (furniture, english, german) = positioned
+    phrase, there = NounPhrase(determiner, item), NounPhrase("the", furniture)
+    return (
+        sentence("please put", phrase.en, english, there.en),
+        sentence("bitte", "legen" if item in LYING else "stellen", "Sie", phrase.acc, after(german, there.acc)),
+    )
+
+
+@pattern({"item": GOODS, "quality": QUALITIES}, {"subject": lex.PRONOUNS, "fault": FAULTS})
+def the_one_bought_is_too(item, quality, subject, fault):
+    if fault == quality:
+        return None
+    phrase = NounPhrase("the", item, adjective=quality)
+    are, sind = ("are", "sind") if phrase.person == "wir" else ("is", "ist")
+    return (
+        sentence(phrase.en, "that", subject.en, have(subject.person), "bought", are, "too", fault.en),
+        sentence(
+            phrase.nom + ",", phrase.relative("acc"), subject.nom, "gekauft", HABEN[subject.person] + ",", sind, "zu", fault.de
+        ),
+    )
+
+
+@pattern({"item": LYING + STANDING, "quality": lex.adjectives("big small old new red blue green black white")},
+         {"subject": [lex.I, lex.HE, lex.SHE, lex.WE, lex.THEY]})  # fmt: skip
+def came_with(item, quality, subject):
+    phrase = NounPhrase("a", item, adjective=quality)
+    kommen = {"ich": "bin", "er": "ist", "wir": "sind"}[subject.person]
+    return (
+        sentence(subject.en, have(subject.person), "come with", phrase.en),
+        sentence(subject.nom, kommen, "mit", phrase.dat, "gekommen"),
+    )
+
+
+@pattern({"item": GOODS, "quality": QUALITIES}, {"plural": [False, True]})
+def do_you_have(item, quality, plural):
+    phrase = NounPhrase("a", item, plural or item.gender == "p", quality)
+    return question("do you have", phrase.en), question("haben Sie", phrase.acc)
