@@ -1,0 +1,227 @@
+"""The data behind Lightning's interface: what a config's `data:` section sets."""
+
+import os
+from pathlib import Path
+from typing import Literal
+
+from lightning.pytorch import LightningDataModule
+from torch.utils.data import DataLoader
+
+from beamtrain.data.batch import Batch
+from beamtrain.data.cleaning import CleaningCounts
+from beamtrain.data.corpus import ROLES, Role, Split, open_corpus, read_rows
+from beamtrain.data.loader import BatchLoader, PairDataset, evaluation_loader
+from beamtrain.data.prepare import Prepared, prepare
+from beamtrain.data.resegment import Resegment
+from beamtrain.data.sampler import EpochSampler
+from beamtrain.data.tokenizer import Tokenizer
+from beamtrain.errors import UserError, nearest
+
+
+class TranslationData(LightningDataModule):
+    """A parallel corpus as batches of subwords.
+
+    Args:
+        source: where the text is: a local folder or file, a bundled corpus, or a hub id such as `wmt/wmt14`.
+        source_lang: language to translate from, as files or columns name it.
+        target_lang: language to translate into.
+        config_name: configuration of a hub data set such as `de-en`, or subfolder of a local one.
+        train_split: split to train on, by name or path; None finds it by its name.
+        validation_split: split to validate on; None takes validation, valid, val or dev.
+        test_split: split to report on; None takes test, test_* or newstest*, if there is just one.
+        train_rows: train on the first so many pairs only; None takes all.
+        vocab_size: subwords in the vocabulary (in each of the two, if not joint), control pieces included.
+        subwords: how subwords are learnt, `unigram` or `bpe`.
+        joint_vocabulary: one vocabulary for both languages.
+        byte_fallback: spell unknown characters as bytes; otherwise they are lost as UNK.
+        character_coverage: share of the characters of the training text that the vocabulary holds, 0 to 1.
+        subword_sampling: alpha of subword regularisation in training; 0 is off, smaller unigram alphas are wilder.
+        tokenizer_from: folder with the tokenizer to use, such as a run; None learns one from the training text.
+        max_length: training pairs with a longer side are dropped, in subwords.
+        max_length_ratio: training pairs with one side so many times longer than the other are dropped, in subwords.
+        deduplicate: drop training pairs that occurred before.
+        batch_tokens: budget of a training batch on each process, rows x longest side, in subwords.
+        eval_batch_tokens: the same for validation and test.
+        num_workers: processes that make training batches ahead; 0 makes them in the training process.
+        cache_dir: folder for prepared corpora; None is `beamtrain` in XDG_CACHE_HOME or ~/.cache.
+        seed: fixes the batches and their order.
+    """
+
+    def __init__(
+        self,
+        source: str = "phrasebook",
+        source_lang: str = "en",
+        target_lang: str = "de",
+        config_name: str | None = None,
+        train_split: str | None = None,
+        validation_split: str | None = None,
+        test_split: str | None = None,
+        train_rows: int | None = None,
+        vocab_size: int = 8000,
+        subwords: Literal["unigram", "bpe"] = "unigram",
+        joint_vocabulary: bool = True,
+        byte_fallback: bool = True,
+        character_coverage: float = 0.9999,
+        subword_sampling: float = 0.0,
+        tokenizer_from: str | None = None,
+        max_length: int = 256,
+        max_length_ratio: float = 4.0,
+        deduplicate: bool = True,
+        batch_tokens: int = 4096,
+        eval_batch_tokens: int = 4096,
+        num_workers: int = 0,
+        cache_dir: str | None = None,
+        seed: int = 1,
+    ) -> None:
+        super().__init__()
+        self.source = source
+        self.source_lang = source_lang
+        self.target_lang = target_lang
+        self._config_name = config_name
+        self._split_names: dict[Role, str | None] = {
+            "train": train_split,
+            "validation": validation_split,
+            "test": test_split,
+        }
+        self._train_rows = train_rows
+        self._vocab_size = vocab_size
+        self._subwords = subwords
+        self._joint_vocabulary = joint_vocabulary
+        self._byte_fallback = byte_fallback
+        self._character_coverage = character_coverage
+        self._subword_sampling = subword_sampling
+        self._tokenizer_from = tokenizer_from
+        self._max_length = max_length
+        self._max_length_ratio = max_length_ratio
+        self._deduplicate = deduplicate
+        self._batch_tokens = batch_tokens
+        self._eval_batch_tokens = eval_batch_tokens
+        self._num_workers = num_workers
+        self._cache_dir = Path(cache_dir).expanduser() if cache_dir else default_cache()
+        self._seed = seed
+        self._splits: dict[Role, Split] | None = None
+        self._prepared: Prepared | None = None
+
+    @property
+    def splits(self) -> dict[Role, str]:
+        """Role -> the corpus's own name of that split."""
+        return {role: split.name for role, split in self._corpus().items()}
+
+    @property
+    def tokenizer(self) -> Tokenizer:
+        """The subword models of both sides."""
+        return self._ready().tokenizer
+
+    @property
+    def cleaning(self) -> CleaningCounts:
+        """What cleaning dropped from the training split."""
+        return self._ready().counts
+
+    def pairs(self, split: str) -> tuple[list[str], list[str]]:
+        """Raw source and reference lines of a split, by its role or name, in the order of the corpus.
+
+        Raises:
+            UserError: the corpus has no such split.
+        """
+        corpus = self._corpus()
+        for role, found in corpus.items():
+            if split in (role, found.name):
+                text = found.load()
+                return read_rows(text, 0, len(text))
+        names = [*corpus, *(found.name for found in corpus.values() if found.name not in corpus)]
+        near = nearest(split, names)
+        raise UserError(
+            f"{self.source} has no split {split!r}; there are {', '.join(names)}"
+            + (f"; did you mean {near!r}?" if near else "")
+        )
+
+    def prepare_data(self) -> None:
+        """Prepare the corpus, or find it prepared."""
+        self._ready()
+
+    def setup(self, stage: str | None = None) -> None:
+        """Open the prepared corpus."""
+        self._ready()
+
+    def train_dataloader(self) -> BatchLoader:
+        """Training batches, resumable after any of them."""
+        source, target, rows = self._ready().tables("train")
+        resample = None
+        if self._subword_sampling > 0:
+            text = self._corpus()["train"].load()
+            resample = Resegment(text, self.tokenizer, alpha=self._subword_sampling, seed=self._seed)
+        rank, world_size = self._process()
+        sampler = EpochSampler(
+            source.lengths,
+            target.lengths,
+            batch_tokens=self._batch_tokens,
+            seed=self._seed,
+            rank=rank,
+            world_size=world_size,
+        )
+        return BatchLoader(PairDataset(source, target, rows, resample), sampler, num_workers=self._num_workers)
+
+    def val_dataloader(self) -> DataLoader[Batch]:
+        """Every validation pair once, in the same batches every time."""
+        return self._evaluation_loader("validation")
+
+    def test_dataloader(self) -> DataLoader[Batch]:
+        """Every test pair once, in the same batches every time."""
+        return self._evaluation_loader("test")
+
+    def _evaluation_loader(self, role: Role) -> DataLoader[Batch]:
+        if role not in self._corpus():
+            raise UserError(f"{self.source} has no {role} split; name one by --data.{role}_split")
+        source, target, rows = self._ready().tables(role)
+        rank, world_size = self._process()
+        return evaluation_loader(
+            PairDataset(source, target, rows),
+            source.lengths,
+            target.lengths,
+            batch_tokens=self._eval_batch_tokens,
+            rank=rank,
+            world_size=world_size,
+        )
+
+    def _process(self) -> tuple[int, int]:
+        """Number of this process among those that train together, and how many there are."""
+        return (self.trainer.global_rank, self.trainer.world_size) if self.trainer else (0, 1)
+
+    def _corpus(self) -> dict[Role, Split]:
+        if self._splits is None:
+            self._splits = open_corpus(
+                self.source,
+                source_lang=self.source_lang,
+                target_lang=self.target_lang,
+                config_name=self._config_name,
+                split_names=self._split_names,
+                cache_dir=self._cache_dir,
+            )
+        return self._splits
+
+    def _ready(self) -> Prepared:
+        if self._prepared is None:
+            splits = self._corpus()
+            for role in ROLES[:2]:
+                if role not in splits:
+                    raise UserError(f"{self.source} has no {role} split; name one by --data.{role}_split")
+            self._prepared = prepare(
+                splits,
+                cache_dir=self._cache_dir,
+                tokenizer_from=Path(self._tokenizer_from) if self._tokenizer_from else None,
+                vocab_size=self._vocab_size,
+                algorithm=self._subwords,
+                joint=self._joint_vocabulary,
+                byte_fallback=self._byte_fallback,
+                character_coverage=self._character_coverage,
+                max_length=self._max_length,
+                max_length_ratio=self._max_length_ratio,
+                deduplicate=self._deduplicate,
+                train_rows=self._train_rows,
+            )
+        return self._prepared
+
+
+def default_cache() -> Path:
+    """Where prepared corpora lie unless `cache_dir` says otherwise."""
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "beamtrain"

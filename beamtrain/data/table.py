@@ -1,0 +1,101 @@
+"""Token rows of different length in two flat, memory-mapped files: quick to open, quick to gather from."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import IO
+
+import numpy as np
+from numpy.typing import NDArray
+
+from beamtrain.data.tokenizer import EOS, PAD
+
+
+def token_type(vocab_size: int) -> np.dtype:
+    """The smallest type that holds every token id."""
+    return np.dtype(np.uint16 if vocab_size <= 2**16 else np.uint32)
+
+
+class TokenTable:
+    """Rows of token ids, each ending in EOS."""
+
+    def __init__(self, stem: Path) -> None:
+        self._stem = stem
+        self._tokens = _map(_tokens_path(stem))
+        self._ends = _map(_ends_path(stem))
+
+    def __len__(self) -> int:
+        return len(self._ends)
+
+    @property
+    def lengths(self) -> NDArray[np.int32]:
+        """(rows,) tokens of each row, EOS included."""
+        return np.diff(self._ends, prepend=0).astype(np.int32)
+
+    def gather(self, rows: NDArray[np.int64]) -> NDArray[np.int64]:
+        """(B, longest) the given rows, PAD on the right."""
+        ends = self._ends[rows]
+        starts = np.where(rows > 0, self._ends[rows - 1], 0)
+        steps = np.arange((ends - starts).max(initial=0))
+        positions = starts[:, None] + steps  # (B, longest)
+        inside = positions < ends[:, None]
+        return np.where(inside, self._tokens[np.where(inside, positions, 0)], PAD).astype(np.int64)
+
+    def __reduce__(self) -> tuple[type["TokenTable"], tuple[Path]]:
+        return TokenTable, (self._stem,)  # another process maps the same files
+
+
+class TokenTableWriter:
+    """Writes a `TokenTable` row by row, without holding it in memory."""
+
+    def __init__(self, stem: Path, vocab_size: int) -> None:
+        self._stem = stem
+        self._type = token_type(vocab_size)
+        self._lengths: list[NDArray[np.int64]] = []
+        self._file: IO[bytes] = open(_tokens_path(stem), "wb")  # noqa: SIM115 - closed in close()
+        self._write_header(0)
+
+    def append(self, tokens: NDArray[np.integer], lengths: NDArray[np.integer]) -> None:
+        """Add rows: their tokens one after the other, EOS included, and how many each has."""
+        self._file.write(tokens.astype(self._type).tobytes())
+        self._lengths.append(lengths.astype(np.int64))
+
+    def close(self) -> None:
+        """Finish both files."""
+        ends = np.cumsum(np.concatenate(self._lengths or [np.zeros(0, np.int64)]))
+        self._file.seek(0)
+        self._write_header(int(ends[-1]) if len(ends) else 0)
+        self._file.close()
+        np.save(_ends_path(self._stem), ends)
+
+    def _write_header(self, size: int) -> None:
+        """A `.npy` header; numpy pads it so that any size written later fits."""
+        header = {"descr": np.lib.format.dtype_to_descr(self._type), "fortran_order": False, "shape": (size,)}
+        np.lib.format.write_array_header_1_0(self._file, header)
+
+
+def flatten(rows: list[list[int]]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Token rows, an EOS after each, as one flat array, and their lengths with EOS."""
+    lengths = np.fromiter((len(row) + 1 for row in rows), np.int64, len(rows))
+    tokens = np.fromiter((token for row in rows for token in (*row, EOS)), np.int64, int(lengths.sum()))
+    return tokens, lengths
+
+
+def _tokens_path(stem: Path) -> Path:
+    return stem.with_name(stem.name + ".tokens.npy")
+
+
+def _ends_path(stem: Path) -> Path:
+    return stem.with_name(stem.name + ".ends.npy")
+
+
+def _map(path: Path) -> NDArray:
+    """A `.npy` file mapped into memory, as a plain array."""
+    return np.asarray(np.load(path, mmap_mode="r", allow_pickle=False))
+
+
+def padded(rows: Sequence[Sequence[int]]) -> NDArray[np.int64]:
+    """(B, longest) the given rows, PAD on the right."""
+    table = np.full((len(rows), max(map(len, rows), default=0)), PAD, np.int64)
+    for number, row in enumerate(rows):
+        table[number, : len(row)] = row
+    return table

@@ -1,0 +1,219 @@
+"""Subwords by SentencePiece: text to token ids and back."""
+
+import io
+import re
+from collections.abc import Callable, Iterable, Iterator
+from hashlib import blake2b
+from pathlib import Path
+from typing import Literal
+
+import sentencepiece
+
+from beamtrain.errors import UserError
+from beamtrain.files import atomic_path
+
+PAD, BOS, EOS, UNK = 0, 1, 2, 3
+
+Algorithm = Literal["unigram", "bpe"]
+
+_JOINT_FILE = "tokenizer.model"
+_SOURCE_FILE, _TARGET_FILE = "tokenizer.source.model", "tokenizer.target.model"
+
+
+class SubwordModel:
+    """One trained SentencePiece model. Its control pieces are never read from text: `</s>` in a line is four letters.
+
+    Text goes through SentencePiece's `nmt_nfkc` normalisation (Unicode NFKC, runs of white space to one space).
+    """
+
+    def __init__(self, serialized: bytes) -> None:
+        self.serialized = serialized
+        self._processor = sentencepiece.SentencePieceProcessor(model_proto=serialized)
+
+    @property
+    def vocab_size(self) -> int:
+        """Number of token ids, PAD, BOS, EOS and UNK included."""
+        return self._processor.get_piece_size()
+
+    def encode(self, lines: list[str]) -> list[list[int]]:
+        """Token ids of each line, without BOS and EOS."""
+        return self._processor.encode(lines, num_threads=1)
+
+    def sample(self, lines: list[str], alpha: float, seeds: list[int]) -> list[list[int]]:
+        """One random segmentation per line: subword regularisation for unigram, dropout for BPE.
+
+        Unigram draws a segmentation x with probability proportional to P(x)^alpha (Kudo 2018, arXiv:1804.10959,
+        section 3.2, over all segmentations); BPE skips each merge with probability alpha (Provilkov et al. 2020,
+        arXiv:1910.13267). A line and its seed give the same tokens wherever and whenever they are drawn.
+        """
+        tokens = []
+        for line, seed in zip(lines, seeds, strict=True):
+            sentencepiece.set_random_generator_seed(seed)
+            tokens.append(self._processor.encode(line, enable_sampling=True, alpha=alpha, nbest_size=-1, num_threads=1))
+        return tokens
+
+    def decode(self, ids: list[list[int]]) -> list[str]:
+        """One line of text per row of ids; a line feed spelt by byte pieces becomes a space, so lines stay lines."""
+        return [text.replace("\n", " ") for text in self._processor.decode(ids)] if ids else []
+
+    def pieces(self, ids: list[int]) -> list[str]:
+        """The subwords as SentencePiece writes them, a leading `▁` marking the start of a word."""
+        return [self._processor.id_to_piece(i) for i in ids]
+
+    def save(self, path: Path) -> None:
+        """Write the model in SentencePiece's own format."""
+        with atomic_path(path) as temporary:
+            temporary.write_bytes(self.serialized)
+
+    def __reduce__(self) -> tuple[type["SubwordModel"], tuple[bytes]]:
+        return SubwordModel, (self.serialized,)
+
+    @classmethod
+    def load(cls, path: Path) -> "SubwordModel":
+        """Read a model file.
+
+        Raises:
+            UserError: not a readable SentencePiece model, or one whose control pieces have other ids than ours.
+        """
+        try:
+            model = cls(path.read_bytes())
+        except (OSError, RuntimeError) as error:
+            raise UserError(f"{path}: not a readable SentencePiece model ({error})") from None
+        processor = model._processor
+        ids = (processor.pad_id(), processor.bos_id(), processor.eos_id(), processor.unk_id())
+        if ids != (PAD, BOS, EOS, UNK):
+            raise UserError(
+                f"{path}: pad, bos, eos, unk have the ids {ids}, not {(PAD, BOS, EOS, UNK)}; "
+                "use a tokenizer that beamtrain trained"
+            )
+        return model
+
+
+class Tokenizer:
+    """The subword models of both sides: one object twice when the vocabulary is joint."""
+
+    def __init__(self, source: SubwordModel, target: SubwordModel | None = None) -> None:
+        self.source = source
+        self.target = source if target is None else target
+
+    @property
+    def joint(self) -> bool:
+        """Whether both sides share one vocabulary."""
+        return self.source is self.target
+
+    def fingerprint(self) -> str:
+        """A digest of both models."""
+        return blake2b(self.source.serialized + self.target.serialized, digest_size=16).hexdigest()
+
+    def save(self, folder: Path | str) -> None:
+        """Write `tokenizer.model`, or `tokenizer.source.model` and `tokenizer.target.model`, into `folder`."""
+        folder = Path(folder)
+        if self.joint:
+            self.source.save(folder / _JOINT_FILE)
+        else:
+            self.source.save(folder / _SOURCE_FILE)
+            self.target.save(folder / _TARGET_FILE)
+
+    @classmethod
+    def load(cls, folder: Path | str) -> "Tokenizer":
+        """Read what `save` wrote.
+
+        Raises:
+            UserError: the folder holds no tokenizer.
+        """
+        folder = Path(folder)
+        if (folder / _JOINT_FILE).is_file():
+            return cls(SubwordModel.load(folder / _JOINT_FILE))
+        if (folder / _SOURCE_FILE).is_file() and (folder / _TARGET_FILE).is_file():
+            return cls(SubwordModel.load(folder / _SOURCE_FILE), SubwordModel.load(folder / _TARGET_FILE))
+        raise UserError(f"{folder}: no tokenizer here; expected {_JOINT_FILE}, or {_SOURCE_FILE} and {_TARGET_FILE}")
+
+
+def train_subwords(
+    lines: Iterable[str],
+    *,
+    vocab_size: int,
+    algorithm: Algorithm,
+    byte_fallback: bool,
+    character_coverage: float,
+) -> SubwordModel:
+    """Train one subword model on `lines`; the same lines and settings give the same model on any machine.
+
+    Args:
+        lines: the text; blank lines are passed over.
+        vocab_size: number of token ids, the four control pieces (and 256 byte pieces) included.
+        algorithm: `unigram` (Kudo 2018) or `bpe` (Sennrich et al. 2016).
+        byte_fallback: spell characters outside the vocabulary as UTF-8 bytes, rather than as UNK.
+        character_coverage: share of the text's characters that the vocabulary must hold, 0 to 1.
+
+    Raises:
+        UserError: the text is empty, or cannot fill `vocab_size`, or needs a larger one.
+    """
+    serialized = io.BytesIO()
+    try:
+        sentencepiece.SentencePieceTrainer.train(
+            sentence_iterator=_trainable(lines),
+            model_writer=serialized,
+            model_type=algorithm,
+            vocab_size=vocab_size,
+            byte_fallback=byte_fallback,
+            character_coverage=character_coverage,
+            pad_id=PAD,
+            bos_id=BOS,
+            eos_id=EOS,
+            unk_id=UNK,
+            num_threads=16,  # sums are split among threads: a fixed number keeps the model the same everywhere
+            minloglevel=2,
+        )
+    except RuntimeError as error:
+        raise UserError(_explain(str(error), vocab_size)) from None
+    return SubwordModel(serialized.getvalue())
+
+
+def train_tokenizer(
+    lines: Callable[[Literal["source", "target"]], Iterable[str]],
+    *,
+    joint: bool,
+    vocab_size: int,
+    algorithm: Algorithm,
+    byte_fallback: bool,
+    character_coverage: float,
+) -> Tokenizer:
+    """Train one model on both sides of `lines` (joint), or one for each side with `vocab_size` ids each."""
+
+    def train(text: Iterable[str]) -> SubwordModel:
+        return train_subwords(
+            text,
+            vocab_size=vocab_size,
+            algorithm=algorithm,
+            byte_fallback=byte_fallback,
+            character_coverage=character_coverage,
+        )
+
+    if not joint:
+        return Tokenizer(train(lines("source")), train(lines("target")))
+    return Tokenizer(train(line for side in ("source", "target") for line in lines(side)))
+
+
+def _trainable(lines: Iterable[str]) -> Iterator[str]:
+    """SentencePiece's trainer stops at NUL and takes a blank line for the end of a document."""
+    for line in lines:
+        if text := line.replace("\0", " ").strip():
+            yield text
+
+
+def _explain(message: str, vocab_size: int) -> str:
+    """SentencePiece's complaint, in terms of the user's settings."""
+    if match := re.search(r"too high .*<= (\d+)", message):
+        return (
+            f"vocab_size {vocab_size} is more than the training text can fill: "
+            f"set it to {match[1]} or less, or give more text"
+        )
+    if match := re.search(r"smaller than required_chars\. \d+ vs (\d+)", message):
+        return (
+            f"vocab_size {vocab_size} has no room for the characters of the training text: "
+            f"set it to more than {match[1]}, or lower character_coverage"
+        )
+    if "sentences_.empty()" in message:
+        return "the training text is empty: there is nothing to learn a vocabulary from"
+    return f"SentencePiece could not train a vocabulary of {vocab_size}: {message}"
