@@ -1,0 +1,45 @@
+"""The `beamtrain` command: a user's mistake is one line on stderr and exit code 2, and no import waits for torch."""
+
+import sys
+from collections.abc import Sequence
+
+import typer
+
+from beamtrain.commands import compare, evaluate, train, translate
+from beamtrain.errors import UserError
+
+USAGE_ERROR = typer.BadParameter.__base__  # what typer raises for an unknown option, a missing one, a bad value
+
+app = typer.Typer(
+    help="Train, use and measure sequence-to-sequence models with the beam search inside the training loop.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+app.command("train", context_settings=train.ALL_TO_TRAINING)(train.train)
+app.command("translate")(translate.translate)
+app.command("evaluate")(evaluate.evaluate)
+app.command("compare")(compare.compare)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line (`sys.argv` without arguments); return the exit code."""
+    try:
+        result = app(arguments, standalone_mode=False)
+    except UserError as error:
+        return _refuse(str(error))
+    except USAGE_ERROR as error:  # type: ignore[misc]
+        return _refuse(error.format_message())
+    except typer.Abort:
+        return 130
+    return result if isinstance(result, int) else 0
+
+
+def _refuse(message: str) -> int:
+    print(f"beamtrain: {message}", file=sys.stderr)
+    return 2
+
+
+if __name__ == "__main__":
+    sys.exit(main())

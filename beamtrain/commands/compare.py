@@ -1,0 +1,112 @@
+"""`beamtrain compare`: which of several outputs is better, how sure that is, and where they differ most."""
+
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from beamtrain.commands.options import JsonFile, ReportFormat, ReportFormatOption
+from beamtrain.errors import UserError
+
+if TYPE_CHECKING:
+    from beamtrain.metrics import Estimate
+
+Outputs = Annotated[list[Path], typer.Argument(help="Translations, one per line; the first file is the baseline.")]
+References = Annotated[list[Path], typer.Option(help="Reference translations; more than one file may be given.")]
+Samples = Annotated[int, typer.Option(min=100, max=100_000, help="Bootstrap resamples.")]
+Changed = Annotated[int, typer.Option(min=0, help="Show this many of the sentences that changed most.")]
+
+
+def compare(
+    outputs: Outputs,
+    reference: References,
+    samples: Samples = 1000,
+    changed: Changed = 10,
+    format: ReportFormatOption = ReportFormat.text,
+    json: JsonFile = None,
+) -> None:
+    """Compare outputs by paired bootstrap on BLEU and chrF2, and show the sentences that changed most."""
+    from beamtrain.data.lines import read_lines
+    from beamtrain.metrics import paired_bootstrap
+    from beamtrain.report import to_json
+    from beamtrain.text_io import write_output
+
+    names = [str(path) for path in outputs]
+    if len(set(names)) < len(names):
+        raise UserError(f"a file is given twice ({', '.join(names)}); give each output once, the baseline first")
+    references = [list(read_lines(path)) for path in reference]
+    systems = {str(path): list(read_lines(path)) for path in outputs}
+    estimates = paired_bootstrap(systems, *references, samples=samples)
+    report = {
+        "baseline": names[0],
+        "references": [str(path) for path in reference],
+        "systems": [{"system": name, "scores": list(map(asdict, row))} for name, row in estimates.items()],
+        "changed_most": _changed_most(systems, references, changed),
+    }
+    if json is not None:
+        write_output(json, to_json(report))
+    if format is ReportFormat.json:
+        write_output(None, to_json(report))
+    else:
+        _print_estimates(estimates)
+        _print_changes(report)
+
+
+def _changed_most(systems: dict[str, list[str]], references: list[list[str]], most: int) -> list[dict[str, Any]]:
+    """For each system after the baseline, the sentences whose chrF2 differs most from the baseline's."""
+    from beamtrain.metrics import sentence_chrf
+
+    (_, baseline), *others = systems.items()
+    before = sentence_chrf(baseline, *references)
+    changes = []
+    for name, hypotheses in others:
+        after = sentence_chrf(hypotheses, *references)
+        differing = [line for line in range(len(before)) if after[line] != before[line]]
+        for line in sorted(differing, key=lambda line: (-abs(after[line] - before[line]), line))[:most]:
+            changes.append(
+                {
+                    "system": name,
+                    "line": line + 1,
+                    "baseline_chrf": before[line],
+                    "system_chrf": after[line],
+                    "references": [lines[line] for lines in references],
+                    "baseline_text": baseline[line],
+                    "system_text": hypotheses[line],
+                }
+            )
+    return changes
+
+
+def _print_estimates(estimates: dict[str, list["Estimate"]]) -> None:
+    from beamtrain.report import print_table
+
+    baseline = next(iter(estimates.values()))
+    columns = ["system"]
+    for estimate in baseline:
+        columns += [estimate.score.name, "bootstrap mean ± 95%", "p"]
+    print_table(columns, ([name, *(cell for e in row for cell in _cells(e))] for name, row in estimates.items()))
+    print("p: probability of such a difference from the first system by chance; * below 0.05")
+    for estimate in baseline:
+        print(f"{estimate.score.name}: {estimate.score.signature}")
+
+
+def _cells(estimate: "Estimate") -> list[str]:
+    p = estimate.p_value
+    return [
+        f"{estimate.score.value:.2f}",
+        f"{estimate.mean:.2f} ± {estimate.half_width:.2f}",
+        "" if p is None else f"{p:.4f}{'*' if p < 0.05 else ' '}",
+    ]
+
+
+def _print_changes(report: dict[str, Any]) -> None:
+    for change in report["changed_most"]:
+        before, after = change["baseline_chrf"], change["system_chrf"]
+        print(
+            f"\nline {change['line']}: chrF2 {before:.1f} -> {after:.1f} ({after - before:+.1f}) in {change['system']}"
+        )
+        for reference in change["references"]:
+            print(f"  reference  {reference}")
+        print(f"  baseline   {change['baseline_text']}")
+        print(f"  system     {change['system_text']}")

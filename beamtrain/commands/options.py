@@ -1,0 +1,76 @@
+"""Options that several commands share, and the model and the search that they choose."""
+
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from beamtrain.errors import UserError
+
+if TYPE_CHECKING:
+    from beamtrain.run import Run
+    from beamtrain.search.hard import SearchOptions
+
+
+class ReportFormat(StrEnum):
+    """How a report is printed."""
+
+    text = "text"
+    json = "json"
+
+
+Model = Annotated[Path, typer.Option(help="A run's folder, such as runs/quickstart.")]
+SourceLang = Annotated[str | None, typer.Option(help="Refuse a model that does not translate from this language.")]
+TargetLang = Annotated[str | None, typer.Option(help="Refuse a model that does not translate into this language.")]
+LengthPenalty = Annotated[
+    str | None, typer.Option(help="gnmt, average or none. Default: the run's own (its config's `search`).")
+]
+Alpha = Annotated[float | None, typer.Option(help="Exponent of the length penalty. Default: the run's own.")]
+BatchTokens = Annotated[
+    int, typer.Option(min=1, help="Source subwords in a batch, times beams; less needs less memory.")
+]
+Device = Annotated[str, typer.Option(help="cpu, cuda, cuda:1, ...; auto takes a GPU if there is one.")]
+Precision = Annotated[str, typer.Option(help="fp32 or bf16.")]
+ReportFormatOption = Annotated[ReportFormat, typer.Option("--format", help="How to print the report.")]
+JsonFile = Annotated[Path | None, typer.Option("--json", help="Also write the report as JSON to this file.")]
+
+
+def load_model(
+    path: Path, device: str, precision: str, source_lang: str | None = None, target_lang: str | None = None
+) -> "Run":
+    """The run in folder `path`, on that device.
+
+    Raises UserError when it is no run, does not translate between these languages, or cannot be used like that.
+    """
+    from beamtrain.device import cast, choose_device
+    from beamtrain.run import load_run
+
+    chosen = choose_device(device)
+    run = load_run(path, chosen)
+    for side, asked in (("source_lang", source_lang), ("target_lang", target_lang)):
+        has = run.info.get(side)
+        if asked is not None and asked != has:
+            option = "--" + side.replace("_", "-")
+            raise UserError(
+                f"{option} {asked}: {path} translates from {run.info.get('source_lang')} into "
+                f"{run.info.get('target_lang')}; choose another model or leave {option} out"
+            )
+    cast(run.network, precision)
+    return run
+
+
+def search_options(run: "Run", **given: Any) -> "SearchOptions":
+    """The run's own search settings, with those that were given (not None) in their place.
+
+    Raises UserError for a value out of its range.
+    """
+    from beamtrain.search.hard import SearchOptions
+
+    settings = run.info.get("search", {}) | {name: value for name, value in given.items() if value is not None}
+    try:
+        return SearchOptions(**settings)
+    except TypeError as error:
+        raise UserError(
+            f"{run.path}/model.json: its search settings are not those of this version ({error})"
+        ) from error

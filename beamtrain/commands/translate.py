@@ -1,0 +1,151 @@
+"""`beamtrain translate`: one output line for every input line, in order, as they come."""
+
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, BinaryIO
+
+import typer
+
+from beamtrain.commands.formats import OutputFormat, formatter
+from beamtrain.commands.options import (
+    Alpha,
+    BatchTokens,
+    Device,
+    LengthPenalty,
+    Model,
+    Precision,
+    SourceLang,
+    TargetLang,
+    load_model,
+    search_options,
+)
+from beamtrain.errors import UserError
+from beamtrain.limits import BATCH_TOKENS, MAX_SOURCE_TOKENS
+from beamtrain.progress import progress
+
+if TYPE_CHECKING:
+    from beamtrain.text_io import LineReader
+
+Input = Annotated[Path | None, typer.Option(help="Text to translate, a sentence per line. Default: standard input.")]
+Output = Annotated[Path | None, typer.Option(help="Where translations go. Default: standard output.")]
+Format = Annotated[OutputFormat, typer.Option(help="text: the best translation, one line for each line.")]
+Beam = Annotated[
+    int | None, typer.Option(min=1, max=1000, help="Beam size; 1 is greedy search. Default: the run's own.")
+]
+NBest = Annotated[int, typer.Option(min=1, help="Translations of each line, best first; needs --format tsv or jsonl.")]
+MinLength = Annotated[int | None, typer.Option(min=0, help="Fewest subwords of a translation, with its end.")]
+MaxLength = Annotated[int | None, typer.Option(min=1, help="Most subwords of a translation, with its end.")]
+NoRepeat = Annotated[int | None, typer.Option(min=0, help="Never repeat this many subwords in a translation; 0: may.")]
+Prefix = Annotated[Path | None, typer.Option(help="What each translation must begin with, a line for each input line.")]
+Sample = Annotated[bool, typer.Option("--sample", help="Draw translations at random instead of searching.")]
+TopK = Annotated[int, typer.Option(min=0, help="Sampling: draw from the likeliest k subwords; 0: from all.")]
+TopP = Annotated[float, typer.Option(help="Sampling: draw from the likeliest subwords that make up probability p.")]
+Temperature = Annotated[float, typer.Option(help="Sampling: below 1 is nearer to the likeliest, above 1 wilder.")]
+Seed = Annotated[int, typer.Option(min=0, max=2**63 - 1, help="Sampling: the same seed draws the same translations.")]
+TokenScores = Annotated[bool, typer.Option("--token-scores", help="tsv, jsonl: subwords and their log-probabilities.")]
+Attention = Annotated[bool, typer.Option("--attention", help="jsonl: how each subword looked at the source.")]
+MaxSourceTokens = Annotated[
+    int, typer.Option(min=1, help="Subwords of a line; a longer one is left empty and reported.")
+]
+
+
+def translate(
+    model: Model,
+    input: Input = None,
+    output: Output = None,
+    format: Format = OutputFormat.text,
+    beam: Beam = None,
+    nbest: NBest = 1,
+    length_penalty: LengthPenalty = None,
+    alpha: Alpha = None,
+    min_length: MinLength = None,
+    max_length: MaxLength = None,
+    no_repeat_ngram: NoRepeat = None,
+    prefix: Prefix = None,
+    sample: Sample = False,
+    top_k: TopK = 0,
+    top_p: TopP = 1.0,
+    temperature: Temperature = 1.0,
+    seed: Seed = 1,
+    token_scores: TokenScores = False,
+    attention: Attention = False,
+    max_source_tokens: MaxSourceTokens = MAX_SOURCE_TOKENS,
+    batch_tokens: BatchTokens = BATCH_TOKENS,
+    source_lang: SourceLang = None,
+    target_lang: TargetLang = None,
+    device: Device = "auto",
+    precision: Precision = "fp32",
+) -> None:
+    """Translate text, one line at a time: beamtrain translate --model runs/quickstart < in.txt > out.txt"""
+    _check_format(format, nbest, token_scores, attention)
+    total = _count_lines(input, prefix)
+
+    from beamtrain.data.lines import read_lines
+    from beamtrain.text_io import open_lines, open_output
+    from beamtrain.translator import Translator
+
+    run = load_model(model, device, precision, source_lang, target_lang)
+    options = search_options(
+        run,
+        beam_size=beam,
+        n_best=nbest,
+        length_penalty=length_penalty,
+        alpha=alpha,
+        min_length=min_length,
+        max_length=max_length,
+        no_repeat_ngram=no_repeat_ngram,
+    )
+    translator = Translator(
+        run.network,
+        run.tokenizer,
+        options,
+        attention=attention,
+        batch_tokens=batch_tokens,
+        max_source_tokens=max_source_tokens,
+    )
+    write = formatter(format, token_scores)
+    prefixes = None if prefix is None else read_lines(prefix)
+    with open_lines(input) as lines, open_output(output) as out:
+        translations = translator.translate_windows(_windows(lines, out), prefixes)
+        for translation in progress(translations, total, to_file=output is not None):
+            if translation.problem:
+                print(f"beamtrain: line {translation.line}: {translation.problem}", file=sys.stderr)
+            out.write(write(translation).encode("utf-8"))
+
+
+def _check_format(format: OutputFormat, nbest: int, token_scores: bool, attention: bool) -> None:
+    if format is OutputFormat.text and (nbest > 1 or token_scores):
+        option = f"--nbest {nbest}" if nbest > 1 else "--token-scores"
+        raise UserError(f"{option}: text output has one plain line for each line; add --format tsv or --format jsonl")
+    if attention and format is not OutputFormat.jsonl:
+        raise UserError("--attention: only JSON holds a table for each line; add --format jsonl")
+
+
+def _count_lines(input: Path | None, prefix: Path | None) -> int | None:
+    """Lines of the input, if it is a file that can be read twice: its faults are known before the work begins.
+
+    Raises UserError for a line that is not valid UTF-8, and when there are not as many prefixes as lines.
+    """
+    from beamtrain.data.lines import read_lines
+
+    if input is None or not input.is_file():
+        return None
+    count = sum(1 for _ in read_lines(input))
+    if prefix is not None and prefix.is_file() and (prefixes := sum(1 for _ in read_lines(prefix))) != count:
+        raise UserError(
+            f"{prefix} has {prefixes:,} lines and {input} {count:,}; each line needs its prefix, even if empty"
+        )
+    return count
+
+
+def _windows(lines: "LineReader", out: BinaryIO) -> Iterator[list[str]]:
+    """The input in growing windows; what came of one is on its way before the next is waited for."""
+    from beamtrain.translator import window_sizes
+
+    for size in window_sizes():
+        window = lines.window(size)
+        if not window:
+            return
+        yield window
+        out.flush()

@@ -1,0 +1,65 @@
+"""Shared fixtures: a tokenizer, and run folders small enough to be made within a test."""
+
+from pathlib import Path
+
+import pytest
+import torch
+from tiny import SENTENCES, Echo
+
+from beamtrain.data.tokenizer import Tokenizer, train_subwords
+from beamtrain.model.base import Seq2Seq
+from beamtrain.model.transformer import Transformer
+from beamtrain.run import NETWORKS, save_description, save_weights
+
+
+@pytest.fixture(scope="session")
+def tokenizer() -> Tokenizer:
+    """320 subwords, 256 of them bytes: it can spell every text."""
+    return Tokenizer(
+        train_subwords(SENTENCES, vocab_size=320, algorithm="unigram", byte_fallback=True, character_coverage=1.0)
+    )
+
+
+@pytest.fixture(scope="session")
+def transformer(tokenizer: Tokenizer) -> Transformer:
+    """A random Transformer: it talks nonsense, but different nonsense for different lines."""
+    torch.manual_seed(3)
+    network = Transformer(
+        vocab_size=tokenizer.target.vocab_size, width=16, inner_width=32, heads=2, encoder_layers=1, decoder_layers=1
+    )
+    with torch.no_grad():
+        for parameter in network.parameters():
+            parameter.mul_(3)
+    return network.eval()
+
+
+@pytest.fixture(scope="session")
+def transformer_run(tmp_path_factory: pytest.TempPathFactory, tokenizer: Tokenizer, transformer: Transformer) -> Path:
+    """The random Transformer as a run's folder."""
+    arguments = {"width": 16, "inner_width": 32, "heads": 2, "encoder_layers": 1, "decoder_layers": 1}
+    return _write_run(tmp_path_factory.mktemp("transformer"), transformer, "transformer", arguments, tokenizer)
+
+
+@pytest.fixture
+def echo_run(tmp_path: Path, tokenizer: Tokenizer, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The echo as a run's folder, for tests that stay in this process."""
+    monkeypatch.setitem(NETWORKS, "echo", Echo)
+    return _write_run(tmp_path / "echo", Echo(tokenizer.target.vocab_size), "echo", {}, tokenizer)
+
+
+def _write_run(folder: Path, network: Seq2Seq, name: str, arguments: dict, tokenizer: Tokenizer) -> Path:
+    folder.mkdir(exist_ok=True)
+    save_description(
+        folder,
+        {
+            "network": {"name": name, "arguments": {"vocab_size": tokenizer.target.vocab_size, **arguments}},
+            "source_lang": "en",
+            "target_lang": "de",
+            "search": {"beam_size": 2, "length_penalty": "gnmt", "alpha": 1.0},
+            "corpus": {},
+            "weights": {"step": 70, "dev_bleu": 1.5},
+        },
+    )
+    save_weights(folder, network.state_dict())
+    tokenizer.save(folder)
+    return folder
