@@ -43,7 +43,7 @@ class BeamCache:
         """Store one position (B, H, K, D/H); return all positions so far, each (B, H, length * K, D/H)."""
         B, H, K, E = keys.shape
         if self._keys is None or self._values is None:
-            self._keys, self._values = keys.new_empty(2, B, H, 8 * K, E)
+            self._keys, self._values = (keys.new_empty(B, H, 8 * K, E) for _ in range(2))
         elif self._used + K > self._keys.size(2):
             self._keys = torch.cat((self._keys, torch.empty_like(self._keys)), dim=2)
             self._values = torch.cat((self._values, torch.empty_like(self._values)), dim=2)
