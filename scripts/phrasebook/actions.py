@@ -312,7 +312,7 @@ def pronoun_object(action, frame, time, plural):
 
 
 @pattern({"action": DEEDS}, {"determiner": DEFINITE, "subject": lex.SUBJECTS, "adverb": [("never", "noch nie"),
-         ("just", "gerade"), ("unfortunately", "leider")]})  # fmt: skip
+         ("just", ""), ("unfortunately", "leider")]})  # fmt: skip
 def has_just(action, determiner, subject, adverb):
     en, auxiliary, de = _perfect(action, determiner, subject)
     if adverb[0] == "unfortunately":
@@ -320,7 +320,8 @@ def has_just(action, determiner, subject, adverb):
             sentence("unfortunately", subject.en, have(subject.person), en),
             sentence("leider", auxiliary, subject.nom, de, action.verb.participle),
         )
+    before_object = "gerade" if adverb[0] == "just" else ""
     return (
         sentence(subject.en, have(subject.person), adverb[0], en),
-        sentence(subject.nom, auxiliary, de, adverb[1], action.verb.participle),
+        sentence(subject.nom, auxiliary, before_object, de, adverb[1], action.verb.participle),
     )

@@ -245,7 +245,7 @@ EVENTS = list(
         tour: die Führung, Führungen
         film: der Film, Filme
         match: das Spiel, Spiele
-        breakfast: das Frühstück, -
+        meeting: das Treffen, Treffen
         course: der Kurs, Kurse
         party: das Fest, Feste
         exhibition: die Ausstellung, Ausstellungen
@@ -514,6 +514,10 @@ def nouns(names: str) -> list[Noun]:
 
 
 NEAREST = Adjective("nearest", "", "", "nächst", "nächst", "", "")
+BELONGINGS = nouns(
+    "suitcase, bag, backpack, passport, ticket, key, map, umbrella, jacket, coat, hat, book, newspaper, letter, parcel, camera, "
+    "watch, ring, wallet, glass, cup, bottle, towel, bed, car, bicycle, boat, tent, house, shoes, luggage, money"
+)
 COLOURS = adjectives("red blue green black white brown yellow grey")
 CLOTHES = nouns("jacket, coat, hat, shirt, dress, skirt, shoes")
 FUTURE_TIMES = _names(

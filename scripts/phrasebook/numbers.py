@@ -172,4 +172,4 @@ class Date:
 CLOCKS = [Clock(hour, minute) for hour in range(1, 13) for minute in range(0, 60, 5)]
 PRICES = [Price(euros, cents) for euros in range(1, 100) for cents in (0, 0, 0, *range(10, 100, 10), 25, 75, 95)]
 DATES = [Date(day, month) for month in MONTHS for day in range(1, 31) if (day, month) != (30, "February")]
-YEARS = [Year(year) for year in range(1700, 2000)]
+YEARS = [Year(year) for year in range(1700, 2000, 5)]

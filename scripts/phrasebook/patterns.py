@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from random import Random
 from typing import Any
 
+from phrasebook.words import Noun
+
 Fillers = Mapping[str, Any]
 HELD_OUT_PERCENT = {"test": range(0, 8), "validation": range(8, 16)}
 
@@ -42,9 +44,12 @@ class Pattern:
     make: Callable[..., tuple[str, str] | None]
 
     def draw(self, rng: Random) -> Example | None:
-        """A random example, or None where the fillers drawn do not go together."""
+        """A random example, or None where the fillers drawn do not go together or name one noun twice."""
         content = {slot: rng.choice(choices) for slot, choices in self.content.items()}
         free = {slot: rng.choice(choices) for slot, choices in self.free.items()}
+        nouns = [noun for filler in (*content.values(), *free.values()) for noun in nouns_in(filler)]
+        if len(set(nouns)) < len(nouns):
+            return None
         pair = self.make(**content, **free)
         return pair and Example(self.name, _labels(content), _labels(free), *pair)
 
@@ -69,6 +74,14 @@ def pattern(
 
 def _labels(fillers: Fillers) -> tuple[str, ...]:
     return tuple(label(filler) for filler in fillers.values())
+
+
+def nouns_in(filler: Any) -> list[str]:
+    """The nouns of a filler: one of a noun, noun phrase, place or action, several of a tuple, else none."""
+    if isinstance(filler, tuple):
+        return [noun for part in filler for noun in nouns_in(part)]
+    noun = filler if isinstance(filler, Noun) else getattr(filler, "noun", None)
+    return [noun.en] if noun else []
 
 
 def label(filler: Any) -> str:

@@ -63,13 +63,7 @@ def could_you_help(action, person, determiner):
     )
 
 
-OWNED = lex.nouns(
-    "suitcase, bag, backpack, passport, ticket, key, map, umbrella, jacket, coat, hat, book, newspaper, letter, parcel, camera, "
-    "watch, ring, wallet, glass, cup, bottle, towel, bed, car, bicycle, boat, tent, house, shoes, luggage, money"
-)
-
-
-@pattern({"item": OWNED, "person": RECEIVERS}, {"plural": [False, True], "this": ["the", "this"]})
+@pattern({"item": lex.BELONGINGS, "person": RECEIVERS}, {"plural": [False, True], "this": ["the", "this"]})
 def belongs_to(item, person, plural, this):
     if plural and (item.kind == "mass" or item.gender == "p"):
         return None
@@ -81,7 +75,7 @@ def belongs_to(item, person, plural, this):
     )
 
 
-@pattern({"item": OWNED}, {"owner": lex.PRONOUNS, "plural": [False, True], "this": ["the", "this"]})
+@pattern({"item": lex.BELONGINGS}, {"owner": lex.PRONOUNS, "plural": [False, True], "this": ["the", "this"]})
 def does_it_belong(item, owner, plural, this):
     if plural and (item.kind == "mass" or item.gender == "p"):
         return None
@@ -93,12 +87,10 @@ def does_it_belong(item, owner, plural, this):
     )
 
 
-@pattern({"place": lex.SIGHTS, "person": lex.RELATIVES}, {"city": lex.CITIES, "well": [("", "gut"), ("very much", "sehr gut"),
+@pattern({"place": lex.SIGHTS, "person": lex.RELATIVES}, {"city": lex.CITIES, "well": [("very much", "sehr gut"),
          ("best", "am besten")]})  # fmt: skip
 def likes_place(place, person, city, well):
     like = "like" if person.person == "wir" else "likes"
-    if not well[0]:
-        return None
     return (
         sentence(person.en, like, the(place).en, "in", city.en, well[0]),
         sentence(person.dat, "gefällt", the(place).nom, "in", city.de, well[1]),
@@ -161,21 +153,16 @@ def remembers(topic, subject, verb):
     )
 
 
-@pattern({"person": [noun for noun in lex.PEOPLE if noun.gender != "p"]}, {"years": range(2, 90), "owner": ["my", "our"]})
-def is_years_old(person, years, owner):
-    if person.en in ("husband", "wife") and owner == "our":
-        return None
-    phrase = NounPhrase(owner, person)
+@pattern({"one": PATIENTS, "other": PATIENTS}, {"years": range(20, 90), "more": range(20, 90)})
+def are_years_old(one, other, years, more):
     return (
-        sentence(phrase.en, "is", english_number(years), "years old"),
-        sentence(phrase.nom, "ist", german_number(years), "Jahre alt"),
+        sentence(one.en, "is", english_number(years), "years old and", other.en, "is", english_number(more)),
+        sentence(one.nom, "ist", german_number(years), "Jahre alt und", other.nom, "ist", german_number(more)),
     )
 
 
 @pattern({"younger": PATIENTS, "older": PATIENTS, "adjective": lex.adjectives("old young tall strong fast")}, {})
 def compare_people(younger, older, adjective):
-    if younger == older:
-        return None
     return (
         sentence(younger.en, "is", adjective.en_comparative, "than", older.en),
         sentence(younger.nom, "ist", adjective.de_comparative, "als", older.nom),
@@ -187,8 +174,9 @@ WEARERS = {"man": "der Mann", "woman": "die Frau", "girl": "das Mädchen", "boy"
 
 @pattern({"colour": lex.COLOURS, "garment": lex.CLOTHES, "relative": PATIENTS}, {"wearer": list(WEARERS)})
 def the_one_with(colour, garment, relative, wearer):
-    male = wearer in ("man", "boy")
-    if (relative.gender == "m") != male:
+    young = relative.noun.en in ("son", "brother", "daughter", "sister")
+    expected = ("boy" if young else "man") if relative.gender == "m" else ("girl" if young else "woman")
+    if wearer != expected or (relative.gender == "m" and garment.en in ("dress", "skirt")):
         return None
     phrase = NounPhrase("the", garment, adjective=colour)
     return (
@@ -199,8 +187,6 @@ def the_one_with(colour, garment, relative, wearer):
 
 @pattern({"person": RECEIVERS, "company": RECEIVERS}, {"time": lex.FUTURE_TIMES[:7]})
 def goes_with(person, company, time):
-    if person.noun == company.noun:
-        return None
     are, fahren = ("are", "fahren") if person.person == "wir" else ("is", "fährt")
     return (
         sentence(time.en, person.en, are, "going home with", company.en),
@@ -219,12 +205,16 @@ def ask_whether_wants(person, action, determiner, will):
     )
 
 
-@pattern({"first": RECEIVERS, "mood": ["tired", "ill", "hungry", "thirsty", "happy", "late"]}, {"when": [("today", "heute"),
+MOODS = {
+    "tired": "müde", "ill": "krank", "hungry": "hungrig", "thirsty": "durstig", "alone": "allein", "busy": "beschäftigt",
+}  # fmt: skip
+
+
+@pattern({"first": RECEIVERS, "mood": list(MOODS)}, {"when": [("today", "heute"),
          ("now", "jetzt"), ("again", "wieder")], "guess": [("I believe", "ich glaube"), ("you know", "Sie wissen"),
-         ("it is a pity", "es ist schade")]})  # fmt: skip
+         ("I have heard", "ich habe gehört")]})  # fmt: skip
 def that_is_tired(first, mood, when, guess):
-    german = {"tired": "müde", "ill": "krank", "hungry": "hungrig", "thirsty": "durstig", "happy": "glücklich", "late": "zu spät"}
     return (
         sentence(guess[0], "that", first.en, be(first), mood, when[0]),
-        sentence(guess[1], ", dass", first.nom, when[1], german[mood], SEIN[first.person]),
+        sentence(guess[1], ", dass", first.nom, when[1], MOODS[mood], SEIN[first.person]),
     )

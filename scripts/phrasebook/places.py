@@ -46,24 +46,19 @@ def that_it_is_next_to(places, position, sure):
 
 @pattern({"places": PLACE_PAIRS, "third": lex.PLACES})
 def between(places, third):
-    if third in places:
-        return None
     return (
         sentence(the(third).en, "is between", the(places[0]).en, "and", the(places[1]).en),
         sentence(the(third).nom, "ist zwischen", the(places[0]).dat, "und", the(places[1]).dat),
     )
 
 
-@pattern({"places": PLACE_PAIRS}, {"who": [("do I", "komme ich"), ("do we", "kommen wir")], "how": [("how", "wie"),
-         ("how quickly can", "wie schnell")]})  # fmt: skip
-def how_to_get(places, who, how):
+@pattern({"places": PLACE_PAIRS}, {"who": [("do I", "komme ich"), ("do we", "kommen wir")]})
+def how_to_get(places, who):
     here, there = places
-    if how[0] == "how":
-        return (
-            question("how", who[0], "get from", the(here).en, "to", the(there).en),
-            question("wie", who[1], from_there(here), towards(there)),
-        )
-    return None
+    return (
+        question("how", who[0], "get from", the(here).en, "to", the(there).en),
+        question("wie", who[1], from_there(here), towards(there)),
+    )
 
 
 @pattern({"places": PLACE_PAIRS}, {"side": [("left", "links"), ("right", "rechts")], "position": POSITIONS[1:3]})
@@ -83,17 +78,18 @@ def minutes_on_foot(places, minutes):
     return (
         sentence("it takes", english_number(minutes), "minutes to walk from", the(here).en, "to", the(there).en),
         sentence(
-            "zu Fuß dauert es", german_number(minutes), "Minuten", from_there(here), "bis", towards(there),
+            "zu Fuß dauert es", from_there(here), "bis", towards(there), german_number(minutes), "Minuten",
         ),
     )  # fmt: skip
 
 
-@pattern({"place": lex.PLACES}, {"kilometres": range(2, 100)})
-def kilometres_to(place, kilometres):
-    phrase = lex.with_adjective(the(place), lex.NEAREST)
+@pattern({"places": PLACE_PAIRS}, {"kilometres": range(2, 40)})
+def kilometres_to(places, kilometres):
+    here, there = places
+    goal = lex.with_adjective(the(there), lex.NEAREST)
     return (
-        sentence("it is", english_number(kilometres), "kilometres to", phrase.en),
-        sentence("bis", after("zu", phrase.dat), "sind es", german_number(kilometres), "Kilometer"),
+        sentence("it is", english_number(kilometres), "kilometres from", the(here).en, "to", goal.en),
+        sentence(from_there(here), "bis", after("zu", goal.dat), "sind es", german_number(kilometres), "Kilometer"),
     )
 
 
@@ -193,13 +189,23 @@ def compare_places(places, adjective, as_as):
     )
 
 
-@pattern({"adjective": lex.adjectives("cheap good quiet small new old"), "place": lex.PLACES})
-def is_there(adjective, place):
+FINDABLE = [lex.PLACE[en] for en in (
+    "hotel pharmacy supermarket restaurant market park beach cinema library bakery campsite bookshop museum church".split()
+)] + [lex.PLACE["swimming pool"], lex.PLACE["petrol station"]]  # fmt: skip
+
+
+@pattern({"adjective": lex.adjectives("good quiet small new old big beautiful clean"), "place": FINDABLE}, {"opening":
+         [("is there", "gibt es"), ("do you know whether there is", "wissen Sie, ob es")]})  # fmt: skip
+def is_there(adjective, place, opening):
     phrase = NounPhrase("a", place.noun, adjective=adjective)
-    return question("is there", phrase.en, "near here"), question("gibt es hier in der Nähe", phrase.acc)
+    last = "gibt" if opening[0].startswith("do") else ""
+    return (
+        question(opening[0], phrase.en, "near here"),
+        question(opening[1], "hier in der Nähe", phrase.acc, last),
+    )
 
 
-@pattern({"adjective": lex.adjectives("cheap good quiet small new old"), "place": lex.PLACES, "subject": lex.SUBJECTS})
+@pattern({"adjective": lex.adjectives("good quiet small new old big beautiful clean"), "place": FINDABLE, "subject": lex.SUBJECTS})
 def looking_for_place(adjective, place, subject):
     phrase = NounPhrase("a", place.noun, adjective=adjective)
     return (

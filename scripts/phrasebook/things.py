@@ -3,16 +3,17 @@
 from phrasebook import lexicon as lex
 from phrasebook.numbers import PRICES, Price, english_number, english_ordinal, german_number, german_ordinal
 from phrasebook.patterns import pattern
-from phrasebook.sentences import after, question, sentence
+from phrasebook.sentences import after, do_it, pronoun_for, question, sentence
 from phrasebook.words import HABEN, MOECHTEN, Noun, NounPhrase, do, have
 
 GOODS = lex.nouns(
     "suitcase, bag, backpack, map, umbrella, jacket, coat, hat, shirt, dress, skirt, shoes, book, camera, watch, ring, wallet, "
-    "knife, glass, cup, plate, bottle, towel, pillow, blanket, lamp, television, radio, computer, table, chair, bed, car, "
-    "bicycle, boat, tent, fridge, picture, house, flat"
+    "knife, glass, cup, plate, bottle, towel, pillow, blanket, lamp, television, radio, computer, table, chair, bed, bicycle, "
+    "tent, fridge, picture"
 )
 QUALITIES = lex.adjectives("big small old new cheap expensive beautiful heavy light red blue green black white brown yellow grey")
-FAULTS = lex.adjectives("big small old expensive heavy dirty long short")
+FAULTS = lex.adjectives("big small expensive heavy")
+PLAIN = lex.adjectives("new old beautiful red blue green black white brown yellow grey")
 
 
 @pattern({"item": GOODS, "quality": QUALITIES}, {"price": PRICES, "plural": [False, True]})
@@ -35,10 +36,8 @@ def that_is_price(euros, cents):
     return sentence("that is", price.en, "altogether"), sentence("das macht zusammen", price.de)
 
 
-@pattern({"item": GOODS, "quality": QUALITIES, "fault": FAULTS}, {"determiner": ["the", "this", "my", "our"]})
+@pattern({"item": GOODS, "quality": PLAIN, "fault": FAULTS}, {"determiner": ["the", "this", "my", "our"]})
 def is_too(item, quality, fault, determiner):
-    if quality == fault:
-        return None
     phrase = NounPhrase(determiner, item, adjective=quality)
     are, sind = ("are", "sind") if phrase.person == "wir" else ("is", "ist")
     return sentence(phrase.en, are, "too", fault.en), sentence(phrase.nom, sind, "zu", fault.de)
@@ -84,8 +83,7 @@ def compare_things(items, adjective, as_as):
     )
 
 
-COUNTABLE = [noun for noun in lex.NOUNS.values() if noun.kind == "thing" and noun.gender != "p"]
-OWNABLE = [noun for noun in COUNTABLE if noun.en not in ("heating", "kitchen", "word", "question", "text", "flight")]
+OWNABLE = [noun for noun in lex.BELONGINGS if noun.kind != "mass" and noun.gender != "p"]
 
 
 @pattern({"items": [(a, b) for a in OWNABLE for b in OWNABLE if a != b]}, {"counts": [(a, b) for a in range(2, 13)
@@ -107,9 +105,10 @@ def has_two_and_three(items, counts, subject):
 @pattern({"items": [(a, b) for a in OWNABLE for b in OWNABLE if a != b]}, {"subject": lex.SUBJECTS})
 def has_no_but_a(items, subject):
     lacking, owned = NounPhrase("no", items[0]), NounPhrase("a", items[1])
+    pronoun, has, hat = pronoun_for(subject), have(subject.person), HABEN[subject.person]
     return (
-        sentence(subject.en, have(subject.person), lacking.en, "but", owned.en),
-        sentence(subject.nom, HABEN[subject.person], lacking.acc + ", aber", owned.acc),
+        sentence(subject.en, has, lacking.en + ", but", pronoun.en, has, owned.en),
+        sentence(subject.nom, hat, lacking.acc + ", aber", pronoun.nom, hat, owned.acc),
     )
 
 
@@ -157,11 +156,37 @@ def does_not_work(device, room, determiner, since):
     )
 
 
-@pattern({"room": range(101, 500)}, {"floor": range(1, 13)})
-def room_is_on_floor(room, floor):
+ROOM_NUMBERS = [100 * floor + door for floor in range(1, 6) for door in range(1, 30)]
+
+
+@pattern({"room": ROOM_NUMBERS})
+def room_is_on_floor(room):
+    floor = room // 100
     return (
         sentence("room", english_number(room), "is on the", english_ordinal(floor), "floor"),
         sentence("Zimmer", german_number(room), "ist im", german_ordinal(floor) + "en Stock"),
+    )
+
+
+@pattern({"device": DEVICES, "wish": [("check", "überprüfen"), ("repair", "reparieren"), ("turn on", "einschalten"),
+         ("turn off", "ausschalten")]}, {"room": ROOM_NUMBERS})  # fmt: skip
+def device_in_room_number(device, wish, room):
+    phrase = NounPhrase("the", device)
+    return (
+        question("could someone please", do_it(wish[0], phrase.en), "in room", english_number(room)),
+        question("könnte bitte jemand", phrase.acc, "in Zimmer", german_number(room), wish[1]),
+    )
+
+
+@pattern({"person": [*lex.RELATIVES, *lex.PRONOUNS], "item": lex.nouns("towel, blanket, pillow, key, menu, bill, soup, suitcase, "
+         "newspaper, lamp, cup, glass, bottle, luggage")}, {"room": ROOM_NUMBERS})  # fmt: skip
+def bring_to_room(person, item, room):
+    phrase = NounPhrase("the", item)
+    return (
+        question("could", person.en, "bring", phrase.en, "to room", english_number(room)),
+        question(
+            {"wir": "könnten"}.get(person.person, "könnte"), person.nom, phrase.acc, "auf Zimmer", german_number(room), "bringen"
+        ),
     )
 
 
@@ -216,10 +241,8 @@ def please_put(positioned, determiner):
     )
 
 
-@pattern({"item": GOODS, "quality": QUALITIES}, {"subject": lex.PRONOUNS, "fault": FAULTS})
+@pattern({"item": GOODS, "quality": PLAIN}, {"subject": lex.PRONOUNS, "fault": FAULTS})
 def the_one_bought_is_too(item, quality, subject, fault):
-    if fault == quality:
-        return None
     phrase = NounPhrase("the", item, adjective=quality)
     are, sind = ("are", "sind") if phrase.person == "wir" else ("is", "ist")
     return (
@@ -230,7 +253,8 @@ def the_one_bought_is_too(item, quality, subject, fault):
     )
 
 
-@pattern({"item": LYING + STANDING, "quality": lex.adjectives("big small old new red blue green black white")},
+@pattern({"item": lex.nouns("suitcase, bag, backpack, umbrella, jacket, coat, hat, dress, skirt, camera, book, bicycle, present, map"),
+         "quality": lex.adjectives("big small old new red blue green black white beautiful")},
          {"subject": [lex.I, lex.HE, lex.SHE, lex.WE, lex.THEY]})  # fmt: skip
 def came_with(item, quality, subject):
     phrase = NounPhrase("a", item, adjective=quality)

@@ -107,7 +107,7 @@ def change_in(cities, subject):
     )  # fmt: skip
 
 
-@pattern({"line": TOWN_RIDES[:4], "place": lex.PLACES})
+@pattern({"line": TOWN_RIDES[1:4], "place": lex.PLACES})
 def which_goes(line, place):
     return (
         question("which", line.en, "goes to the", place.en),
@@ -337,18 +337,18 @@ def compare_cities(cities, adjective, time):
     )
 
 
-@pattern({"ride": TOWN_RIDES, "place": lex.PLACES}, {"minutes": MINUTES})
+@pattern({"ride": TOWN_RIDES[1:], "place": lex.PLACES}, {"minutes": MINUTES})
 def waiting_for(ride, place, minutes):
     line = NounPhrase("the", ride)
     return (
-        sentence("we have been waiting", english_number(minutes), "minutes for", line.en, "to the", place.en),
+        sentence("we have been waiting for", line.en, "to the", place.en, "for", english_number(minutes), "minutes"),
         sentence(
             "wir warten seit", german_number(minutes), "Minuten auf", line.acc, after("zu", NounPhrase("the", place.noun).dat)
         ),
     )
 
 
-@pattern({"ride": TOWN_RIDES, "place": lex.PLACES}, {})
+@pattern({"ride": TOWN_RIDES[1:], "place": lex.PLACES}, {})
 def take_and_get_off(ride, place):
     line, stop = NounPhrase("the", ride), NounPhrase("the", place.noun)
     return (
