@@ -1,6 +1,12 @@
-"""Search for translations with a trained network, without gradients.
+"""Search for translations with a trained network.
 
-`step` is one step of a beam search (which K candidates come next), `constraints` the tokens that are not allowed,
-`length` the length penalties and limits, `stop` the rule that says when a result is final. `hard` puts them together
-into the beam search that users run; `sampling` draws translations instead; both return `hypothesis.Hypothesis`.
+length.py       length penalties, and how long a translation may get
+constraints.py  which tokens are not allowed: length bounds, forced prefix, repeated n-grams
+step.py         one step: the best candidates of K slots, shared by every beam search
+beams.py        the hypotheses that a search holds
+stop.py         when the result of a beam search is final, and what it is
+hypothesis.py   what a search returns
+decode.py       the loop that every search runs
+hard.py         beam search, the decoder that users run
+sampling.py     random translations
 """

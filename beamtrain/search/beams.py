@@ -21,17 +21,16 @@ class Beams:
     attention: Tensor | None  # (B, K, t, S), when it is recorded
 
     @classmethod
-    def start(cls, source_mask: Tensor, beams: int, attention: bool) -> "Beams":
-        """Before the first position of the sources (B, S): only slot 0 counts, the others would repeat it."""
+    def start(cls, source_mask: Tensor, scores: list[float], attention: bool) -> "Beams":
+        """Before the first position of the sources (B, S): K slots with the given scores."""
         B, S = source_mask.shape
-        scores = torch.full((B, beams), -math.inf, device=source_mask.device)
-        scores[:, 0] = 0.0
+        K, device = len(scores), source_mask.device
         return cls(
-            scores=scores,
-            finished=torch.zeros_like(scores, dtype=torch.bool),
-            tokens=scores.new_empty((B, beams, 0), dtype=torch.long),
-            log_probs=scores.new_empty((B, beams, 0)),
-            attention=scores.new_empty((B, beams, 0, S)) if attention else None,
+            scores=torch.tensor(scores, device=device).repeat(B, 1),  # (K,) -> (B, K)
+            finished=torch.zeros(B, K, dtype=torch.bool, device=device),
+            tokens=torch.empty(B, K, 0, dtype=torch.long, device=device),
+            log_probs=torch.empty(B, K, 0, device=device),
+            attention=torch.empty(B, K, 0, S, device=device) if attention else None,
         )
 
     @property

@@ -7,6 +7,7 @@ from torch import Tensor
 
 from beamtrain.data.tokenizer import BOS, EOS, PAD
 from beamtrain.errors import UserError
+from beamtrain.search.length import length_limits
 
 
 class Constraints:
@@ -33,6 +34,31 @@ class Constraints:
         self.min_length, self.no_repeat_ngram = min_length, no_repeat_ngram
         self.prefix = limits.new_empty(limits.size(0), 0) if prefix is None else prefix
         self._first_limit = int(limits.min())
+
+    @classmethod
+    def for_sources(
+        cls,
+        source_mask: Tensor,
+        *,
+        max_length: int | None,
+        max_length_ratio: float,
+        max_length_offset: int,
+        min_length: int = 0,
+        no_repeat_ngram: int = 0,
+        prefix: Tensor | None = None,
+    ) -> "Constraints":
+        """With the limits that follow from the sources (B, S), see `length_limits`; raised for a prefix and its EOS.
+
+        Raises:
+            UserError: the prefix is malformed, or does not fit into max_length.
+        """
+        lengths = source_mask.sum(1)  # (B,)
+        at_least = torch.full_like(lengths, max(1, min_length))
+        if prefix is not None:
+            check_prefix(prefix, lengths.size(0), max_length)
+            at_least = at_least.maximum((prefix != PAD).sum(1) + 1)
+        limits = length_limits(lengths, max_length, max_length_ratio, max_length_offset, at_least)
+        return cls(limits, min_length, no_repeat_ngram, prefix)
 
     def keep(self, rows: Tensor) -> None:
         """Drop all sentences but `rows` (R,)."""
@@ -80,8 +106,8 @@ def _repeating(history: Tensor, n: int) -> Tensor:
     return ngrams[..., -1].masked_fill(~again, PAD)
 
 
-def check_prefix(prefix: Tensor, sentences: int) -> None:
-    """Raises UserError unless `prefix` is (sentences, P) target ids with PAD only at the end, without BOS and EOS."""
+def check_prefix(prefix: Tensor, sentences: int, max_length: int | None) -> None:
+    """Raises UserError unless `prefix` is (sentences, P) target ids, PAD only at the end, and leaves room for EOS."""
     if prefix.dim() != 2 or prefix.size(0) != sentences:
         raise UserError(
             f"prefix has shape {tuple(prefix.shape)}; it must have one row for each of {sentences} sentences"
@@ -91,3 +117,6 @@ def check_prefix(prefix: Tensor, sentences: int) -> None:
         raise UserError("a prefix has PAD between its tokens; it may only stand after them")
     if bool(((prefix == BOS) | (prefix == EOS)).any()):
         raise UserError("a prefix holds BOS or EOS; give its subwords only")
+    longest = int((~padding).sum(1).max()) + 1
+    if max_length is not None and longest > max_length:
+        raise UserError(f"a prefix and its EOS have {longest} tokens, max_length is {max_length}; raise it")

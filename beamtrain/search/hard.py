@@ -10,23 +10,15 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from beamtrain.data.tokenizer import BOS, PAD
 from beamtrain.errors import UserError
 from beamtrain.model.base import Seq2Seq
-from beamtrain.search.beams import Beams, take
-from beamtrain.search.constraints import Constraints, check_prefix
+from beamtrain.search.beams import Beams
+from beamtrain.search.constraints import Constraints
+from beamtrain.search.decode import Strategy, decode
 from beamtrain.search.hypothesis import Hypothesis
-from beamtrain.search.length import (
-    LengthPenalty,
-    check_length_limits,
-    check_length_penalty,
-    length_limits,
-    length_penalties,
-)
-from beamtrain.search.step import best_candidates
+from beamtrain.search.length import LengthPenalty, check_length_limits, check_length_penalty, length_penalties
+from beamtrain.search.step import Candidates, best_candidates
 from beamtrain.search.stop import ranking, settled
-
-_COMPACT_AT = 1 / 8  # share of finished sentences that is worth moving the caches
 
 
 @dataclass(frozen=True)
@@ -69,6 +61,22 @@ class SearchOptions:
         check_length_limits(self.max_length, self.max_length_ratio, self.max_length_offset, self.min_length)
 
 
+class _BeamSearch(Strategy):
+    """Keeps the K best candidates by log-probability, and ranks what is left at the end by score / lp."""
+
+    def __init__(self, options: SearchOptions, penalties: Tensor) -> None:
+        self.beam_size, self.n_best, self.penalties = options.beam_size, options.n_best, penalties
+
+    def choose(self, log_probs: Tensor, beams: Beams) -> Candidates:
+        return best_candidates(log_probs, beams.going, beams.absorbed, self.beam_size)
+
+    def settled(self, beams: Beams, limits: Tensor) -> Tensor:
+        return settled(beams, self.penalties, limits, self.n_best)
+
+    def ranking(self, beams: Beams) -> tuple[Tensor, Tensor]:
+        return ranking(beams, self.penalties, self.n_best)
+
+
 @torch.no_grad()
 def beam_search(
     network: Seq2Seq,
@@ -95,78 +103,17 @@ def beam_search(
         UserError: a prefix that is malformed or too long, or a network whose output is not a number.
     """
     memory = network.encode(source)
-    constraints = _constraints(memory.mask, options, prefix)
-    penalties = length_penalties(int(constraints.limits.max()), options.length_penalty, options.alpha)
-    penalties = penalties.to(source.device)
-    state = network.start(memory, options.beam_size)
-    state.record_attention = attention
-    beams = Beams.start(memory.mask, options.beam_size, attention)
-    inputs = source.new_full((source.size(0), options.beam_size), BOS)
-    remaining = torch.arange(source.size(0), device=source.device)  # which sentences are still in the batch
-    found: dict[int, list[Hypothesis]] = {}
-    while True:
-        log_probs = _log_probs(network.logits(network.step(inputs, state)))  # (B, K, V)
-        constraints.forbid(log_probs, beams.tokens)
-        chosen = best_candidates(log_probs, beams.going, beams.absorbed, options.beam_size)
-        beams.advance(chosen, state.attention)
-        inputs = chosen.tokens
-        state.reorder(chosen.parents)
-        done = settled(beams, penalties, constraints.limits, options.min_length, options.n_best)
-        leaving = int(done.sum())
-        if leaving < max(1.0, _COMPACT_AT * done.size(0)):
-            continue
-        hypotheses = _hypotheses(beams.only(done), penalties, options.n_best)
-        found.update(zip(remaining[done].tolist(), hypotheses, strict=True))
-        if leaving == done.size(0):
-            return [found[sentence] for sentence in range(source.size(0))]
-        rows = (~done).nonzero().squeeze(1)  # (R,)
-        state.keep(rows)
-        constraints.keep(rows)
-        beams, inputs, remaining = beams.only(rows), inputs[rows], remaining[rows]
-
-
-def _constraints(source_mask: Tensor, options: SearchOptions, prefix: Tensor | None) -> Constraints:
-    """What the options and the prefix (B, P) ask of translations of the sources (B, S)."""
-    at_least = torch.full_like(source_mask[:, 0], max(1, options.min_length), dtype=torch.long)  # (B,)
-    if prefix is not None:
-        check_prefix(prefix, source_mask.size(0))
-        at_least = at_least.maximum((prefix != PAD).sum(1) + 1)
-        if options.max_length is not None and int(at_least.max()) > options.max_length:
-            raise UserError(
-                f"a prefix and its EOS have {int(at_least.max())} tokens, max_length is {options.max_length}; raise it"
-            )
-    limits = length_limits(
-        source_mask.sum(1), options.max_length, options.max_length_ratio, options.max_length_offset, at_least
+    constraints = Constraints.for_sources(
+        memory.mask,
+        max_length=options.max_length,
+        max_length_ratio=options.max_length_ratio,
+        max_length_offset=options.max_length_offset,
+        min_length=options.min_length,
+        no_repeat_ngram=options.no_repeat_ngram,
+        prefix=prefix,
     )
-    return Constraints(limits, options.min_length, options.no_repeat_ngram, prefix)
-
-
-def _log_probs(logits: Tensor) -> Tensor:
-    """Log-probabilities in float32 or better, of logits of any precision"""
-    return logits.log_softmax(-1, dtype=torch.promote_types(logits.dtype, torch.float32))
-
-
-def _hypotheses(beams: Beams, penalties: Tensor, n_best: int) -> list[list[Hypothesis]]:
-    """The final n-best list of every sentence."""
-    slots, scores = ranking(beams, penalties, n_best)  # (B, n_best)
-    lengths = take(beams.lengths, slots)  # (B, n_best)
-    columns = (scores, lengths, *(take(x, slots) for x in (beams.scores, beams.tokens, beams.log_probs)))
-    attention = None if beams.attention is None else take(beams.attention, slots).float().cpu()
-    results: list[list[Hypothesis]] = []
-    for row, sentence in enumerate(zip(*(column.tolist() for column in columns), strict=True)):
-        results.append(
-            [
-                Hypothesis(
-                    tokens=tokens[: length - 1],
-                    score=score,
-                    log_prob=log_prob,
-                    token_log_probs=log_probs[:length],
-                    attention=None if attention is None else attention[row, rank, :length],
-                )
-                for rank, (score, length, log_prob, tokens, log_probs) in enumerate(zip(*sentence, strict=True))
-                if score > -math.inf
-            ]
-        )
-        if not results[-1]:
-            raise UserError("the network gives no sentence a probability: are its weights finite?")
-    return results
+    penalties = length_penalties(int(constraints.limits.max()), options.length_penalty, options.alpha)
+    strategy = _BeamSearch(options, penalties.to(source.device))
+    empty = [-math.inf] * (options.beam_size - 1)  # at the first position they would only repeat slot 0
+    beams = Beams.start(memory.mask, [0.0, *empty], attention)
+    return decode(network, memory, beams, constraints, strategy)

@@ -84,6 +84,19 @@ def random_table(seed: int, vocab_size: int, concentration: float = 0.5) -> Tabl
     return TableModel(probabilities, vocab_size)
 
 
+def moody_table(seed: int, vocab_size: int) -> TableModel:
+    """Some prefixes nearly never end, some nearly always; some go on one way, some in every way."""
+
+    @cache
+    def probabilities(first: int, prefix: Prefix) -> tuple[float, ...]:
+        generator = numpy.random.default_rng([seed, first, *prefix])
+        end = generator.choice([0.001, 0.02, 0.2, 0.9])
+        others = generator.dirichlet([generator.choice([0.05, 3.0])] * (vocab_size - 3)).clip(1e-9)
+        return (0.0, 0.0, end, *(others * (1 - end)))
+
+    return TableModel(probabilities, vocab_size)
+
+
 def log_prob(model: TableModel, first: int, sentence: Sequence[int]) -> float:
     """The model's log-probability of a whole sentence, EOS included."""
     total = 0.0

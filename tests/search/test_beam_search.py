@@ -7,7 +7,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from table_model import TableModel, all_sentences, log_prob, naive_beam_search, penalty, random_table
+from table_model import TableModel, all_sentences, log_prob, moody_table, naive_beam_search, penalty, random_table
 
 from beamtrain.data.tokenizer import BOS, EOS, PAD
 from beamtrain.errors import UserError
@@ -110,20 +110,18 @@ search_cases = dict(
     seed=st.integers(0, 10_000),
     beam_size=st.integers(1, 6),
     share=st.floats(0, 1),
-    limit=st.integers(1, 8),
+    limit=st.integers(1, 9),
     kind=st.sampled_from(["none", "average", "gnmt"]),
-    alpha=st.floats(-2, 4),
-    concentration=st.sampled_from([0.05, 0.3, 1.0, 5.0]),
+    alpha=st.floats(-1, 3) | st.floats(-10, 10),
+    table=st.sampled_from([moody_table, random_table]),
 )
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=200, deadline=None)
 @given(**search_cases)
-def test_equals_a_search_one_candidate_at_a_time_run_to_the_very_end(
-    seed, beam_size, share, limit, kind, alpha, concentration
-):
+def test_equals_a_search_one_candidate_at_a_time_run_to_the_very_end(seed, beam_size, share, limit, kind, alpha, table):
     """With the early stop and sentences that leave the batch against without either."""
-    model = random_table(seed, 6, concentration)
+    model = table(seed, 6)
     n_best = 1 + round(share * (beam_size - 1))
     source = torch.tensor([[5, 5, EOS], [6, EOS, PAD], [7, 7, EOS], [8, EOS, PAD]])
     options = SearchOptions(
@@ -135,16 +133,16 @@ def test_equals_a_search_one_candidate_at_a_time_run_to_the_very_end(
         row_limit = min(limit, size + max(0, limit - 3))
         expected = naive_beam_search(model, row[0], beam_size, row_limit, kind, alpha)[:n_best]
         assert [(*h.tokens, EOS) for h in hypotheses] == [sentence for sentence, _, _ in expected]
-        assert [h.score for h in hypotheses] == pytest.approx([score for _, score, _ in expected], abs=1e-4)
+        assert [h.score for h in hypotheses] == pytest.approx([score for _, score, _ in expected], abs=1e-4, rel=1e-5)
         assert [h.log_prob for h in hypotheses] == pytest.approx([raw for _, _, raw in expected], abs=1e-4)
         for h in hypotheses:
             assert sum(h.token_log_probs) == pytest.approx(h.log_prob, abs=1e-4)
             assert len(h.token_log_probs) == len(h.tokens) + 1
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=200, deadline=None)
 @given(min_length=st.integers(0, 8), **search_cases)
-def test_stopping_early_never_changes_the_result(min_length, seed, beam_size, share, limit, kind, alpha, concentration):
+def test_stopping_early_never_changes_the_result(min_length, seed, beam_size, share, limit, kind, alpha, table):
     limit = max(limit, min_length)
     options = at_most(
         limit,
@@ -155,7 +153,7 @@ def test_stopping_early_never_changes_the_result(min_length, seed, beam_size, sh
         min_length=min_length,
     )
     source = torch.tensor([[5, EOS], [6, EOS], [7, EOS]])
-    model = random_table(seed, 5, concentration)
+    model = table(seed, 5)
     early = beam_search(model, source, options)
 
     def all_finished(beams, *_):
@@ -163,6 +161,24 @@ def test_stopping_early_never_changes_the_result(min_length, seed, beam_size, sh
 
     with patch("beamtrain.search.hard.settled", all_finished):
         assert beam_search(model, source, options) == early
+
+
+def test_an_open_slot_that_a_longer_length_makes_the_winner_is_waited_for():
+    rows = {(): [0, 0, 0.55, 0.45], (A,) * 9: [0, 0, 1, 0]}
+    model = TableModel(lambda first, prefix: rows.get(prefix, [0, 0, 0, 1]), 4)
+    (hypothesis,) = beam_search(model, one_source(), at_most(10, beam_size=2, alpha=1.0))[0]
+    assert hypothesis.tokens == [A] * 9  # log .45 / (15 / 6) = -.319 > log .55 = -.598, but log .45 / (7 / 6) = -.684
+    assert hypothesis.score == pytest.approx(math.log(0.45) / (15 / 6))
+
+
+def test_a_finished_hypothesis_that_others_still_push_out_of_the_beam_is_not_final():
+    rows = {(): [0, 0, 0.05, 0.95, 0], (A,): [0, 0, 0, 0.6, 0.4]}
+    model = TableModel(lambda first, prefix: rows.get(prefix, [0, 0, 1, 0, 0]), 5)
+    options = at_most(3, beam_size=2, length_penalty="average", alpha=-4.0)
+    (hypothesis,) = beam_search(model, one_source(), options)[0]
+    assert hypothesis.tokens == [A, A]  # "" has .05 against .57 and .38 of the two open ones, though it scores best
+    assert hypothesis.score == pytest.approx(math.log(0.95 * 0.6) * 3**4)
+    assert hypothesis.score < math.log(0.05)
 
 
 @pytest.mark.parametrize(("kind", "alpha"), [("none", 1.0), ("gnmt", 0.3), ("gnmt", -1.0), ("average", -1.0)])
