@@ -1,6 +1,7 @@
 """Maximum likelihood with the gold prefix: what every sequence-to-sequence model starts from."""
 
 from torch import Tensor
+from torch.nn.functional import nll_loss
 
 from beamtrain.data.batch import Batch
 from beamtrain.data.tokenizer import PAD
@@ -43,9 +44,6 @@ class TeacherForcing(Objective):
 
 def smoothed_cross_entropy(logits: Tensor, gold: Tensor, eps: float) -> tuple[Tensor, Tensor]:
     """The smoothed loss and the plain negative log-likelihood, both summed; logits (tokens, V), gold (tokens,)."""
-    normaliser = logits.logsumexp(-1)  # (tokens, V) -> (tokens,)
-    likelihood = (normaliser - logits.gather(1, gold.unsqueeze(1)).squeeze(1)).sum()
-    if eps == 0:
-        return likelihood, likelihood
-    uniform = (normaliser - logits.mean(-1)).sum()
-    return (1 - eps) * likelihood + eps * uniform, likelihood
+    log_probs = logits.log_softmax(-1)  # (tokens, V)
+    likelihood = nll_loss(log_probs, gold, reduction="sum")
+    return (1 - eps) * likelihood - eps * log_probs.mean(-1).sum(), likelihood
