@@ -1,14 +1,18 @@
 """From text to batches, in the order data flows:
 
-lines.py      text files read line by line, one line being what ends in a line feed
-formats.py    the files of a local corpus: formats, split names, rows
-corpus.py     where text comes from: a hub id, a local folder or files, the bundled corpus
-tokenizer.py  subwords by SentencePiece
-cleaning.py   which training pairs are dropped, counted by reason
-table.py      token rows in memory-mapped files
-prepare.py    corpus -> tokenizer -> token tables, kept in a cache
-batch.py      one padded batch
-sampler.py    which rows make which batch: a pure function of seed, epoch and process
-loader.py     batches in order, resumable at any point
-datamodule.py all of it behind Lightning's interface
+lines.py       a text file, line by line
+formats.py     the files of a local corpus: which split they are, the sentence pairs in them
+hub.py         data sets of the Hugging Face hub
+corpus.py      where text comes from, and the splits of a corpus
+tokenizer.py   subwords by SentencePiece
+cleaning.py    which training pairs are dropped, counted by reason
+table.py       token rows in memory-mapped files
+parallel.py    work on spans of rows, on every processor
+encode.py      text to token tables
+prepare.py     all of the above behind a cache
+batch.py       one padded batch
+resegment.py   other subwords in every epoch
+sampler.py     which rows make which batch: a pure function of seed, epoch and process
+loader.py      batches in order, resumable after any of them
+datamodule.py  the whole behind Lightning's interface
 """

@@ -1,6 +1,5 @@
 """Which training pairs are dropped, and how many for which reason. Evaluation text is never cleaned."""
 
-from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from hashlib import blake2b
 
@@ -35,13 +34,10 @@ class CleaningCounts:
         return self.read - self.empty - self.duplicate - self.too_long - self.length_ratio
 
     def __str__(self) -> str:
-        dropped = [(reason, count) for reason, count in self.as_dict().items() if reason != "read"]
-        reasons = ", ".join(f"{count:,} {reason.replace('_', ' ')}" for reason, count in dropped)
+        counts = asdict(self)
+        counts.pop("read")
+        reasons = ", ".join(f"{count:,} {reason.replace('_', ' ')}" for reason, count in counts.items())
         return f"{self.kept:,} of {self.read:,} training pairs kept; dropped: {reasons}"
-
-    def as_dict(self) -> Mapping[str, int]:
-        """The counts by name."""
-        return asdict(self)
 
 
 def pair_digests(source: list[str], target: list[str]) -> NDArray[np.uint64]:

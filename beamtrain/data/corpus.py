@@ -80,10 +80,10 @@ def open_corpus(
         return {
             role: _local_split(name, found[name], source_lang, target_lang, cache_dir) for role, name in chosen.items()
         }
-    if Path(source).is_file():
+    if _named_file(source, source_lang, target_lang):
         return _open_files(source, source_lang, target_lang, split_names, cache_dir)
-    if not _HUB_ID.fullmatch(source):
-        raise UserError(f"{source}: no such folder or file")
+    if Path(source).exists() or not _HUB_ID.fullmatch(source):
+        raise UserError(f"{source}: no folder, and no file with text in {source_lang} and {target_lang}")
     splits = load_hub_splits(source, config_name)
     chosen = choose_splits(splits, split_names, source)
     return {role: _hub_split(name, splits[name], source_lang, target_lang, source) for role, name in chosen.items()}
@@ -139,12 +139,10 @@ def _local_folder(source: str, config_name: str | None) -> Path | None:
 def _named_file(name: str, source_lang: str, target_lang: str) -> SplitFiles | None:
     """The files of a split given by its path: a file, or for parallel text what its two names share."""
     path = Path(name)
-    if not path.parent.is_dir():
-        return None
-    stems = {path.name, *(path.name.removesuffix(ending) for ending in (".gz",))}
-    for split, files in find_splits(path.parent, source_lang, target_lang).items():
-        if split in stems or path in files.paths:
-            return files
+    if path.parent.is_dir():
+        for split, files in find_splits(path.parent, source_lang, target_lang).items():
+            if split == path.name or path in files.paths:
+                return files
     return None
 
 
@@ -153,7 +151,7 @@ def _open_files(
 ) -> dict[Role, Split]:
     """A corpus given file by file: `source` for training, the other roles by the path in their split name."""
     splits: dict[Role, Split] = {}
-    for role, name in {**split_names, "train": split_names["train"] or source}.items():
+    for role, name in {**split_names, "train": source}.items():
         if name is None:
             continue
         files = _named_file(name, source_lang, target_lang)

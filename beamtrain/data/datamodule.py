@@ -1,6 +1,7 @@
 """The data behind Lightning's interface: what a config's `data:` section sets."""
 
 import os
+import sys
 from pathlib import Path
 from typing import Literal
 
@@ -9,12 +10,12 @@ from torch.utils.data import DataLoader
 
 from beamtrain.data.batch import Batch
 from beamtrain.data.cleaning import CleaningCounts
-from beamtrain.data.corpus import ROLES, Role, Split, open_corpus, read_rows
+from beamtrain.data.corpus import Role, Split, open_corpus, read_rows
 from beamtrain.data.loader import BatchLoader, PairDataset, evaluation_loader
 from beamtrain.data.prepare import Prepared, prepare
 from beamtrain.data.resegment import Resegment
 from beamtrain.data.sampler import EpochSampler
-from beamtrain.data.tokenizer import Tokenizer
+from beamtrain.data.tokenizer import BOS, EOS, PAD, UNK, Tokenizer
 from beamtrain.errors import UserError, nearest
 
 
@@ -74,6 +75,20 @@ class TranslationData(LightningDataModule):
         seed: int = 1,
     ) -> None:
         super().__init__()
+        for name, value, allowed, needed in (
+            ("train_rows", train_rows, train_rows is None or train_rows > 0, "at least 1"),
+            ("vocab_size", vocab_size, vocab_size > len((PAD, BOS, EOS, UNK)), "more than the 4 control pieces"),
+            ("character_coverage", character_coverage, 0 < character_coverage <= 1, "more than 0, at most 1"),
+            ("subword_sampling", subword_sampling, 0 <= subword_sampling <= 1, "from 0 to 1"),
+            ("max_length", max_length, max_length > 0, "at least 1"),
+            ("max_length_ratio", max_length_ratio, max_length_ratio >= 1, "at least 1"),
+            ("batch_tokens", batch_tokens, batch_tokens > max_length, f"more than max_length, which is {max_length}"),
+            ("eval_batch_tokens", eval_batch_tokens, eval_batch_tokens > 0, "at least 1"),
+            ("num_workers", num_workers, num_workers >= 0, "at least 0"),
+            ("seed", seed, seed >= 0, "at least 0"),
+        ):
+            if not allowed:
+                raise UserError(f"data.{name} is {value}; it must be {needed}")
         self.source = source
         self.source_lang = source_lang
         self.target_lang = target_lang
@@ -136,8 +151,9 @@ class TranslationData(LightningDataModule):
         )
 
     def prepare_data(self) -> None:
-        """Prepare the corpus, or find it prepared."""
-        self._ready()
+        """Prepare the corpus, or find it prepared, and say on standard error what cleaning dropped."""
+        prepared = self._ready()
+        print(f"{self.source}: {prepared.counts} (prepared in {prepared.folder})", file=sys.stderr)
 
     def setup(self, stage: str | None = None) -> None:
         """Open the prepared corpus."""
@@ -170,8 +186,7 @@ class TranslationData(LightningDataModule):
         return self._evaluation_loader("test")
 
     def _evaluation_loader(self, role: Role) -> DataLoader[Batch]:
-        if role not in self._corpus():
-            raise UserError(f"{self.source} has no {role} split; name one by --data.{role}_split")
+        self._require(role)
         source, target, rows = self._ready().tables(role)
         rank, world_size = self._process()
         return evaluation_loader(
@@ -199,16 +214,19 @@ class TranslationData(LightningDataModule):
             )
         return self._splits
 
+    def _require(self, role: Role) -> None:
+        if role not in self._corpus():
+            there = ", ".join(self.splits.values()) or "none"
+            raise UserError(f"{self.source} has no {role} split (it has {there}); name one by data.{role}_split")
+
     def _ready(self) -> Prepared:
         if self._prepared is None:
-            splits = self._corpus()
-            for role in ROLES[:2]:
-                if role not in splits:
-                    raise UserError(f"{self.source} has no {role} split; name one by --data.{role}_split")
+            self._require("train")
+            self._require("validation")
             self._prepared = prepare(
-                splits,
+                self._corpus(),
                 cache_dir=self._cache_dir,
-                tokenizer_from=Path(self._tokenizer_from) if self._tokenizer_from else None,
+                tokenizer=self._given_tokenizer(),
                 vocab_size=self._vocab_size,
                 algorithm=self._subwords,
                 joint=self._joint_vocabulary,
@@ -220,6 +238,19 @@ class TranslationData(LightningDataModule):
                 train_rows=self._train_rows,
             )
         return self._prepared
+
+    def _given_tokenizer(self) -> Tokenizer | None:
+        if self._tokenizer_from is None:
+            return None
+        tokenizer = Tokenizer.load(self._tokenizer_from)
+        sizes = {tokenizer.source.vocab_size, tokenizer.target.vocab_size}
+        if sizes != {self._vocab_size} or tokenizer.joint != self._joint_vocabulary:
+            raise UserError(
+                f"the tokenizer in {self._tokenizer_from} has {' and '.join(map(str, sorted(sizes)))} subwords and "
+                f"{'one vocabulary' if tokenizer.joint else 'two vocabularies'}; "
+                "set data.vocab_size and data.joint_vocabulary to that"
+            )
+        return tokenizer
 
 
 def default_cache() -> Path:

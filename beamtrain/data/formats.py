@@ -43,7 +43,7 @@ def find_splits(folder: Path, source_lang: str, target_lang: str) -> dict[str, S
         UserError: a split lies there more than once (two formats, or plain and compressed).
     """
     found: dict[str, dict[str, list[Path]]] = defaultdict(lambda: defaultdict(list))
-    for path in sorted(path for path in folder.iterdir() if path.is_file()):
+    for path in _files(folder):
         name = path.name.removesuffix(".gz")
         stem, dot, extension = name.rpartition(".")
         if dot + extension in _FORMATS:
@@ -83,6 +83,13 @@ def read_pairs(files: SplitFiles, source_lang: str, target_lang: str) -> Iterato
         pairs = (pair for path in files.paths for pair in read(path, source_lang, target_lang))
     while chunk := list(islice(pairs, _CHUNK)):
         yield [source for source, _ in chunk], [target for _, target in chunk]
+
+
+def _files(folder: Path) -> list[Path]:
+    try:
+        return sorted(path for path in folder.iterdir() if path.is_file())
+    except OSError as error:
+        raise UserError(f"{folder}: cannot be read ({error.strerror})") from None
 
 
 def _both_sides(paths: tuple[Path, ...], source_lang: str, target_lang: str) -> tuple[Path, ...]:

@@ -7,35 +7,39 @@ from concurrent.futures import Future, ProcessPoolExecutor
 from typing import Any, TypeVar
 
 Result = TypeVar("Result")
+Span = tuple[int, int]
+"""First row, and the row after the last."""
 
-_SPAN = 10_000
+_SPAN_ROWS = 10_000
 _MOST_WORKERS = 16
 
-_task: Callable[[int, int], Any] | None = None  # the function of this worker process, set when it starts
+_task: Callable[[int, int], Any] | None = None  # what this worker process runs, set when it starts
 
 
-def map_spans(task: Callable[[int, int], Result], total: int, description: str) -> Iterator[Result]:
-    """`task(start, stop)` for spans that cover the rows 0 to `total`, in order.
+def map_spans(task: Callable[[int, int], Result], total: int, title: str) -> Iterator[tuple[Span, Result]]:
+    """(span, `task(*span)`) for spans that cover the rows from 0 to before `total`, in order.
 
-    Few rows are done in this process. At most two results per worker wait to be taken, so memory stays bounded.
+    Few rows are done in this process, more of them on every processor. No more than two results per worker wait to be
+    taken, so memory stays bounded. The progress bar shows on a terminal only.
     """
     from rich.console import Console
-    from rich.progress import Progress
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-    spans = [(start, min(start + _SPAN, total)) for start in range(0, total, _SPAN)]
-    workers = min(len(os.sched_getaffinity(0)), _MOST_WORKERS, len(spans) // 4)
-    results = (task(*span) for span in spans) if workers < 2 else _in_processes(task, spans, workers)
+    spans = [(start, min(start + _SPAN_ROWS, total)) for start in range(0, total, _SPAN_ROWS)]
+    workers = min(_processors(), _MOST_WORKERS, len(spans) // 4)
+    results = _in_processes(task, spans, workers) if workers > 1 else (task(*span) for span in spans)
     console = Console(stderr=True)
-    with Progress(console=console, transient=True, disable=not console.is_terminal) as progress:
-        bar = progress.add_task(description, total=total)
-        for (start, stop), result in zip(spans, results, strict=True):
-            progress.update(bar, advance=stop - start)
-            yield result
+    columns = (TextColumn(title), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:
+        bar = progress.add_task(title, total=total)
+        for span, result in zip(spans, results, strict=True):
+            yield span, result
+            progress.update(bar, completed=span[1])
 
 
-def _in_processes(task: Callable[[int, int], Result], spans: list[tuple[int, int]], workers: int) -> Iterator[Result]:
+def _in_processes(task: Callable[[int, int], Result], spans: list[Span], workers: int) -> Iterator[Result]:
     with ProcessPoolExecutor(workers, initializer=_start_worker, initargs=(task,)) as pool:
-        waiting: deque[Future] = deque()
+        waiting: deque[Future[Result]] = deque()
         try:
             for span in spans:
                 waiting.append(pool.submit(_run_task, *span))
@@ -55,3 +59,8 @@ def _start_worker(task: Callable[[int, int], Any]) -> None:
 def _run_task(start: int, stop: int) -> Any:
     assert _task is not None
     return _task(start, stop)
+
+
+def _processors() -> int:
+    """Processors that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

@@ -102,8 +102,8 @@ class Stretch:
 class EpochSampler(Sampler[PlannedBatch]):
     """The batches of one process, epoch by epoch, resumable after any batch.
 
-    `start_epoch` moves on to the next epoch, or stays in the present one right after `load_state_dict`. Iterating
-    changes nothing (a loader may look ahead): whoever trains on a batch says so by `advance`.
+    The position is (epoch, batches done) and nothing else: an epoch left half-way goes on where it was left, in this
+    process or another. Iterating changes nothing (a loader may look ahead): `advance` counts a batch as done.
 
     An epoch resumed under another budget or number of processes goes on with the rows that it has not seen.
     """
@@ -125,7 +125,6 @@ class EpochSampler(Sampler[PlannedBatch]):
         self._epoch = 0
         self._past: list[Stretch] = []
         self._now = self._fresh
-        self._pending = True  # whether `start_epoch` stays in the present epoch
         self._planned: tuple[Any, list[Rows]] | None = None
 
     def __len__(self) -> int:
@@ -137,11 +136,10 @@ class EpochSampler(Sampler[PlannedBatch]):
             yield self._epoch, rows[self._rank :: self._now.world_size]
 
     def start_epoch(self) -> None:
-        """Begin the next epoch, or continue the one that was loaded unless it was at its end."""
-        if not self._pending or self._now.done == len(self._plan()):
+        """Begin the next epoch if the present one is done; otherwise stay in it."""
+        if self._now.done == len(self._plan()):
             self._epoch += 1
             self._past, self._now = [], self._fresh
-        self._pending = False
 
     def advance(self) -> None:
         """One more batch is done."""
@@ -171,7 +169,6 @@ class EpochSampler(Sampler[PlannedBatch]):
         *self._past, self._now = (Stretch(**stretch) for stretch in state["stretches"])
         if replace(self._now, done=0) != self._fresh:
             self._past, self._now = [*self._past, self._now], self._fresh
-        self._pending = True
 
     def _plan(self) -> list[Rows]:
         """The global batches of the present stretch."""
