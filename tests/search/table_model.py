@@ -34,10 +34,14 @@ class TableState(DecoderState):
 
 
 class TableModel(Seq2Seq):
-    """A model whose next-token probabilities are a function of the first source token and the target so far."""
+    """A model whose next-token probabilities are a function of the first source token and the target so far.
 
-    def __init__(self, probabilities: Probabilities, vocab_size: int) -> None:
+    In float64, so that rounding does not decide between two sentences that score nearly alike.
+    """
+
+    def __init__(self, probabilities: Probabilities, vocab_size: int, dtype: torch.dtype = torch.float64) -> None:
         super().__init__()
+        self.dtype = dtype
         self.probabilities, self.vocab_size, self.steps = probabilities, vocab_size, 0
 
     def encode(self, source: Tensor) -> Memory:
@@ -48,7 +52,8 @@ class TableModel(Seq2Seq):
             [
                 [self._log_probs(int(first), tuple(row[1 : t + 1])) for t in range(len(row))]
                 for first, row in zip(memory.states[:, 0, 0], target_in.tolist(), strict=True)
-            ]
+            ],
+            dtype=self.dtype,
         )
 
     def logits(self, hidden: Tensor) -> Tensor:
@@ -67,7 +72,7 @@ class TableModel(Seq2Seq):
                 prefixes[slot] = (*prefixes[slot], token)
             assert all(prefix[0] == BOS for prefix in prefixes)
             rows.append([self._log_probs(first, prefix[1:]) for prefix in prefixes])
-        return torch.tensor(rows)
+        return torch.tensor(rows, dtype=self.dtype)
 
     def _log_probs(self, first: int, prefix: Prefix) -> list[float]:
         return [math.log(p) if p > 0 else -math.inf for p in self.probabilities(first, prefix)]
@@ -79,7 +84,7 @@ def random_table(seed: int, vocab_size: int, concentration: float = 0.5) -> Tabl
     @cache
     def probabilities(first: int, prefix: Prefix) -> tuple[float, ...]:
         generator = numpy.random.default_rng([seed, first, *prefix])
-        return tuple(generator.dirichlet([concentration] * vocab_size).clip(1e-6))
+        return tuple(generator.dirichlet([concentration] * vocab_size) + 1e-4 * generator.random(vocab_size))
 
     return TableModel(probabilities, vocab_size)
 
@@ -91,7 +96,8 @@ def moody_table(seed: int, vocab_size: int) -> TableModel:
     def probabilities(first: int, prefix: Prefix) -> tuple[float, ...]:
         generator = numpy.random.default_rng([seed, first, *prefix])
         end = generator.choice([0.001, 0.02, 0.2, 0.9])
-        others = generator.dirichlet([generator.choice([0.05, 3.0])] * (vocab_size - 3)).clip(1e-9)
+        others = generator.dirichlet([generator.choice([0.05, 3.0])] * (vocab_size - 3))
+        others += 1e-4 * generator.random(vocab_size - 3)  # none so small that two sentences score alike
         return (0.0, 0.0, end, *(others * (1 - end)))
 
     return TableModel(probabilities, vocab_size)

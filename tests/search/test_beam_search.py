@@ -141,8 +141,8 @@ def test_equals_a_search_one_candidate_at_a_time_run_to_the_very_end(seed, beam_
 
 
 @settings(max_examples=200, deadline=None)
-@given(min_length=st.integers(0, 8), **search_cases)
-def test_stopping_early_never_changes_the_result(min_length, seed, beam_size, share, limit, kind, alpha, table):
+@given(min_length=st.integers(0, 8), dtype=st.sampled_from([torch.float32, torch.float64]), **search_cases)
+def test_stopping_early_never_changes_the_result(min_length, dtype, seed, beam_size, share, limit, kind, alpha, table):
     limit = max(limit, min_length)
     options = at_most(
         limit,
@@ -154,6 +154,7 @@ def test_stopping_early_never_changes_the_result(min_length, seed, beam_size, sh
     )
     source = torch.tensor([[5, EOS], [6, EOS], [7, EOS]])
     model = table(seed, 5)
+    model.dtype = dtype
     early = beam_search(model, source, options)
 
     def all_finished(beams, *_):
