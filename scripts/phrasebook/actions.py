@@ -1,6 +1,6 @@
 """Patterns about doing something to something: tenses, modal verbs and subordinate clauses."""
 
-from phrasebook import lexicon as lex
+from phrasebook import names, nouns, persons, verbs
 from phrasebook.patterns import pattern
 from phrasebook.sentences import at_place, do_it, infinitive, object_of, pronoun_for, question, sentence, zu_infinitive
 from phrasebook.words import (
@@ -20,12 +20,12 @@ from phrasebook.words import (
     want,
 )
 
-DEEDS = [*lex.ACTIONS, *lex.MISHAPS]
+DEEDS = [*verbs.ACTIONS, *verbs.MISHAPS]
 ANY = ["the", "the", "a", "a", "my", "our", "your", "this", "his"]
 DEFINITE = ["the", "the", "the", "my", "our", "your", "this", "his"]
-TIMES = {"time": lex.FUTURE_TIMES}
-PAST = {"time": lex.PAST_TIMES}
-WHO = {"subject": lex.SUBJECTS}
+TIMES = {"time": names.FUTURE_TIMES}
+PAST = {"time": names.PAST_TIMES}
+WHO = {"subject": persons.SUBJECTS}
 OBJECT = {"determiner": ANY}
 DEFINITE_OBJECT = {"determiner": DEFINITE}
 
@@ -37,7 +37,7 @@ def _perfect(action, determiner, subject):
     return do_it(action.verb.en_participle, phrase.en), auxiliary, phrase.acc
 
 
-@pattern({"action": lex.ACTIONS}, TIMES | WHO | OBJECT)
+@pattern({"action": verbs.ACTIONS}, TIMES | WHO | OBJECT)
 def would_like_to(action, time, subject, determiner):
     en, de = infinitive(action, determiner)
     return (
@@ -46,7 +46,7 @@ def would_like_to(action, time, subject, determiner):
     )
 
 
-@pattern({"action": lex.ACTIONS}, TIMES | WHO | OBJECT)
+@pattern({"action": verbs.ACTIONS}, TIMES | WHO | OBJECT)
 def time_first_must(action, time, subject, determiner):
     en, de = infinitive(action, determiner)
     return (
@@ -55,7 +55,7 @@ def time_first_must(action, time, subject, determiner):
     )
 
 
-@pattern({"action": lex.ACTIONS}, TIMES | WHO | OBJECT)
+@pattern({"action": verbs.ACTIONS}, TIMES | WHO | OBJECT)
 def will_do(action, time, subject, determiner):
     en, de = infinitive(action, determiner)
     return (
@@ -74,7 +74,7 @@ def cannot(action, subject, determiner, past):
     )
 
 
-@pattern({"action": lex.ACTIONS}, PAST | WHO | OBJECT | {"wanted": [False, True]})
+@pattern({"action": verbs.ACTIONS}, PAST | WHO | OBJECT | {"wanted": [False, True]})
 def had_to(action, time, subject, determiner, wanted):
     en, de = infinitive(action, determiner)
     modal = WOLLTE if wanted else MUSSTE
@@ -112,7 +112,7 @@ def time_first_past(action, time, subject, determiner):
     )
 
 
-@pattern({"action": lex.MISHAPS, "place": lex.PLACES}, WHO | {"determiner": ["my", "our", "the", "his", "your"]})
+@pattern({"action": verbs.MISHAPS, "place": nouns.PLACES}, WHO | {"determiner": ["my", "our", "the", "his", "your"]})
 def mishap_at(action, place, subject, determiner):
     phrase = object_of(action, determiner)
     where, wo = at_place(place)
@@ -122,8 +122,19 @@ def mishap_at(action, place, subject, determiner):
     )
 
 
-@pattern({"action": DEEDS}, {"subject": lex.THIRD_PERSONS} | DEFINITE_OBJECT | {"sure": [("I think", "ich glaube"),
-         ("we hope", "wir hoffen"), ("it is possible", "es ist möglich"), ("I know", "ich weiß")]})  # fmt: skip
+@pattern(
+    {"action": DEEDS},
+    {"subject": persons.THIRD_PERSONS}
+    | DEFINITE_OBJECT
+    | {
+        "sure": [
+            ("I think", "ich glaube"),
+            ("we hope", "wir hoffen"),
+            ("it is possible", "es ist möglich"),
+            ("I know", "ich weiß"),
+        ]
+    },
+)
 def that_has_already(action, subject, determiner, sure):
     en, auxiliary, de = _perfect(action, determiner, subject)
     return (
@@ -132,8 +143,12 @@ def that_has_already(action, subject, determiner, sure):
     )
 
 
-@pattern({"action": DEEDS}, {"subject": lex.THIRD_PERSONS} | OBJECT | {"asks": [("do you know", "wissen Sie"),
-         ("can you tell me", "können Sie mir sagen")]})  # fmt: skip
+@pattern(
+    {"action": DEEDS},
+    {"subject": persons.THIRD_PERSONS}
+    | OBJECT
+    | {"asks": [("do you know", "wissen Sie"), ("can you tell me", "können Sie mir sagen")]},
+)
 def whether_has(action, subject, determiner, asks):
     en, auxiliary, de = _perfect(action, determiner, subject)
     return (
@@ -149,7 +164,7 @@ RESULTS = [
 ]
 
 
-@pattern({"action": lex.ACTIONS}, {"subject": lex.SUBJECTS} | OBJECT | {"result": RESULTS, "must": [False, True]})
+@pattern({"action": verbs.ACTIONS}, {"subject": persons.SUBJECTS} | OBJECT | {"result": RESULTS, "must": [False, True]})
 def because(action, subject, determiner, result, must):
     en, de = infinitive(action, determiner)
     p, pronoun = subject.person, pronoun_for(subject)
@@ -169,7 +184,7 @@ CONDITIONS = [
 ]  # fmt: skip
 
 
-@pattern({"action": lex.ACTIONS}, {"subject": lex.PRONOUNS} | OBJECT | {"condition": CONDITIONS})
+@pattern({"action": verbs.ACTIONS}, {"subject": persons.PRONOUNS} | OBJECT | {"condition": CONDITIONS})
 def if_then(action, subject, determiner, condition):
     en, de = infinitive(action, determiner)
     return (
@@ -185,7 +200,7 @@ BEFORE = [
 ]  # fmt: skip
 
 
-@pattern({"action": lex.ACTIONS}, {"subject": lex.PRONOUNS} | OBJECT | {"event": BEFORE, "front": [True, False]})
+@pattern({"action": verbs.ACTIONS}, {"subject": persons.PRONOUNS} | OBJECT | {"event": BEFORE, "front": [True, False]})
 def before(action, subject, determiner, event, front):
     en, de = infinitive(action, determiner)
     p = subject.person
@@ -209,7 +224,7 @@ JUDGEMENTS = [
 ]  # fmt: skip
 
 
-@pattern({"action": lex.ACTIONS}, OBJECT | {"judgement": JUDGEMENTS})
+@pattern({"action": verbs.ACTIONS}, OBJECT | {"judgement": JUDGEMENTS})
 def it_is_important_to(action, determiner, judgement):
     en, de = zu_infinitive(action, determiner)
     return sentence("it is", judgement[0], "to", en), sentence("es ist", judgement[1] + ",", de)
@@ -218,7 +233,7 @@ def it_is_important_to(action, determiner, judgement):
 ATTEMPTS = [("forgotten", "vergessen"), ("tried", "versucht"), ("promised", "versprochen"), ("decided", "beschlossen")]
 
 
-@pattern({"action": lex.ACTIONS}, WHO | OBJECT | {"attempt": ATTEMPTS})
+@pattern({"action": verbs.ACTIONS}, WHO | OBJECT | {"attempt": ATTEMPTS})
 def has_forgotten_to(action, subject, determiner, attempt):
     en, de = zu_infinitive(action, determiner)
     return (
@@ -227,8 +242,17 @@ def has_forgotten_to(action, subject, determiner, attempt):
     )
 
 
-@pattern({"action": lex.ACTIONS}, WHO | OBJECT | {"stay": [("are staying", "bleiben", "bleibe", "bleibt"),
-         ("have come", "sind gekommen", "bin gekommen", "ist gekommen")]})  # fmt: skip
+@pattern(
+    {"action": verbs.ACTIONS},
+    WHO
+    | OBJECT
+    | {
+        "stay": [
+            ("are staying", "bleiben", "bleibe", "bleibt"),
+            ("have come", "sind gekommen", "bin gekommen", "ist gekommen"),
+        ]
+    },
+)
 def in_order_to(action, subject, determiner, stay):
     en, de = zu_infinitive(action, determiner)
     p = subject.person
@@ -241,7 +265,7 @@ def in_order_to(action, subject, determiner, stay):
     )
 
 
-@pattern({"action": lex.ACTIONS}, WHO | OBJECT | {"habit": lex.HABITS, "front": [True, False]})
+@pattern({"action": verbs.ACTIONS}, WHO | OBJECT | {"habit": names.HABITS, "front": [True, False]})
 def habit(action, subject, determiner, habit, front):
     phrase, verb = object_of(action, determiner), action.verb
     english = do_it(verb.english(subject.person), phrase.en)
@@ -262,7 +286,7 @@ def habit(action, subject, determiner, habit, front):
     )
 
 
-@pattern({"action": lex.ACTIONS}, {"subject": lex.THIRD_PERSONS} | OBJECT)
+@pattern({"action": verbs.ACTIONS}, {"subject": persons.THIRD_PERSONS} | OBJECT)
 def habit_verb_final(action, subject, determiner):
     phrase, verb = object_of(action, determiner), action.verb
     return (
@@ -271,19 +295,17 @@ def habit_verb_final(action, subject, determiner):
     )
 
 
-@pattern({"action": DEEDS}, {"subject": lex.PRONOUNS} | OBJECT | {"plural": [False, True]})
+@pattern({"action": DEEDS}, {"subject": persons.PRONOUNS} | OBJECT | {"plural": [False, True]})
 def relative_clause(action, subject, determiner, plural):
     noun = action.noun
     if noun.kind not in ("thing", "mass") or (plural and noun.kind == "mass"):
         return None
-    phrase = lex.noun_phrase("the", noun, plural)
+    phrase = persons.noun_phrase("the", noun, plural)
     are, sind = ("are", "sind") if phrase.person == "wir" else ("is", "ist")
     auxiliary = AUXILIARY[action.verb.auxiliary][subject.person]
     return (
         question("where", are, phrase.en, "that", subject.en, have(subject.person), action.verb.en_participle),
-        question(
-            "wo", sind, phrase.nom + ",", phrase.relative("acc"), subject.nom, action.verb.participle, auxiliary
-        ),
+        question("wo", sind, phrase.nom + ",", phrase.relative("acc"), subject.nom, action.verb.participle, auxiliary),
     )
 
 
@@ -295,12 +317,12 @@ PRONOUN_FRAMES = [
 ]
 
 
-@pattern({"action": lex.ACTIONS}, {"frame": PRONOUN_FRAMES, "time": lex.FUTURE_TIMES, "plural": [False, True]})
+@pattern({"action": verbs.ACTIONS}, {"frame": PRONOUN_FRAMES, "time": names.FUTURE_TIMES, "plural": [False, True]})
 def pronoun_object(action, frame, time, plural):
     noun = action.noun
     if noun.kind not in ("thing", "mass") or (plural and noun.kind == "mass"):
         return None
-    phrase = lex.noun_phrase("the", noun, plural)
+    phrase = persons.noun_phrase("the", noun, plural)
     are, sind = ("are", "sind") if phrase.person == "wir" else ("is", "ist")
     first = question if frame[0] == "where" else sentence
     do = do_it(action.verb.en, phrase.en_pronoun, is_pronoun=True)
@@ -311,8 +333,14 @@ def pronoun_object(action, frame, time, plural):
     )
 
 
-@pattern({"action": DEEDS}, {"determiner": DEFINITE, "subject": lex.SUBJECTS, "adverb": [("never", "noch nie"),
-         ("just", ""), ("unfortunately", "leider")]})  # fmt: skip
+@pattern(
+    {"action": DEEDS},
+    {
+        "determiner": DEFINITE,
+        "subject": persons.SUBJECTS,
+        "adverb": [("never", "noch nie"), ("just", ""), ("unfortunately", "leider")],
+    },
+)
 def has_just(action, determiner, subject, adverb):
     en, auxiliary, de = _perfect(action, determiner, subject)
     if adverb[0] == "unfortunately":

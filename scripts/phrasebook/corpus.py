@@ -6,7 +6,7 @@ from io import BytesIO
 from pathlib import Path
 from random import Random
 
-from phrasebook import actions, people, places, requests, things, trips  # noqa: F401 - they register their patterns
+from phrasebook import actions, people, places, requests, things, times, trips  # noqa: F401 - they register their patterns
 from phrasebook.patterns import PATTERNS, Example, Pattern
 
 SEED = 20261120

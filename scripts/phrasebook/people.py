@@ -1,17 +1,17 @@
 """Patterns about people: giving, helping, liking, belonging, and other uses of the dative and of reflexives."""
 
-from phrasebook import lexicon as lex
+from phrasebook import adjectives, names, nouns, persons, verbs
 from phrasebook.numbers import english_number, german_number
 from phrasebook.patterns import pattern
-from phrasebook.sentences import after, infinitive, object_of, pronoun_for, question, sentence, the, zu_infinitive
+from phrasebook.sentences import infinitive, object_of, pronoun_for, question, sentence, the, zu_infinitive
 from phrasebook.words import HABEN, MOECHTEN, SEIN, WERDEN, WOLLEN, NounPhrase, be, do, have, want
 
-RECEIVERS = [*lex.RELATIVES, *(NounPhrase("the", noun) for noun in lex.ROLES)]
+RECEIVERS = [*persons.RELATIVES, *(NounPhrase("the", noun) for noun in persons.ROLES)]
 DETERMINERS = {"determiner": ["the", "the", "a", "a", "my", "our", "this"]}
-PEOPLE_WHO = {"subject": lex.PRONOUNS}
+PEOPLE_WHO = {"subject": persons.PRONOUNS}
 
 
-@pattern({"gift": lex.GIFTS, "person": RECEIVERS}, DETERMINERS)
+@pattern({"gift": verbs.GIFTS, "person": RECEIVERS}, DETERMINERS)
 def please_give(gift, person, determiner):
     phrase = object_of(gift, determiner)
     return (
@@ -20,7 +20,7 @@ def please_give(gift, person, determiner):
     )
 
 
-@pattern({"gift": lex.GIFTS, "person": RECEIVERS}, DETERMINERS | PEOPLE_WHO)
+@pattern({"gift": verbs.GIFTS, "person": RECEIVERS}, DETERMINERS | PEOPLE_WHO)
 def has_given(gift, person, determiner, subject):
     phrase = object_of(gift, determiner)
     return (
@@ -29,7 +29,7 @@ def has_given(gift, person, determiner, subject):
     )
 
 
-@pattern({"gift": lex.GIFTS, "person": RECEIVERS}, DETERMINERS | PEOPLE_WHO | {"time": lex.FUTURE_TIMES})
+@pattern({"gift": verbs.GIFTS, "person": RECEIVERS}, DETERMINERS | PEOPLE_WHO | {"time": names.FUTURE_TIMES})
 def would_like_to_give(gift, person, determiner, subject, time):
     phrase = object_of(gift, determiner)
     return (
@@ -38,8 +38,10 @@ def would_like_to_give(gift, person, determiner, subject, time):
     )
 
 
-@pattern({"gift": lex.GIFTS, "giver": [noun for noun in lex.PEOPLE if noun.gender != "p"]}, {"receiver": lex.PRONOUNS,
-         "owner": ["my", "our"], "determiner": ["the", "a", "this"]})  # fmt: skip
+@pattern(
+    {"gift": verbs.GIFTS, "giver": [noun for noun in persons.PEOPLE if noun.gender != "p"]},
+    {"receiver": persons.PRONOUNS, "owner": ["my", "our"], "determiner": ["the", "a", "this"]},
+)
 def gave_me(gift, giver, receiver, owner, determiner):
     if giver.en in ("husband", "wife") and owner == "our":
         return None
@@ -50,10 +52,10 @@ def gave_me(gift, giver, receiver, owner, determiner):
     )
 
 
-HELPED = [*(NounPhrase("my", noun) for noun in lex.PEOPLE), lex.I, lex.WE]
+HELPED = [*(NounPhrase("my", noun) for noun in persons.PEOPLE), persons.I, persons.WE]
 
 
-@pattern({"action": lex.ACTIONS}, {"person": HELPED, "determiner": ["the", "the", "a", "my", "this"]})
+@pattern({"action": verbs.ACTIONS}, {"person": HELPED, "determiner": ["the", "the", "a", "my", "this"]})
 def could_you_help(action, person, determiner):
     en, de = zu_infinitive(action, determiner)
     helped = getattr(person, "en_object", person.en)
@@ -63,7 +65,7 @@ def could_you_help(action, person, determiner):
     )
 
 
-@pattern({"item": lex.BELONGINGS, "person": RECEIVERS}, {"plural": [False, True], "this": ["the", "this"]})
+@pattern({"item": nouns.BELONGINGS, "person": RECEIVERS}, {"plural": [False, True], "this": ["the", "this"]})
 def belongs_to(item, person, plural, this):
     if plural and (item.kind == "mass" or item.gender == "p"):
         return None
@@ -75,7 +77,7 @@ def belongs_to(item, person, plural, this):
     )
 
 
-@pattern({"item": lex.BELONGINGS}, {"owner": lex.PRONOUNS, "plural": [False, True], "this": ["the", "this"]})
+@pattern({"item": nouns.BELONGINGS}, {"owner": persons.PRONOUNS, "plural": [False, True], "this": ["the", "this"]})
 def does_it_belong(item, owner, plural, this):
     if plural and (item.kind == "mass" or item.gender == "p"):
         return None
@@ -87,8 +89,10 @@ def does_it_belong(item, owner, plural, this):
     )
 
 
-@pattern({"place": lex.SIGHTS, "person": lex.RELATIVES}, {"city": lex.CITIES, "well": [("very much", "sehr gut"),
-         ("best", "am besten")]})  # fmt: skip
+@pattern(
+    {"place": nouns.SIGHTS, "person": persons.RELATIVES},
+    {"city": names.CITIES, "well": [("very much", "sehr gut"), ("best", "am besten")]},
+)
 def likes_place(place, person, city, well):
     like = "like" if person.person == "wir" else "likes"
     return (
@@ -104,11 +108,13 @@ BODY = {
     "leg": ("das Bein", ""), "eyes": ("die Augen", "p"), "feet": ("die Füße", "p"), "teeth": ("die Zähne", "p"),
     "legs": ("die Beine", "p"), "ears": ("die Ohren", "p"),
 }  # fmt: skip
-PATIENTS = [NounPhrase("my", noun) for noun in lex.PEOPLE if noun.gender != "p"]
+PATIENTS = [NounPhrase("my", noun) for noun in persons.PEOPLE if noun.gender != "p"]
 
 
-@pattern({"part": list(BODY), "patient": PATIENTS}, {"since": [("", ""), ("since yesterday", "seit gestern"),
-         ("today", "heute"), ("very much", "sehr")]})  # fmt: skip
+@pattern(
+    {"part": list(BODY), "patient": PATIENTS},
+    {"since": [("", ""), ("since yesterday", "seit gestern"), ("today", "heute"), ("very much", "sehr")]},
+)
 def hurts(part, patient, since):
     german, number = BODY[part]
     verb, tun = ("hurt", "tun") if number else ("hurts", "tut")
@@ -129,10 +135,13 @@ REFLEXIVES = [
     ("remember", "remembers", "erinnere", "erinnert", "erinnern", "an"),
     ("complain about", "complains about", "beschwere", "beschwert", "beschweren", "über"),
 ]
-TOPICS = [*lex.EVENTS, *lex.nouns("flight, house, flat, room, museum, hotel, cathedral, castle, restaurant, swimming pool, beach")]
+TOPICS = [
+    *nouns.EVENTS,
+    *nouns.named("flight, house, flat, room, museum, hotel, cathedral, castle, restaurant, swimming pool, beach"),
+]
 
 
-@pattern({"topic": TOPICS, "subject": lex.SUBJECTS}, {"city": lex.CITIES})
+@pattern({"topic": TOPICS, "subject": persons.SUBJECTS}, {"city": names.CITIES})
 def interested_in(topic, subject, city):
     phrase = NounPhrase("the", topic)
     finite = {"ich": "interessiere", "er": "interessiert", "wir": "interessieren"}[subject.person]
@@ -142,7 +151,7 @@ def interested_in(topic, subject, city):
     )
 
 
-@pattern({"topic": TOPICS, "subject": lex.SUBJECTS}, {"verb": REFLEXIVES})
+@pattern({"topic": TOPICS, "subject": persons.SUBJECTS}, {"verb": REFLEXIVES})
 def remembers(topic, subject, verb):
     phrase = NounPhrase("the", topic)
     finite = dict(zip(("ich", "er", "wir"), verb[2:5], strict=True))[subject.person]
@@ -153,26 +162,40 @@ def remembers(topic, subject, verb):
     )
 
 
-@pattern({"one": PATIENTS, "other": PATIENTS}, {"years": range(20, 90), "more": range(20, 90)})
+AGES = [range(2, 25), range(26, 60), range(60, 90)]
+
+
+def _generation(person: NounPhrase) -> int:
+    """Children, grown-ups and grandparents."""
+    if person.noun.en in ("son", "daughter"):
+        return 0
+    return 2 if person.noun.en.startswith("grand") else 1
+
+
+@pattern({"one": PATIENTS, "other": PATIENTS}, {"years": range(2, 90), "more": range(2, 90)})
 def are_years_old(one, other, years, more):
+    if years not in AGES[_generation(one)] or more not in AGES[_generation(other)]:
+        return None
     return (
         sentence(one.en, "is", english_number(years), "years old and", other.en, "is", english_number(more)),
         sentence(one.nom, "ist", german_number(years), "Jahre alt und", other.nom, "ist", german_number(more)),
     )
 
 
-@pattern({"younger": PATIENTS, "older": PATIENTS, "adjective": lex.adjectives("old young tall strong fast")}, {})
-def compare_people(younger, older, adjective):
+@pattern({"one": PATIENTS, "other": PATIENTS, "adjective": adjectives.named("old young tall strong fast")}, {})
+def compare_people(one, other, adjective):
+    if adjective.en in ("old", "young") and _generation(one) != _generation(other):
+        return None
     return (
-        sentence(younger.en, "is", adjective.en_comparative, "than", older.en),
-        sentence(younger.nom, "ist", adjective.de_comparative, "als", older.nom),
+        sentence(one.en, "is", adjective.en_comparative, "than", other.en),
+        sentence(one.nom, "ist", adjective.de_comparative, "als", other.nom),
     )
 
 
 WEARERS = {"man": "der Mann", "woman": "die Frau", "girl": "das Mädchen", "boy": "der Junge"}
 
 
-@pattern({"colour": lex.COLOURS, "garment": lex.CLOTHES, "relative": PATIENTS}, {"wearer": list(WEARERS)})
+@pattern({"colour": adjectives.COLOURS, "garment": nouns.CLOTHES, "relative": PATIENTS}, {"wearer": list(WEARERS)})
 def the_one_with(colour, garment, relative, wearer):
     young = relative.noun.en in ("son", "brother", "daughter", "sister")
     expected = ("boy" if young else "man") if relative.gender == "m" else ("girl" if young else "woman")
@@ -185,7 +208,7 @@ def the_one_with(colour, garment, relative, wearer):
     )
 
 
-@pattern({"person": RECEIVERS, "company": RECEIVERS}, {"time": lex.FUTURE_TIMES[:7]})
+@pattern({"person": RECEIVERS, "company": RECEIVERS}, {"time": names.FUTURE_TIMES[:7]})
 def goes_with(person, company, time):
     are, fahren = ("are", "fahren") if person.person == "wir" else ("is", "fährt")
     return (
@@ -194,7 +217,7 @@ def goes_with(person, company, time):
     )
 
 
-@pattern({"person": RECEIVERS, "action": lex.ACTIONS}, {"determiner": ["the", "a", "this"], "will": [False, True]})
+@pattern({"person": RECEIVERS, "action": verbs.ACTIONS}, {"determiner": ["the", "a", "this"], "will": [False, True]})
 def ask_whether_wants(person, action, determiner, will):
     en, de = infinitive(action, determiner)
     p = person.person
@@ -206,13 +229,18 @@ def ask_whether_wants(person, action, determiner, will):
 
 
 MOODS = {
-    "tired": "müde", "ill": "krank", "hungry": "hungrig", "thirsty": "durstig", "alone": "allein", "busy": "beschäftigt",
+    "tired": "müde", "ill": "krank", "hungry": "hungrig", "thirsty": "durstig",
+    "alone": "allein", "busy": "beschäftigt",
 }  # fmt: skip
 
 
-@pattern({"first": RECEIVERS, "mood": list(MOODS)}, {"when": [("today", "heute"),
-         ("now", "jetzt"), ("again", "wieder")], "guess": [("I believe", "ich glaube"), ("you know", "Sie wissen"),
-         ("I have heard", "ich habe gehört")]})  # fmt: skip
+@pattern(
+    {"first": RECEIVERS, "mood": list(MOODS)},
+    {
+        "when": [("today", "heute"), ("now", "jetzt"), ("again", "wieder")],
+        "guess": [("I believe", "ich glaube"), ("you know", "Sie wissen"), ("I have heard", "ich habe gehört")],
+    },
+)
 def that_is_tired(first, mood, when, guess):
     return (
         sentence(guess[0], "that", first.en, be(first), mood, when[0]),

@@ -1,12 +1,12 @@
 """Patterns about towns: where things are, how to get there, and what they are like."""
 
-from phrasebook import lexicon as lex
+from phrasebook import adjectives, names, nouns, persons
 from phrasebook.numbers import CLOCKS, YEARS, english_number, german_number
 from phrasebook.patterns import pattern
 from phrasebook.sentences import after, at_place, from_there, question, sentence, the, to_place, towards
 from phrasebook.words import SEIN, NounPhrase, be
 
-PLACE_PAIRS = [(here, there) for here in lex.PLACES for there in lex.PLACES if here != there]
+PLACE_PAIRS = [(here, there) for here in nouns.PLACES for there in nouns.PLACES if here != there]
 POSITIONS = [("next to", "neben"), ("behind", "hinter"), ("in front of", "vor"), ("opposite", "gegenüber")]
 OPENINGS = [
     ("where is", "wo ist"), ("excuse me, where is", "entschuldigung, wo ist"),
@@ -18,9 +18,9 @@ WEATHER = [
 ]  # fmt: skip
 
 
-@pattern({"place": lex.PLACES}, {"opening": OPENINGS, "nearest": [False, True]})
+@pattern({"place": nouns.PLACES}, {"opening": OPENINGS, "nearest": [False, True]})
 def where_is(place, opening, nearest):
-    phrase = lex.with_adjective(the(place), lex.NEAREST) if nearest else the(place)
+    phrase = NounPhrase("the", place.noun, adjective=adjectives.NEAREST) if nearest else the(place)
     if opening in OPENINGS[:2]:
         return question(opening[0], phrase.en), question(opening[1], phrase.nom)
     return question(opening[0], phrase.en, "is"), question(opening[1], phrase.nom, "ist")
@@ -35,7 +35,10 @@ def is_it_next_to(places, position):
     )
 
 
-@pattern({"places": PLACE_PAIRS}, {"position": POSITIONS, "sure": [("I think", "ich glaube"), ("I am sure", "ich bin sicher")]})
+@pattern(
+    {"places": PLACE_PAIRS},
+    {"position": POSITIONS, "sure": [("I think", "ich glaube"), ("I am sure", "ich bin sicher")]},
+)
 def that_it_is_next_to(places, position, sure):
     here, there = places
     return (
@@ -44,7 +47,7 @@ def that_it_is_next_to(places, position, sure):
     )
 
 
-@pattern({"places": PLACE_PAIRS, "third": lex.PLACES})
+@pattern({"places": PLACE_PAIRS, "third": nouns.PLACES})
 def between(places, third):
     return (
         sentence(the(third).en, "is between", the(places[0]).en, "and", the(places[1]).en),
@@ -86,14 +89,14 @@ def minutes_on_foot(places, minutes):
 @pattern({"places": PLACE_PAIRS}, {"kilometres": range(2, 40)})
 def kilometres_to(places, kilometres):
     here, there = places
-    goal = lex.with_adjective(the(there), lex.NEAREST)
+    goal = NounPhrase("the", there.noun, adjective=adjectives.NEAREST)
     return (
         sentence("it is", english_number(kilometres), "kilometres from", the(here).en, "to", goal.en),
         sentence(from_there(here), "bis", after("zu", goal.dat), "sind es", german_number(kilometres), "Kilometer"),
     )
 
 
-@pattern({"place": lex.PLACES, "time": lex.FUTURE_TIMES}, {"subject": lex.SUBJECTS, "front": [True, False]})
+@pattern({"place": nouns.PLACES, "time": names.FUTURE_TIMES}, {"subject": persons.SUBJECTS, "front": [True, False]})
 def going_to(place, time, subject, front):
     en_to, de_to = to_place(place)
     finite = {"ich": "gehe", "er": "geht", "wir": "gehen"}[subject.person]
@@ -108,7 +111,7 @@ def going_to(place, time, subject, front):
     )
 
 
-@pattern({"place": lex.PLACES, "time": lex.PAST_TIMES}, {"subject": lex.SUBJECTS})
+@pattern({"place": nouns.PLACES, "time": names.PAST_TIMES}, {"subject": persons.SUBJECTS})
 def went_to(place, time, subject):
     en_to, de_to = to_place(place)
     return (
@@ -117,7 +120,7 @@ def went_to(place, time, subject):
     )
 
 
-@pattern({"place": lex.PLACES, "weather": WEATHER}, {"subject": lex.PRONOUNS})
+@pattern({"place": nouns.PLACES, "weather": WEATHER}, {"subject": persons.PRONOUNS})
 def although(place, weather, subject):
     en_to, de_to = to_place(place)
     finite = {"ich": "gehe", "er": "geht", "wir": "gehen"}[subject.person]
@@ -127,7 +130,7 @@ def although(place, weather, subject):
     )
 
 
-@pattern({"place": lex.PLACES, "subject": lex.THIRD_PERSONS})
+@pattern({"place": nouns.PLACES, "subject": persons.THIRD_PERSONS})
 def meets_at(place, subject):
     where, wo = at_place(place)
     return (
@@ -136,7 +139,7 @@ def meets_at(place, subject):
     )
 
 
-@pattern({"place": lex.OPEN_PLACES, "day": lex.WEEKDAYS}, {"clock": CLOCKS, "closes": [True, False]})
+@pattern({"place": nouns.OPEN_PLACES, "day": names.WEEKDAYS}, {"clock": CLOCKS, "closes": [True, False]})
 def opens_at(place, day, clock, closes):
     verbs = ("closes", "schließt") if closes else ("opens", "öffnet")
     return (
@@ -145,8 +148,10 @@ def opens_at(place, day, clock, closes):
     )
 
 
-@pattern({"place": lex.OPEN_PLACES, "day": lex.WEEKDAYS}, {"sure": [("do you know", "wissen Sie", "whether", "ob"),
-         ("I am afraid", "ich fürchte", "that", "dass")]})  # fmt: skip
+@pattern(
+    {"place": nouns.OPEN_PLACES, "day": names.WEEKDAYS},
+    {"sure": [("do you know", "wissen Sie", "whether", "ob"), ("I am afraid", "ich fürchte", "that", "dass")]},
+)
 def closed_on(place, day, sure):
     is_question = sure[3] == "ob"
     build = question if is_question else sentence
@@ -156,7 +161,7 @@ def closed_on(place, day, sure):
     )
 
 
-@pattern({"place": lex.BUILDINGS, "city": lex.CITIES}, {"year": YEARS})
+@pattern({"place": nouns.BUILDINGS, "city": names.CITIES}, {"year": YEARS})
 def was_built(place, city, year):
     return (
         sentence(the(place).en, "in", city.en, "was built in", year.en),
@@ -164,7 +169,7 @@ def was_built(place, city, year):
     )
 
 
-@pattern({"adjective": lex.adjectives("old big small beautiful new"), "place": lex.BUILDINGS, "city": lex.CITIES})
+@pattern({"adjective": adjectives.named("old big small beautiful new"), "place": nouns.BUILDINGS, "city": names.CITIES})
 def superlative(adjective, place, city):
     noun = place.noun
     article = NounPhrase("the", noun).nom.split()[0]
@@ -174,8 +179,13 @@ def superlative(adjective, place, city):
     )
 
 
-@pattern({"places": [(a, b) for a in lex.BUILDINGS for b in lex.BUILDINGS if a != b], "adjective":
-         lex.adjectives("old big small beautiful new")}, {"as_as": [False, True]})  # fmt: skip
+@pattern(
+    {
+        "places": [(a, b) for a in nouns.BUILDINGS for b in nouns.BUILDINGS if a != b],
+        "adjective": adjectives.named("old big small beautiful new"),
+    },
+    {"as_as": [False, True]},
+)
 def compare_places(places, adjective, as_as):
     here, there = places
     if as_as:
@@ -189,13 +199,16 @@ def compare_places(places, adjective, as_as):
     )
 
 
-FINDABLE = [lex.PLACE[en] for en in (
-    "hotel pharmacy supermarket restaurant market park beach cinema library bakery campsite bookshop museum church".split()
-)] + [lex.PLACE["swimming pool"], lex.PLACE["petrol station"]]  # fmt: skip
+FINDABLE = nouns.places_named(
+    "hotel, pharmacy, supermarket, restaurant, market, park, beach, cinema, library, bakery, "
+    "campsite, bookshop, museum, church, swimming pool, petrol station"
+)
 
 
-@pattern({"adjective": lex.adjectives("good quiet small new old big beautiful clean"), "place": FINDABLE}, {"opening":
-         [("is there", "gibt es"), ("do you know whether there is", "wissen Sie, ob es")]})  # fmt: skip
+@pattern(
+    {"adjective": adjectives.named("good quiet small new old big beautiful clean"), "place": FINDABLE},
+    {"opening": [("is there", "gibt es"), ("do you know whether there is", "wissen Sie, ob es")]},
+)
 def is_there(adjective, place, opening):
     phrase = NounPhrase("a", place.noun, adjective=adjective)
     last = "gibt" if opening[0].startswith("do") else ""
@@ -205,7 +218,13 @@ def is_there(adjective, place, opening):
     )
 
 
-@pattern({"adjective": lex.adjectives("good quiet small new old big beautiful clean"), "place": FINDABLE, "subject": lex.SUBJECTS})
+@pattern(
+    {
+        "adjective": adjectives.named("good quiet small new old big beautiful clean"),
+        "place": FINDABLE,
+        "subject": persons.SUBJECTS,
+    }
+)
 def looking_for_place(adjective, place, subject):
     phrase = NounPhrase("a", place.noun, adjective=adjective)
     return (
@@ -214,12 +233,17 @@ def looking_for_place(adjective, place, subject):
     )
 
 
-LODGINGS = lex.nouns("hotel, flat, house, tent, castle, room")
+LODGINGS = nouns.named("hotel, flat, house, tent, castle, room")
 
 
-@pattern({"adjective": lex.adjectives("cheap quiet small new old big beautiful"), "lodging": LODGINGS, "place":
-         [lex.PLACE[en] for en in ("station", "airport", "harbour", "beach", "bridge", "university", "park", "market")]},
-         {"subject": lex.SUBJECTS})  # fmt: skip
+@pattern(
+    {
+        "adjective": adjectives.named("cheap quiet small new old big beautiful"),
+        "lodging": LODGINGS,
+        "place": nouns.places_named("station, airport, harbour, beach, bridge, university, park, market"),
+    },
+    {"subject": persons.SUBJECTS},
+)
 def staying_in(adjective, lodging, place, subject):
     phrase = NounPhrase("a", lodging, adjective=adjective)
     finite = {"ich": "wohne", "er": "wohnt", "wir": "wohnen"}[subject.person]

@@ -1,6 +1,6 @@
 """Patterns that ask: polite requests, imperatives, permission, orders and questions."""
 
-from phrasebook import lexicon as lex
+from phrasebook import adjectives, names, nouns, persons, verbs
 from phrasebook.actions import ANY, DEEDS, DEFINITE
 from phrasebook.numbers import english_number, german_number
 from phrasebook.patterns import pattern
@@ -11,16 +11,16 @@ POLITE = [
     ("could you please", "könnten Sie bitte"), ("can you please", "können Sie bitte"),
     ("would you please", "würden Sie bitte"),
 ]  # fmt: skip
-FIRST_PERSONS = [lex.I, lex.WE]
+FIRST_PERSONS = [persons.I, persons.WE]
 
 
-@pattern({"action": lex.ACTIONS}, {"polite": POLITE, "determiner": ANY})
+@pattern({"action": verbs.ACTIONS}, {"polite": POLITE, "determiner": ANY})
 def could_you_please(action, polite, determiner):
     en, de = infinitive(action, determiner)
     return question(polite[0], en), question(polite[1], de)
 
 
-@pattern({"action": lex.ACTIONS}, {"determiner": ANY, "time": [*lex.FUTURE_TIMES, lex.Name("", "")]})
+@pattern({"action": verbs.ACTIONS}, {"determiner": ANY, "time": [*names.FUTURE_TIMES, names.Name("", "")]})
 def please_do(action, determiner, time):
     phrase = object_of(action, determiner)
     finite = action.verb.finite("wir")
@@ -30,7 +30,7 @@ def please_do(action, determiner, time):
     )
 
 
-@pattern({"action": lex.ACTIONS}, {"determiner": DEFINITE})
+@pattern({"action": verbs.ACTIONS}, {"determiner": DEFINITE})
 def please_do_not(action, determiner):
     phrase = object_of(action, determiner)
     return (
@@ -42,8 +42,15 @@ def please_do_not(action, determiner):
 MODALS = [("may", DUERFEN), ("can", KOENNEN), ("should", SOLLEN)]
 
 
-@pattern({"action": lex.ACTIONS}, {"modal": MODALS, "subject": FIRST_PERSONS, "determiner": ANY, "now": [("", ""),
-         ("now", "jetzt"), ("here", "hier"), ("tomorrow", "morgen")]})  # fmt: skip
+@pattern(
+    {"action": verbs.ACTIONS},
+    {
+        "modal": MODALS,
+        "subject": FIRST_PERSONS,
+        "determiner": ANY,
+        "now": [("", ""), ("now", "jetzt"), ("here", "hier"), ("tomorrow", "morgen")],
+    },
+)
 def may_i(action, modal, subject, determiner, now):
     en, de = infinitive(action, determiner)
     return (
@@ -52,7 +59,7 @@ def may_i(action, modal, subject, determiner, now):
     )
 
 
-@pattern({"action": lex.ACTIONS}, {"subject": lex.PRONOUNS, "determiner": DEFINITE})
+@pattern({"action": verbs.ACTIONS}, {"subject": persons.PRONOUNS, "determiner": DEFINITE})
 def may_not_here(action, subject, determiner):
     phrase = object_of(action, determiner)
     be = {"ich": "am", "er": "is", "wir": "are"}[subject.person]
@@ -62,7 +69,7 @@ def may_not_here(action, subject, determiner):
     )
 
 
-ASKED = [lex.YOU, lex.HE, lex.SHE, lex.THEY]
+ASKED = [persons.YOU, persons.HE, persons.SHE, persons.THEY]
 QUESTION_WORDS = [("", ""), ("why", "warum"), ("where", "wo"), ("when", "wann")]
 
 
@@ -92,15 +99,23 @@ def why_not_yet(action, subject, determiner, why):
     )
 
 
-@pattern({"action": lex.ACTIONS}, {"modal": [("can", "kann"), ("would like to", "möchte"), ("has to", "muss")],
-         "determiner": ANY, "time": [*lex.FUTURE_TIMES[:5], lex.Name("", "")]})  # fmt: skip
+@pattern(
+    {"action": verbs.ACTIONS},
+    {
+        "modal": [("can", "kann"), ("would like to", "möchte"), ("has to", "muss")],
+        "determiner": ANY,
+        "time": [*names.FUTURE_TIMES[:5], names.Name("", "")],
+    },
+)
 def who_can(action, modal, determiner, time):
     en, de = infinitive(action, determiner)
     return question("who", modal[0], en, time.en), question("wer", modal[1], time.de, de)
 
 
-@pattern({"action": lex.ACTIONS}, {"determiner": DEFINITE, "still": [("still", "noch"), ("tomorrow", "morgen"),
-         ("today", "heute")]})  # fmt: skip
+@pattern(
+    {"action": verbs.ACTIONS},
+    {"determiner": DEFINITE, "still": [("still", "noch"), ("tomorrow", "morgen"), ("today", "heute")]},
+)
 def must_be_done(action, determiner, still):
     phrase = object_of(action, determiner)
     have, muss = ("have", "müssen") if phrase.person == "wir" else ("has", "muss")
@@ -115,7 +130,8 @@ def must_be_done(action, determiner, still):
 SERVINGS = [
     ("glass of {}", "glasses of {}", "ein Glas {}", "Gläser {}", "milk=Milch, water=Wasser, apple juice=Apfelsaft, "
      "orange juice=Orangensaft, white wine=Weißwein, red wine=Rotwein, beer=Bier, lemonade=Limonade"),
-    ("cup of {}", "cups of {}", "eine Tasse {}", "Tassen {}", "tea=Tee, coffee=Kaffee, hot chocolate=Kakao, soup=Suppe"),
+    ("cup of {}", "cups of {}", "eine Tasse {}", "Tassen {}", "tea=Tee, coffee=Kaffee, "
+     "hot chocolate=Kakao, soup=Suppe"),
     ("bottle of {}", "bottles of {}", "eine Flasche {}", "Flaschen {}", "water=Wasser, beer=Bier, milk=Milch, "
      "red wine=Rotwein, white wine=Weißwein, oil=Öl"),
     ("piece of {}", "pieces of {}", "ein Stück {}", "Stück {}", "cake=Kuchen, bread=Brot, cheese=Käse, butter=Butter, "
@@ -148,7 +164,7 @@ def order_food(first, second, counts):
     )
 
 
-@pattern({"food": FOODS, "subject": lex.SUBJECTS}, {"count": range(1, 7)})
+@pattern({"food": FOODS, "subject": persons.SUBJECTS}, {"count": range(1, 7)})
 def has_ordered_food(food, subject, count):
     en, de = _serving(food, count)
     have = "has" if subject.person == "er" else "have"
@@ -158,14 +174,14 @@ def has_ordered_food(food, subject, count):
     )
 
 
-NEEDED = lex.nouns(
-    "suitcase, bag, backpack, map, umbrella, jacket, coat, hat, shirt, dress, skirt, shoes, book, camera, watch, knife, "
-    "fork, spoon, glass, cup, plate, towel, pillow, blanket, lamp, table, chair, bed, car, bicycle, tent, flat, fridge, "
-    "room, house, computer, boat"
+NEEDED = nouns.named(
+    "suitcase, bag, backpack, map, umbrella, jacket, coat, hat, shirt, dress, skirt, shoes, book, camera, "
+    "watch, knife, fork, spoon, glass, cup, plate, towel, pillow, blanket, lamp, table, chair, bed, car, "
+    "bicycle, tent, flat, fridge, room, house, computer, boat"
 )
 
 
-@pattern({"item": NEEDED, "adjective": lex.adjectives("big small old new cheap")}, {"subject": lex.PRONOUNS})  # fmt: skip
+@pattern({"item": NEEDED, "adjective": adjectives.named("big small old new cheap")}, {"subject": persons.PRONOUNS})
 def needs(item: Noun, adjective, subject):
     phrase = NounPhrase("a", item, adjective=adjective)
     need = {"ich": ("need", "brauche"), "er": ("needs", "braucht"), "wir": ("need", "brauchen")}[subject.person]

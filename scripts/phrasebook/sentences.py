@@ -1,12 +1,15 @@
 """Putting words in order: prepositions with their articles, and sentences with their punctuation."""
 
-from phrasebook.lexicon import HE, SHE, THEY, Action, Place, noun_phrase
+from phrasebook.nouns import Place
+from phrasebook.persons import HE, SHE, THEY, noun_phrase
+from phrasebook.verbs import Action
 from phrasebook.words import NounPhrase, Pronoun
 
 CONTRACTIONS = {
     "an dem ": "am ", "an das ": "ans ", "bei dem ": "beim ", "in dem ": "im ", "in das ": "ins ",
     "von dem ": "vom ", "zu dem ": "zum ", "zu der ": "zur ",
 }  # fmt: skip
+WORN = ("put on", "take off", "try on")
 ENGLISH_PARTICLES = {"up", "on", "off", "in", "down", "along", "behind", "back"}
 
 
@@ -62,6 +65,9 @@ def do_it(english_verb: str, english_object: str, is_pronoun: bool = False) -> s
 
 
 def object_of(action: Action, determiner: str) -> NounPhrase:
+    """The object with that determiner; what is put on or taken off is not somebody else's."""
+    if action.verb.en in WORN and determiner not in ("the", "a", "this"):
+        determiner = "the"
     return noun_phrase(determiner, action.noun)
 
 

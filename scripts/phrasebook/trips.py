@@ -1,29 +1,28 @@
-"""Patterns about travelling: trains, cities and countries, dates, durations and clock times."""
+"""Patterns about travelling: trains, cities, countries and their languages."""
 
-from phrasebook import lexicon as lex
-from phrasebook.numbers import CLOCKS, DATES, Date, english_number, english_ordinal, german_number, german_ordinal
+from phrasebook import adjectives, names, nouns, persons
+from phrasebook.numbers import CLOCKS, english_number, german_number
 from phrasebook.patterns import pattern
 from phrasebook.sentences import after, pronoun_for, question, sentence
-from phrasebook.words import MOECHTEN, MUESSEN, SEIN, WERDEN, WOLLEN, Noun, NounPhrase, be, have, want, was
+from phrasebook.words import MOECHTEN, MUESSEN, SEIN, WOLLEN, NounPhrase, be, have, want, was
 
-TRAINS = [NounPhrase("the", lex.NOUNS[en]) for en in ("train", "express train", "night train", "regional train")]
-LINES = [*TRAINS, NounPhrase("the", lex.NOUNS["bus"]), NounPhrase("the", lex.NOUNS["ship"])]
-PORTS = "Vienna Hamburg Cologne Basel Dresden Bremen Venice Geneva Lucerne Zurich".split()
-TOWN_RIDES = [lex.NOUNS[en] for en in ("train", "bus", "tram", "underground", "taxi")]
-LONG_RIDES = [lex.NOUNS[en] for en in ("train", "bus", "ship", "car", "bicycle")]
+TRAINS = [NounPhrase("the", nouns.NOUNS[en]) for en in ("train", "express train", "night train", "regional train")]
+LINES = [*TRAINS, NounPhrase("the", nouns.NOUNS["bus"]), NounPhrase("the", nouns.NOUNS["ship"])]
+PORTS = ["Vienna", "Hamburg", "Cologne", "Basel", "Dresden", "Bremen", "Venice", "Geneva", "Lucerne", "Zurich"]
+TOWN_RIDES = [nouns.NOUNS[en] for en in ("train", "bus", "tram", "underground", "taxi")]
+LONG_RIDES = [nouns.NOUNS[en] for en in ("train", "bus", "ship", "car", "bicycle")]
 MINUTES = [5, 10, 15, 20, 25, 30, 40, 45, 50]
 PLATFORMS = range(1, 30)
-CITY_PAIRS = [(here, there) for here in lex.CITIES for there in lex.CITIES if here != there]
-ROOMS_TO_LET = [
-    ("single room", "Einzelzimmer"), ("double room", "Doppelzimmer"), ("quiet room", "ruhiges Zimmer"),
-    ("cheap room", "billiges Zimmer"), ("room with a balcony", "Zimmer mit Balkon"),
-    ("room with a shower", "Zimmer mit Dusche"), ("room for three people", "Zimmer für drei Personen"),
-]  # fmt: skip
-EVENTS = [NounPhrase("the", event) for event in lex.EVENTS]
+CITY_PAIRS = [(here, there) for here in names.CITIES for there in names.CITIES if here != there]
 
 
-LINE_CITIES = [(line, city) for line in LINES for city in lex.CITIES if line.en != "the ship" or city.en in PORTS]
-CITY_RIDES = [(city, ride) for city in lex.CITIES for ride in LONG_RIDES if ride.en != "ship" or city.en in PORTS]
+LINE_CITIES = [(line, city) for line in LINES for city in names.CITIES if line.en != "the ship" or city.en in PORTS]
+CITY_RIDES = [(city, ride) for city in names.CITIES for ride in LONG_RIDES if ride.en != "ship" or city.en in PORTS]
+TICKETS = [
+    ("ticket", "eine Fahrkarte", "Fahrkarten"),
+    ("return ticket", "eine Rückfahrkarte", "Rückfahrkarten"),
+    ("cheap ticket", "eine billige Fahrkarte", "billige Fahrkarten"),
+]
 
 
 @pattern({"line_city": LINE_CITIES}, {"clock": CLOCKS})
@@ -44,7 +43,7 @@ def arrives_at(line_city, clock):
     )
 
 
-@pattern({"line_city": LINE_CITIES}, {"time": lex.PAST_TIMES[:2], "minutes": MINUTES})
+@pattern({"line_city": LINE_CITIES}, {"time": names.PAST_TIMES[:2], "minutes": MINUTES})
 def arrived_late(line_city, time, minutes):
     line, city = line_city
     return (
@@ -55,8 +54,16 @@ def arrived_late(line_city, time, minutes):
     )
 
 
-@pattern({"line_city": LINE_CITIES}, {"asks": [("do you know", "wissen Sie"),
-         ("can you tell me", "können Sie mir sagen"), ("could you ask", "könnten Sie fragen")]})  # fmt: skip
+@pattern(
+    {"line_city": LINE_CITIES},
+    {
+        "asks": [
+            ("do you know", "wissen Sie"),
+            ("can you tell me", "können Sie mir sagen"),
+            ("could you ask", "könnten Sie fragen"),
+        ]
+    },
+)
 def when_departs(line_city, asks):
     line, city = line_city
     return (
@@ -74,7 +81,7 @@ def whether_arrives(line_city, clock):
     )
 
 
-@pattern({"line": TRAINS, "city": lex.CITIES}, {"platform": PLATFORMS})
+@pattern({"line": TRAINS, "city": names.CITIES}, {"platform": PLATFORMS})
 def from_platform(line, city, platform):
     return (
         sentence(line.en, "to", city.en, "leaves from platform", english_number(platform)),
@@ -82,8 +89,13 @@ def from_platform(line, city, platform):
     )
 
 
-@pattern({"line_city": LINE_CITIES}, {"minutes": MINUTES, "sure": [("I have heard", "ich habe gehört"),
-         ("I think", "ich glaube"), ("it is possible", "es ist möglich")]})  # fmt: skip
+@pattern(
+    {"line_city": LINE_CITIES},
+    {
+        "minutes": MINUTES,
+        "sure": [("I have heard", "ich habe gehört"), ("I think", "ich glaube"), ("it is possible", "es ist möglich")],
+    },
+)
 def that_is_late(line_city, minutes, sure):
     line, city = line_city
     return (
@@ -94,7 +106,7 @@ def that_is_late(line_city, minutes, sure):
     )  # fmt: skip
 
 
-@pattern({"cities": CITY_PAIRS}, {"subject": lex.PRONOUNS})
+@pattern({"cities": CITY_PAIRS}, {"subject": persons.PRONOUNS})
 def change_in(cities, subject):
     change, goal = cities
     p = subject.person
@@ -107,7 +119,7 @@ def change_in(cities, subject):
     )  # fmt: skip
 
 
-@pattern({"line": TOWN_RIDES[1:4], "place": lex.PLACES})
+@pattern({"line": TOWN_RIDES[1:4], "place": nouns.PLACES})
 def which_goes(line, place):
     return (
         question("which", line.en, "goes to the", place.en),
@@ -115,7 +127,7 @@ def which_goes(line, place):
     )
 
 
-@pattern({"city_ride": CITY_RIDES}, {"subject": lex.SUBJECTS, "time": lex.FUTURE_TIMES})
+@pattern({"city_ride": CITY_RIDES}, {"subject": persons.SUBJECTS, "time": names.FUTURE_TIMES})
 def travel_by(city_ride, subject, time):
     city, ride = city_ride
     finite = {"ich": "fahre", "er": "fährt", "wir": "fahren"}[subject.person]
@@ -125,7 +137,7 @@ def travel_by(city_ride, subject, time):
     )
 
 
-@pattern({"city_ride": CITY_RIDES}, {"subject": lex.SUBJECTS, "time": lex.PAST_TIMES})
+@pattern({"city_ride": CITY_RIDES}, {"subject": persons.SUBJECTS, "time": names.PAST_TIMES})
 def travelled_by(city_ride, subject, time):
     city, ride = city_ride
     return (
@@ -136,7 +148,7 @@ def travelled_by(city_ride, subject, time):
     )
 
 
-@pattern({"city_ride": CITY_RIDES}, {"subject": lex.THIRD_PERSONS, "time": lex.FUTURE_TIMES})
+@pattern({"city_ride": CITY_RIDES}, {"subject": persons.THIRD_PERSONS, "time": names.FUTURE_TIMES})
 def early_because(city_ride, subject, time):
     city, ride = city_ride
     finite = {"er": "fährt", "wir": "fahren"}[subject.person]
@@ -151,7 +163,7 @@ def early_because(city_ride, subject, time):
     )  # fmt: skip
 
 
-@pattern({"country": lex.COUNTRIES, "month": lex.MONTHS}, {"subject": lex.SUBJECTS, "front": [True, False]})
+@pattern({"country": names.COUNTRIES, "month": names.MONTHS}, {"subject": persons.SUBJECTS, "front": [True, False]})
 def fly_to_country(country, month, subject, front):
     finite = {"ich": "fliege", "er": "fliegt", "wir": "fliegen"}[subject.person]
     if front:
@@ -165,7 +177,7 @@ def fly_to_country(country, month, subject, front):
     )
 
 
-@pattern({"country": lex.COUNTRIES, "city": lex.CITIES}, {"subject": lex.SUBJECTS})
+@pattern({"country": names.COUNTRIES, "city": names.CITIES}, {"subject": persons.SUBJECTS})
 def comes_from(country, city, subject):
     p = subject.person
     come = {"ich": ("come", "komme"), "er": ("comes", "kommt"), "wir": ("come", "kommen")}[p]
@@ -176,16 +188,16 @@ def comes_from(country, city, subject):
     )
 
 
-@pattern({"place": lex.CITIES + lex.COUNTRIES, "subject": lex.SUBJECTS})
+@pattern({"place": names.CITIES + names.COUNTRIES, "subject": persons.SUBJECTS})
 def never_been(place, subject):
-    where = place.de_in if isinstance(place, lex.Country) else f"in {place.de}"
+    where = place.de_in if isinstance(place, names.Country) else f"in {place.de}"
     return (
         sentence(subject.en, have(subject.person), "never been to", place.en),
         sentence(subject.nom, {"wir": "waren"}.get(subject.person, "war"), "noch nie", where),
     )
 
 
-@pattern({"city": lex.CITIES, "subject": lex.SUBJECTS}, {"years": range(2, 30)})
+@pattern({"city": names.CITIES, "subject": persons.SUBJECTS}, {"years": range(2, 30)})
 def living_for_years(city, subject, years):
     live = {"ich": "wohne", "er": "wohnt", "wir": "wohnen"}[subject.person]
     return (
@@ -194,7 +206,7 @@ def living_for_years(city, subject, years):
     )
 
 
-@pattern({"name": lex.FIRST_NAMES, "city": lex.CITIES})
+@pattern({"name": names.FIRST_NAMES, "city": names.CITIES})
 def my_name(name, city):
     return (
         sentence("my name is", name, "and I come from", city.en),
@@ -216,14 +228,7 @@ def takes_hours(cities, hours, half):
     )
 
 
-TICKETS = [
-    ("ticket", "eine Fahrkarte", "Fahrkarten"),
-    ("return ticket", "eine Rückfahrkarte", "Rückfahrkarten"),
-    ("cheap ticket", "eine billige Fahrkarte", "billige Fahrkarten"),
-]
-
-
-@pattern({"kind": TICKETS, "city": lex.CITIES}, {"count": range(1, 11), "line": TRAINS})
+@pattern({"kind": TICKETS, "city": names.CITIES}, {"count": range(1, 11), "line": TRAINS})
 def tickets_please(kind, city, count, line):
     en = f"one {kind[0]}" if count == 1 else f"{english_number(count)} {kind[0]}s"
     de = kind[1] if count == 1 else f"{german_number(count)} {kind[2]}"
@@ -233,101 +238,10 @@ def tickets_please(kind, city, count, line):
     )
 
 
-@pattern({"subject": lex.SUBJECTS, "month": lex.MONTHS}, {"day": range(1, 31)})
-def will_arrive_on(subject, month, day):
-    if (day, month.en) == (30, "February"):
-        return None
-    date = Date(day, month.en)
-    return (
-        sentence(subject.en, "will arrive on", date.en),
-        sentence(subject.nom, WERDEN[subject.person], date.de_on, "ankommen"),
-    )
-
-
-@pattern({"subject": [relative for relative in lex.RELATIVES if not relative.noun.gender == "p"], "month": lex.MONTHS}, {"day": range(1, 31)})
-def birthday_on(subject, month, day):
-    if (day, month.en) == (30, "February"):
-        return None
-    date = Date(day, month.en)
-    return (
-        sentence(f"{subject.en}'s birthday is on", date.en),
-        sentence(subject.nom, "hat", date.de_on, "Geburtstag"),
-    )
-
-
-@pattern({"date": DATES}, {"day": [("today", "heute"), ("tomorrow", "morgen")]})
-def date_today(date, day):
-    return sentence(day[0], "is", date.en), sentence(day[1], "ist", date.de_nominative)
-
-
-@pattern({"room": ROOMS_TO_LET, "month": lex.MONTHS}, {"days": [(a, b) for a in range(1, 25) for b in range(a + 2, 29, 3)]})
-def room_from_to(room, month, days):
-    first, last = days
-    return (
-        sentence(
-            "we would like a", room[0], "from the", english_ordinal(first), "to the", english_ordinal(last), "of", month.en
-        ),
-        sentence(
-            "wir möchten ein", room[1], "vom", german_ordinal(first) + "en", "bis zum", german_ordinal(last) + "en", month.de
-        ),
-    )
-
-
-@pattern({"clock": CLOCKS}, {"adverb": [("", ""), ("already", "schon"), ("almost", "fast"), ("now", "jetzt")]})
-def it_is_oclock(clock, adverb):
-    return sentence("it is", adverb[0], clock.en), sentence("es ist", adverb[1], clock.de)
-
-
-@pattern({"event": EVENTS, "day": lex.WEEKDAYS}, {"clock": CLOCKS, "end": [False, True]})
-def event_starts(event, day, clock, end):
-    verb = ("ends", "endet", "") if end else ("starts", "fängt", "an")
-    return (
-        sentence(f"on {day.en}", event.en, verb[0], "at", clock.en),
-        sentence(f"am {day.de}", verb[1], event.nom, "um", clock.de, verb[2]),
-    )
-
-
-@pattern({"event": EVENTS, "subject": lex.SUBJECTS}, {"clock": CLOCKS})
-def knows_that_starts(event, subject, clock):
-    know = {"ich": ("know", "weiß"), "er": ("knows", "weiß"), "wir": ("know", "wissen")}[subject.person]
-    return (
-        sentence(subject.en, know[0], "that", event.en, "starts at", clock.en),
-        sentence(subject.nom, know[1] + ", dass", event.nom, "um", clock.de, "anfängt"),
-    )
-
-
-ROUTINE = [
-    ("get up", "gets up", "auf", "stehe", "steht", "stehen"),
-    ("have breakfast", "has breakfast", "", "frühstücke", "frühstückt", "frühstücken"),
-    ("set off", "sets off", "los", "fahre", "fährt", "fahren"),
-    ("come back", "comes back", "zurück", "komme", "kommt", "kommen"),
-    ("fall asleep", "falls asleep", "ein", "schlafe", "schläft", "schlafen"),
-]
-ROUTINE_NAMES = [routine[0] for routine in ROUTINE]
-
-
-@pattern({"routine": ROUTINE_NAMES, "subject": lex.SUBJECTS}, {"clock": CLOCKS, "day": lex.WEEKDAYS, "order": [0, 1, 2]})
-def routine_at(routine, subject, clock, day, order):
-    base, third, prefix, *forms = ROUTINE[ROUTINE_NAMES.index(routine)]
-    finite = forms[["ich", "er", "wir"].index(subject.person)]
-    english = third if subject.person == "er" else base
-    if order == 0:
-        return (
-            sentence(subject.en, "usually", english, "at", clock.en),
-            sentence(subject.nom, finite, "meistens um", clock.de, prefix),
-        )
-    if order == 1:
-        return (
-            sentence(f"on {day.en}s", subject.en, english, "at", clock.en),
-            sentence(f"{day.de.lower()}s", finite, subject.nom, "um", clock.de, prefix),
-        )
-    return (
-        sentence("I do not know why", subject.en, english, "at", clock.en),
-        sentence("ich weiß nicht, warum", subject.nom, "um", clock.de, prefix + finite),
-    )
-
-
-@pattern({"cities": CITY_PAIRS}, {"adjective": lex.adjectives("warm cold quiet loud expensive cheap"), "time": ["today", ""]})
+@pattern(
+    {"cities": CITY_PAIRS},
+    {"adjective": adjectives.named("warm cold quiet loud expensive cheap"), "time": ["today", ""]},
+)
 def compare_cities(cities, adjective, time):
     here, there = cities
     comparative = adjective.de_comparative
@@ -337,18 +251,22 @@ def compare_cities(cities, adjective, time):
     )
 
 
-@pattern({"ride": TOWN_RIDES[1:], "place": lex.PLACES}, {"minutes": MINUTES})
+@pattern({"ride": TOWN_RIDES[1:], "place": nouns.PLACES}, {"minutes": MINUTES})
 def waiting_for(ride, place, minutes):
     line = NounPhrase("the", ride)
     return (
         sentence("we have been waiting for", line.en, "to the", place.en, "for", english_number(minutes), "minutes"),
         sentence(
-            "wir warten seit", german_number(minutes), "Minuten auf", line.acc, after("zu", NounPhrase("the", place.noun).dat)
+            "wir warten seit",
+            german_number(minutes),
+            "Minuten auf",
+            line.acc,
+            after("zu", NounPhrase("the", place.noun).dat),
         ),
     )
 
 
-@pattern({"ride": TOWN_RIDES[1:], "place": lex.PLACES}, {})
+@pattern({"ride": TOWN_RIDES[1:], "place": nouns.PLACES}, {})
 def take_and_get_off(ride, place):
     line, stop = NounPhrase("the", ride), NounPhrase("the", place.noun)
     return (
@@ -357,7 +275,7 @@ def take_and_get_off(ride, place):
     )
 
 
-@pattern({"known": lex.LANGUAGES, "unknown": lex.LANGUAGES}, {"subject": lex.SUBJECTS})
+@pattern({"known": names.LANGUAGES, "unknown": names.LANGUAGES}, {"subject": persons.SUBJECTS})
 def speaks(known, unknown, subject):
     if known == unknown:
         return None
@@ -368,19 +286,44 @@ def speaks(known, unknown, subject):
     )
 
 
-@pattern({"language": lex.LANGUAGES, "country": lex.COUNTRIES}, {"subject": lex.SUBJECTS})
-def learns_because(language, country, subject):
-    p = subject.person
+SPOKEN = {
+    "German": "Germany, Austria, Switzerland", "French": "France, Switzerland", "Italian": "Italy, Switzerland",
+    "Spanish": "Spain", "Polish": "Poland", "Dutch": "the Netherlands", "Danish": "Denmark", "Hungarian": "Hungary",
+    "Swedish": "Sweden", "Greek": "Greece", "Turkish": "Turkey",
+}  # fmt: skip
+LANGUAGE_COUNTRIES = [
+    (language, country)
+    for language in names.LANGUAGES
+    for country in names.COUNTRIES
+    if country.en in SPOKEN.get(language.en, "").split(", ")
+]
+
+
+@pattern({"language_country": LANGUAGE_COUNTRIES, "subject": persons.SUBJECTS}, {"must": [False, True]})
+def learns_because(language_country, subject, must):
+    language, country = language_country
+    p, pronoun = subject.person, pronoun_for(subject)
     learn = {"ich": "lerne", "er": "lernt", "wir": "lernen"}[p]
-    pronoun = pronoun_for(subject)
+    modal, modal_de = (f"{have(p)} to", MUESSEN[p]) if must else ("would like to", MOECHTEN[p])
     return (
-        sentence(subject.en, be(subject), "learning", language.en, "because", pronoun.en, "would like to travel to", country.en),
-        sentence(subject.nom, learn, language.de + ", weil", pronoun.nom, country.de_to, "reisen", MOECHTEN[p]),
+        sentence(
+            subject.en, be(subject), "learning", language.en, "because", pronoun.en, modal, "travel to", country.en
+        ),
+        sentence(subject.nom, learn, language.de + ", weil", pronoun.nom, country.de_to, "reisen", modal_de),
     )
 
 
-@pattern({"subject": lex.SUBJECTS, "country": lex.COUNTRIES}, {"time": [("last year", "letztes Jahr"),
-         ("last summer", "letzten Sommer"), ("last winter", "letzten Winter"), ("two years ago", "vor zwei Jahren")]})  # fmt: skip
+@pattern(
+    {"subject": persons.SUBJECTS, "country": names.COUNTRIES},
+    {
+        "time": [
+            ("last year", "letztes Jahr"),
+            ("last summer", "letzten Sommer"),
+            ("last winter", "letzten Winter"),
+            ("two years ago", "vor zwei Jahren"),
+        ]
+    },
+)
 def was_in_country(subject, country, time):
     return (
         sentence(time[0], subject.en, was(subject), "in", country.en),
