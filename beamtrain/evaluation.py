@@ -8,6 +8,7 @@ from beamtrain.data.tokenizer import Tokenizer
 from beamtrain.limits import BATCH_TOKENS
 from beamtrain.metrics import CorpusScores, check_lines, score_corpus
 from beamtrain.model.base import Seq2Seq
+from beamtrain.run import Run
 from beamtrain.search.hard import SearchOptions
 from beamtrain.translator import Translator
 
@@ -72,3 +73,9 @@ def evaluate(
         hypotheses=hypotheses,
         problems=[f"line {t.line}: {t.problem}" for t in translations if t.problem],
     )
+
+
+def checkpoint_name(run: Run) -> str:
+    """The run's folder and, where it is known, the step its weights are from."""
+    step = (run.info.get("weights") or {}).get("step")
+    return str(run.path) if step is None else f"{run.path}, step {step:,}"

@@ -66,6 +66,11 @@ def markdown(title: str, evaluations: Sequence[Evaluation]) -> str:
     return "\n".join(lines) + "\n"
 
 
+def printable(text: str) -> str:
+    """The text without what could change its place or colour where it is shown: control characters become `\ufffd`."""
+    return "".join(letter if letter.isprintable() else "\ufffd" for letter in text)
+
+
 def _cells(evaluation: Evaluation) -> list[str]:
     scores, search = evaluation.scores, evaluation.search
     return [
@@ -122,4 +127,4 @@ def _examples(evaluation: Evaluation) -> list[str]:
 
 
 def _row(cells: Iterable[str]) -> str:
-    return "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"
+    return "| " + " | ".join(printable(cell).replace("|", "\\|") for cell in cells) + " |"

@@ -117,6 +117,15 @@ def open_lines(path: Path | None) -> Iterator[LineReader]:
         yield LineReader(stream, str(path))
 
 
+def count_lines(path: Path) -> int:
+    """The number of lines of a file, each of which is known to be readable then.
+
+    Raises UserError for a file that cannot be read and a line that is not valid UTF-8.
+    """
+    with open_lines(path) as lines:
+        return sum(1 for _ in lines)
+
+
 @contextmanager
 def open_output(path: Path | None) -> Iterator[BinaryIO]:
     """Where output bytes go: standard output, or a file that appears when it is whole.

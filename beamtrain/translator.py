@@ -7,6 +7,7 @@ the order they came in. The first window is small, so that the first translation
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice, repeat
+from random import Random
 
 import torch
 from torch import Tensor
@@ -18,6 +19,7 @@ from beamtrain.limits import BATCH_TOKENS, MAX_SOURCE_TOKENS
 from beamtrain.model.base import Seq2Seq
 from beamtrain.search.hard import SearchOptions, beam_search
 from beamtrain.search.hypothesis import Hypothesis
+from beamtrain.search.sampling import sample
 
 FIRST_WINDOW, LARGEST_WINDOW = 32, 4096  # lines
 SHORTEST = 16  # a line counts as this many tokens at least, which bounds the sentences of a batch
@@ -58,6 +60,18 @@ class Translation:
 
 
 @dataclass(frozen=True)
+class Sampling:
+    """Draw translations at random; see `search.sampling.sample` for the meaning of each setting."""
+
+    samples: int = 1
+    temperature: float = 1.0
+    top_k: int = 0
+    top_p: float = 1.0
+    seed: int = 1
+    """With the number of a line it fixes the line's translations, whatever the other lines are."""
+
+
+@dataclass(frozen=True)
 class _Job:
     """A line to decode."""
 
@@ -67,9 +81,9 @@ class _Job:
 
 
 class Translator:
-    """Translates lines with a network and a search.
+    """Translates lines with a network: by beam search, or by `sampling` within the same limits of length.
 
-    A batch holds at most `batch_tokens` source tokens, with padding, each beam counted. A line of more than
+    A batch holds at most `batch_tokens` source tokens, with padding, each beam or sample counted. A line of more than
     `max_source_tokens` tokens is not decoded: its translation is empty and says why. A blank line stays empty. A batch
     that does not fit into a GPU's memory is halved and tried again.
     """
@@ -80,6 +94,7 @@ class Translator:
         tokenizer: Tokenizer,
         options: SearchOptions,
         *,
+        sampling: Sampling | None = None,
         batch_tokens: int = BATCH_TOKENS,
         max_source_tokens: int = MAX_SOURCE_TOKENS,
         attention: bool = False,
@@ -87,6 +102,8 @@ class Translator:
         self._network = network
         self._tokenizer = tokenizer
         self._options = options
+        self._sampling = sampling
+        self._rows = options.beam_size if sampling is None else sampling.samples  # the decoder's, for each line
         self._batch_tokens = batch_tokens
         self._max_source_tokens = max_source_tokens
         self._attention = attention
@@ -150,7 +167,7 @@ class Translator:
         """Lines of like length, within the budget."""
         batch: list[_Job] = []
         for job in sorted(jobs, key=lambda job: len(job.source)):
-            width = max(len(job.source), SHORTEST) * self._options.beam_size
+            width = max(len(job.source), SHORTEST) * self._rows
             if batch and (len(batch) + 1) * width > self._batch_tokens:
                 yield batch
                 batch = []
@@ -174,6 +191,8 @@ class Translator:
     def _search(self, batch: list[_Job]) -> list[list[Hypothesis]]:
         device = next(self._network.parameters()).device
         source = pad([job.source for job in batch]).to(device)  # (B, S)
+        if self._sampling is not None:
+            return self._sample(source, self._sampling, [job.line for job in batch])
         prefix = pad([job.prefix for job in batch]).to(device)  # (B, P)
         return beam_search(
             self._network,
@@ -181,6 +200,20 @@ class Translator:
             self._options,
             prefix=prefix if prefix.size(1) else None,
             attention=self._attention,
+        )
+
+    def _sample(self, source: Tensor, sampling: Sampling, lines: list[int]) -> list[list[Hypothesis]]:
+        return sample(
+            self._network,
+            source,
+            seeds=[Random(f"{sampling.seed} {line}").getrandbits(63) for line in lines],
+            samples=sampling.samples,
+            temperature=sampling.temperature,
+            top_k=sampling.top_k,
+            top_p=sampling.top_p,
+            max_length=self._options.max_length,
+            max_length_ratio=self._options.max_length_ratio,
+            max_length_offset=self._options.max_length_offset,
         )
 
     def _translation(self, job: _Job, hypotheses: list[Hypothesis]) -> Translation:

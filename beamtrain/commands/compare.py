@@ -101,12 +101,14 @@ def _cells(estimate: "Estimate") -> list[str]:
 
 
 def _print_changes(report: dict[str, Any]) -> None:
+    from beamtrain.report import printable
+
     for change in report["changed_most"]:
         before, after = change["baseline_chrf"], change["system_chrf"]
         print(
             f"\nline {change['line']}: chrF2 {before:.1f} -> {after:.1f} ({after - before:+.1f}) in {change['system']}"
         )
         for reference in change["references"]:
-            print(f"  reference  {reference}")
-        print(f"  baseline   {change['baseline_text']}")
-        print(f"  system     {change['system_text']}")
+            print(f"  reference  {printable(reference)}")
+        print(f"  baseline   {printable(change['baseline_text'])}")
+        print(f"  system     {printable(change['system_text'])}")

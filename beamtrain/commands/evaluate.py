@@ -1,2 +1,130 @@
-def evaluate() -> None:
-    """x"""
+"""`beamtrain evaluate`: a model's scores on a test set, at one beam size or several."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from beamtrain.commands.options import (
+    Alpha,
+    BatchTokens,
+    Device,
+    JsonFile,
+    LengthPenalty,
+    Model,
+    Precision,
+    ReportFormat,
+    ReportFormatOption,
+    SourceLang,
+    TargetLang,
+    load_model,
+    search_options,
+)
+from beamtrain.errors import UserError
+from beamtrain.limits import BATCH_TOKENS
+
+if TYPE_CHECKING:
+    from beamtrain.parallel_text import ParallelText
+    from beamtrain.run import Run
+
+Source = Annotated[Path | None, typer.Option(help="Text to translate, a sentence per line.")]
+References = Annotated[list[Path] | None, typer.Option(help="Its translations; more than one file may be given.")]
+SplitName = Annotated[str | None, typer.Option(help="Instead: a split of the run's own corpus, such as test.")]
+TestSet = Annotated[str | None, typer.Option(help="Instead: a test set that sacrebleu knows, such as wmt14/full.")]
+Beams = Annotated[str | None, typer.Option("--beam", help="Beam sizes, such as 5 or 1,5,10. Default: the run's own.")]
+OutputFolder = Annotated[Path | None, typer.Option(help="Keep translations and the report in this folder.")]
+
+
+def evaluate(
+    model: Model,
+    source: Source = None,
+    reference: References = None,
+    split: SplitName = None,
+    test_set: TestSet = None,
+    beam: Beams = None,
+    length_penalty: LengthPenalty = None,
+    alpha: Alpha = None,
+    output: OutputFolder = None,
+    format: ReportFormatOption = ReportFormat.text,
+    json: JsonFile = None,
+    batch_tokens: BatchTokens = BATCH_TOKENS,
+    source_lang: SourceLang = None,
+    target_lang: TargetLang = None,
+    device: Device = "auto",
+    precision: Precision = "fp32",
+) -> None:
+    """Translate a test set and score it: BLEU, chrF2 and TER with signatures, length ratio, speed."""
+    beams = _beam_sizes(beam)
+    _check_choice_of_text(source, reference, split, test_set)
+
+    from beamtrain import evaluation
+    from beamtrain.report import as_dict, print_scores, to_json, write_report
+    from beamtrain.text_io import write_output
+
+    run = load_model(model, device, precision, source_lang, target_lang)
+    searches = [search_options(run, beam_size=size, length_penalty=length_penalty, alpha=alpha) for size in beams]
+    text = _text(run, source, reference, split, test_set)
+    evaluations = [
+        evaluation.evaluate(
+            run.network,
+            run.tokenizer,
+            search,
+            text.sources,
+            *text.references,
+            data=text.name,
+            checkpoint=evaluation.checkpoint_name(run),
+            batch_tokens=batch_tokens,
+        )
+        for search in searches
+    ]
+    title = f"{run.path.resolve().name} on {text.name}"
+    if output is not None:
+        for each in evaluations:
+            hypotheses = "".join(f"{line}\n" for line in each.hypotheses)
+            write_output(output / f"beam{each.search.beam_size}.txt", hypotheses)
+        write_report(output, title, evaluations)
+    report = to_json(as_dict(title, evaluations))
+    if json is not None:
+        write_output(json, report)
+    if format is ReportFormat.json:
+        write_output(None, report)
+    else:
+        print_scores(evaluations)
+
+
+def _beam_sizes(text: str | None) -> list[int | None]:
+    """The sizes of `--beam 1,5,10`, each once; None is the run's own."""
+    if text is None:
+        return [None]
+    try:
+        sizes = [int(size) for size in text.split(",")]
+    except ValueError:
+        sizes = [0]
+    if not all(1 <= size <= 1000 for size in sizes):
+        raise UserError(f"--beam {text}: must be a number from 1 to 1000, or several with commas, such as 1,5,10")
+    return list(dict.fromkeys(sizes))
+
+
+def _check_choice_of_text(
+    source: Path | None, reference: list[Path] | None, split: str | None, test_set: str | None
+) -> None:
+    """Raises UserError unless exactly one text to evaluate on was chosen."""
+    if (source is None) != (not reference):
+        raise UserError("--source and --reference belong together: give both files")
+    choices = {"--source": source is not None, "--split": split is not None, "--test-set": test_set is not None}
+    chosen = [name for name, given in choices.items() if given]
+    if len(chosen) != 1:
+        said = f"both {' and '.join(chosen)} were given" if chosen else "nothing to evaluate on was given"
+        raise UserError(f"{said}; choose --source FILE --reference FILE, or --split test, or --test-set wmt14/full")
+
+
+def _text(
+    run: "Run", source: Path | None, reference: list[Path] | None, split: str | None, test_set: str | None
+) -> "ParallelText":
+    from beamtrain import parallel_text
+
+    if source is not None and reference:
+        return parallel_text.from_files(source, reference)
+    if split is not None:
+        return parallel_text.from_split(run, split)
+    return parallel_text.from_sacrebleu(str(test_set), run.info["source_lang"], run.info["target_lang"])

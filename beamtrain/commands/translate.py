@@ -3,7 +3,7 @@
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, BinaryIO
+from typing import TYPE_CHECKING, Annotated, Any, BinaryIO
 
 import typer
 
@@ -39,10 +39,10 @@ MaxLength = Annotated[int | None, typer.Option(min=1, help="Most subwords of a t
 NoRepeat = Annotated[int | None, typer.Option(min=0, help="Never repeat this many subwords in a translation; 0: may.")]
 Prefix = Annotated[Path | None, typer.Option(help="What each translation must begin with, a line for each input line.")]
 Sample = Annotated[bool, typer.Option("--sample", help="Draw translations at random instead of searching.")]
-TopK = Annotated[int, typer.Option(min=0, help="Sampling: draw from the likeliest k subwords; 0: from all.")]
-TopP = Annotated[float, typer.Option(help="Sampling: draw from the likeliest subwords that make up probability p.")]
-Temperature = Annotated[float, typer.Option(help="Sampling: below 1 is nearer to the likeliest, above 1 wilder.")]
-Seed = Annotated[int, typer.Option(min=0, max=2**63 - 1, help="Sampling: the same seed draws the same translations.")]
+TopK = Annotated[int | None, typer.Option(min=0, help="--sample: from the likeliest k subwords. 0, the default: all.")]
+TopP = Annotated[float | None, typer.Option(help="--sample: from the likeliest of total probability p. Default: 1.")]
+Temperature = Annotated[float | None, typer.Option(help="--sample: sharper below 1, wilder above. Default: 1.")]
+Seed = Annotated[int | None, typer.Option(min=0, help="--sample: the same seed, the same translations. Default: 1.")]
 TokenScores = Annotated[bool, typer.Option("--token-scores", help="tsv, jsonl: subwords and their log-probabilities.")]
 Attention = Annotated[bool, typer.Option("--attention", help="jsonl: how each subword looked at the source.")]
 MaxSourceTokens = Annotated[
@@ -64,10 +64,10 @@ def translate(
     no_repeat_ngram: NoRepeat = None,
     prefix: Prefix = None,
     sample: Sample = False,
-    top_k: TopK = 0,
-    top_p: TopP = 1.0,
-    temperature: Temperature = 1.0,
-    seed: Seed = 1,
+    top_k: TopK = None,
+    top_p: TopP = None,
+    temperature: Temperature = None,
+    seed: Seed = None,
     token_scores: TokenScores = False,
     attention: Attention = False,
     max_source_tokens: MaxSourceTokens = MAX_SOURCE_TOKENS,
@@ -79,27 +79,24 @@ def translate(
 ) -> None:
     """Translate text, one line at a time: beamtrain translate --model runs/quickstart < in.txt > out.txt"""
     _check_format(format, nbest, token_scores, attention)
+    drawing = _given(top_k=top_k, top_p=top_p, temperature=temperature, seed=seed)
+    searching = _given(
+        beam=beam, length_penalty=length_penalty, alpha=alpha, min_length=min_length, no_repeat_ngram=no_repeat_ngram
+    )
+    _check_sampling(sample, drawing, searching | _given(prefix=prefix, attention=attention or None))
     total = _count_lines(input, prefix)
 
     from beamtrain.data.lines import read_lines
     from beamtrain.text_io import open_lines, open_output
-    from beamtrain.translator import Translator
+    from beamtrain.translator import Sampling, Translator
 
     run = load_model(model, device, precision, source_lang, target_lang)
-    options = search_options(
-        run,
-        beam_size=beam,
-        n_best=nbest,
-        length_penalty=length_penalty,
-        alpha=alpha,
-        min_length=min_length,
-        max_length=max_length,
-        no_repeat_ngram=no_repeat_ngram,
-    )
+    searching["beam_size"] = searching.pop("beam", None)
     translator = Translator(
         run.network,
         run.tokenizer,
-        options,
+        search_options(run, **searching, max_length=max_length, n_best=None if sample else nbest),
+        sampling=Sampling(samples=nbest, **drawing) if sample else None,
         attention=attention,
         batch_tokens=batch_tokens,
         max_source_tokens=max_source_tokens,
@@ -112,6 +109,18 @@ def translate(
             if translation.problem:
                 print(f"beamtrain: line {translation.line}: {translation.problem}", file=sys.stderr)
             out.write(write(translation).encode("utf-8"))
+
+
+def _given(**options: Any) -> dict[str, Any]:
+    return {name: value for name, value in options.items() if value is not None}
+
+
+def _check_sampling(sample: bool, drawing: dict[str, Any], searching: dict[str, Any]) -> None:
+    """Raises UserError for options that would have no effect."""
+    for name in drawing if not sample else searching:
+        option = "--" + name.replace("_", "-")
+        wants = "only works together with" if not sample else "does not work together with"
+        raise UserError(f"{option} {wants} --sample; leave {option} out" + ("" if sample else " or add --sample"))
 
 
 def _check_format(format: OutputFormat, nbest: int, token_scores: bool, attention: bool) -> None:
@@ -127,12 +136,12 @@ def _count_lines(input: Path | None, prefix: Path | None) -> int | None:
 
     Raises UserError for a line that is not valid UTF-8, and when there are not as many prefixes as lines.
     """
-    from beamtrain.data.lines import read_lines
+    from beamtrain.text_io import count_lines
 
     if input is None or not input.is_file():
         return None
-    count = sum(1 for _ in read_lines(input))
-    if prefix is not None and prefix.is_file() and (prefixes := sum(1 for _ in read_lines(prefix))) != count:
+    count = count_lines(input)
+    if prefix is not None and prefix.is_file() and (prefixes := count_lines(prefix)) != count:
         raise UserError(
             f"{prefix} has {prefixes:,} lines and {input} {count:,}; each line needs its prefix, even if empty"
         )
