@@ -1,0 +1,2 @@
+"""x"""
+from beamtrain.topk.soft import SoftTopK, soft_topk
