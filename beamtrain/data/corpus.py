@@ -27,7 +27,7 @@ _ALIASES: dict[Role, str] = {
     "validation": r"validation|valid|val|dev",
     "test": r"test|test_.*|newstest.*",
 }
-_HUB_ID = re.compile(r"[\w.-]+(/[\w.-]+)?")
+_HUB_ID = re.compile(r"\w[\w.-]*(/\w[\w.-]*)?")
 _STORE_FORMAT = "1"  # part of every fingerprint: raise it when the stored text changes for the same files
 
 
@@ -68,25 +68,18 @@ def open_corpus(
     """
     folder = _local_folder(source, config_name)
     if folder is not None:
-        found = find_splits(folder, source_lang, target_lang)
-        extra = {name for name in split_names.values() if name and name not in found}
-        found |= {name: files for name in extra if (files := _named_file(name, source_lang, target_lang))}
-        if not found:
-            raise UserError(
-                f"{folder}: no text found; expected for instance train.{source_lang} and train.{target_lang}, "
-                f"train.tsv, train.jsonl or train.parquet (the first three also as .gz)"
-            )
-        chosen = choose_splits(found, split_names, str(folder))
-        return {
-            role: _local_split(name, found[name], source_lang, target_lang, cache_dir) for role, name in chosen.items()
-        }
-    if _named_file(source, source_lang, target_lang):
-        return _open_files(source, source_lang, target_lang, split_names, cache_dir)
-    if Path(source).exists() or not _HUB_ID.fullmatch(source):
+        files = _files_in_folder(folder, source_lang, target_lang, split_names)
+    elif _named_file(source, source_lang, target_lang):
+        files = _files_by_path({**split_names, "train": source}, source_lang, target_lang)
+    elif Path(source).exists() or not _HUB_ID.fullmatch(source):
         raise UserError(f"{source}: no folder, and no file with text in {source_lang} and {target_lang}")
-    splits = load_hub_splits(source, config_name)
-    chosen = choose_splits(splits, split_names, source)
-    return {role: _hub_split(name, splits[name], source_lang, target_lang, source) for role, name in chosen.items()}
+    else:
+        splits = load_hub_splits(source, config_name)
+        chosen = choose_splits(splits, split_names, source)
+        return {role: _hub_split(name, splits[name], source_lang, target_lang, source) for role, name in chosen.items()}
+    return {
+        role: _local_split(name, split, source_lang, target_lang, cache_dir) for role, (name, split) in files.items()
+    }
 
 
 def choose_splits(available: Iterable[str], wanted: dict[Role, str | None], corpus: str) -> dict[Role, str]:
@@ -103,7 +96,7 @@ def choose_splits(available: Iterable[str], wanted: dict[Role, str | None], corp
             if name not in available:
                 near = nearest(name, available)
                 raise UserError(
-                    f"{corpus}: no split {name!r} for {role}_split; there are {', '.join(available)}"
+                    f"{corpus}: no split {name!r}; there are {', '.join(available)}"
                     + (f"; did you mean {near!r}?" if near else "")
                 )
             chosen[role] = name
@@ -136,6 +129,22 @@ def _local_folder(source: str, config_name: str | None) -> Path | None:
     return folder
 
 
+def _files_in_folder(
+    folder: Path, source_lang: str, target_lang: str, split_names: dict[Role, str | None]
+) -> dict[Role, tuple[str, SplitFiles]]:
+    """Name and files of each split in a folder; a split from elsewhere may be named by its path."""
+    splits = find_splits(folder, source_lang, target_lang)
+    if not splits:
+        raise UserError(
+            f"{folder}: no text found; expected for instance train.{source_lang} and train.{target_lang}, "
+            "train.tsv, train.jsonl or train.parquet (the first three also as .gz)"
+        )
+    for name in split_names.values():
+        if name and name not in splits and (files := _named_file(name, source_lang, target_lang)):
+            splits[name] = files
+    return {role: (name, splits[name]) for role, name in choose_splits(splits, split_names, str(folder)).items()}
+
+
 def _named_file(name: str, source_lang: str, target_lang: str) -> SplitFiles | None:
     """The files of a split given by its path: a file, or for parallel text what its two names share."""
     path = Path(name)
@@ -146,19 +155,18 @@ def _named_file(name: str, source_lang: str, target_lang: str) -> SplitFiles | N
     return None
 
 
-def _open_files(
-    source: str, source_lang: str, target_lang: str, split_names: dict[Role, str | None], cache_dir: Path
-) -> dict[Role, Split]:
-    """A corpus given file by file: `source` for training, the other roles by the path in their split name."""
-    splits: dict[Role, Split] = {}
-    for role, name in {**split_names, "train": source}.items():
-        if name is None:
-            continue
-        files = _named_file(name, source_lang, target_lang)
-        if files is None:
-            raise UserError(f"{name}: no text for {role}_split there in {source_lang} and {target_lang}")
-        splits[role] = _local_split(name, files, source_lang, target_lang, cache_dir)
-    return splits
+def _files_by_path(
+    paths: dict[Role, str | None], source_lang: str, target_lang: str
+) -> dict[Role, tuple[str, SplitFiles]]:
+    """Name and files of each split that is given by its path."""
+    found: dict[Role, tuple[str, SplitFiles]] = {}
+    for role, name in paths.items():
+        if name is not None:
+            files = _named_file(name, source_lang, target_lang)
+            if files is None:
+                raise UserError(f"{name}: no file there with text in {source_lang} and {target_lang} ({role} split)")
+            found[role] = name, files
+    return found
 
 
 def _local_split(name: str, files: SplitFiles, source_lang: str, target_lang: str, cache_dir: Path) -> Split:

@@ -16,7 +16,7 @@ from beamtrain.data.prepare import Prepared, prepare
 from beamtrain.data.resegment import Resegment
 from beamtrain.data.sampler import EpochSampler
 from beamtrain.data.tokenizer import BOS, EOS, PAD, UNK, Tokenizer
-from beamtrain.errors import UserError, nearest
+from beamtrain.errors import UserError
 
 
 class TranslationData(LightningDataModule):
@@ -138,17 +138,10 @@ class TranslationData(LightningDataModule):
         Raises:
             UserError: the corpus has no such split.
         """
-        corpus = self._corpus()
-        for role, found in corpus.items():
+        for role, found in self._corpus().items():
             if split in (role, found.name):
-                text = found.load()
-                return read_rows(text, 0, len(text))
-        names = [*corpus, *(found.name for found in corpus.values() if found.name not in corpus)]
-        near = nearest(split, names)
-        raise UserError(
-            f"{self.source} has no split {split!r}; there are {', '.join(names)}"
-            + (f"; did you mean {near!r}?" if near else "")
-        )
+                return _lines(found)
+        return _lines(self._open({"test": split})["test"])
 
     def prepare_data(self) -> None:
         """Prepare the corpus, or find it prepared, and say on standard error what cleaning dropped."""
@@ -204,15 +197,18 @@ class TranslationData(LightningDataModule):
 
     def _corpus(self) -> dict[Role, Split]:
         if self._splits is None:
-            self._splits = open_corpus(
-                self.source,
-                source_lang=self.source_lang,
-                target_lang=self.target_lang,
-                config_name=self._config_name,
-                split_names=self._split_names,
-                cache_dir=self._cache_dir,
-            )
+            self._splits = self._open(self._split_names)
         return self._splits
+
+    def _open(self, split_names: dict[Role, str | None]) -> dict[Role, Split]:
+        return open_corpus(
+            self.source,
+            source_lang=self.source_lang,
+            target_lang=self.target_lang,
+            config_name=self._config_name,
+            split_names=split_names,
+            cache_dir=self._cache_dir,
+        )
 
     def _require(self, role: Role) -> None:
         if role not in self._corpus():
@@ -251,6 +247,11 @@ class TranslationData(LightningDataModule):
                 "set data.vocab_size and data.joint_vocabulary to that"
             )
         return tokenizer
+
+
+def _lines(split: Split) -> tuple[list[str], list[str]]:
+    text = split.load()
+    return read_rows(text, 0, len(text))
 
 
 def default_cache() -> Path:

@@ -1,5 +1,6 @@
 """Data sets of the Hugging Face hub."""
 
+import threading
 import urllib.error
 import urllib.request
 from typing import TYPE_CHECKING
@@ -37,18 +38,25 @@ def load_hub_splits(name: str, config_name: str | None) -> dict[str, "Dataset"]:
 
 
 def _reachable() -> bool:
+    """Whether the hub answers in time. A thread asks, because looking up a name cannot be given a time limit."""
     import datasets
-    import huggingface_hub.constants
+    from huggingface_hub import constants
 
     if datasets.config.HF_HUB_OFFLINE:
         return False
+    answered = threading.Event()
+    threading.Thread(target=_ask, args=(constants.ENDPOINT, answered), daemon=True).start()
+    return answered.wait(_PROBE_SECONDS)
+
+
+def _ask(address: str, answered: threading.Event) -> None:
     try:
-        urllib.request.urlopen(huggingface_hub.constants.ENDPOINT, timeout=_PROBE_SECONDS).close()
+        urllib.request.urlopen(address, timeout=_PROBE_SECONDS).close()
     except urllib.error.HTTPError:
-        return True
+        answered.set()  # an error that the hub itself reports
     except (OSError, ValueError):
-        return False
-    return True
+        return
+    answered.set()
 
 
 def _go_offline() -> None:

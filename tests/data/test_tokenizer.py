@@ -1,0 +1,151 @@
+"""Subwords: trained the same everywhere, reading any text as text, with sampling that a seed fixes."""
+
+import pickle
+
+import pytest
+from corpora import sentences
+from hypothesis import given
+from hypothesis import strategies as st
+
+from beamtrain.data.tokenizer import BOS, EOS, PAD, UNK, SubwordModel, Tokenizer, train_subwords, train_tokenizer
+from beamtrain.errors import UserError
+
+LINES = [line for side in sentences(200, seed=5) for line in side]
+
+
+def train(lines=LINES, **settings) -> SubwordModel:
+    defaults = {"vocab_size": 330, "algorithm": "unigram", "byte_fallback": True, "character_coverage": 1.0}
+    return train_subwords(lines, **{**defaults, **settings})
+
+
+@pytest.fixture(scope="module", params=["unigram", "bpe"])
+def model(request) -> SubwordModel:
+    return train(algorithm=request.param)
+
+
+def test_lines_come_back(model):
+    assert model.decode(model.encode(LINES)) == LINES
+
+
+def test_control_ids_are_ours(model):
+    assert model.vocab_size == 330
+    assert model.pieces([PAD, BOS, EOS, UNK]) == ["<pad>", "<s>", "</s>", "<unk>"]
+
+
+@given(line=st.text(st.characters(exclude_categories=["Cs"])))
+def test_no_text_reaches_a_control_id(line):
+    model = _shared()
+    assert not {PAD, BOS, EOS, UNK} & set(model.encode([line])[0])
+
+
+def _shared(cache: list[SubwordModel] = []) -> SubwordModel:  # noqa: B006 (a hypothesis test takes no fixture)
+    if not cache:
+        cache.append(train())
+    return cache[0]
+
+
+@pytest.mark.parametrize("line", ["<s>", "</s>", "<unk>", "<pad>", "<0x41>", "a </s> b <pad>"])
+def test_special_pieces_written_out_are_plain_text(model, line):
+    (ids,) = model.encode([line])
+    assert not {PAD, BOS, EOS, UNK} & set(ids)
+    assert model.decode([ids]) == [line]
+
+
+def test_a_rare_character_is_spelt_or_lost(model):
+    assert model.decode(model.encode(["日本 red"])) == ["日本 red"]
+    without = train(byte_fallback=False, vocab_size=60)
+    assert UNK in without.encode(["日本 red"])[0]
+
+
+def test_decoding_gives_one_line_whatever_the_bytes_say(model):
+    pieces = model.pieces(list(range(model.vocab_size)))
+    assert "\n" not in model.decode([[pieces.index("<0x0A>")]])[0]
+
+
+def test_blank_lines_have_no_tokens(model):
+    assert model.encode(["", "  ", "\u2028"]) == [[], [], []]
+    assert model.decode([[], []]) == ["", ""]
+    assert model.encode([]) == model.decode([]) == []
+
+
+def test_the_same_text_gives_the_same_model(model):
+    assert train().serialized == train().serialized
+    assert train().serialized != train(LINES[1:]).serialized
+
+
+def test_sampling_is_fixed_by_the_seed_of_each_line(model):
+    seeds = list(range(len(LINES)))
+    sampled = model.sample(LINES, 0.3, seeds)
+    assert model.decode(sampled) == LINES
+    assert sampled != model.encode(LINES)
+    assert model.sample(LINES[::-1], 0.3, seeds[::-1]) == sampled[::-1]
+    assert model.sample(LINES[7:9], 0.3, seeds[7:9]) == sampled[7:9]
+    assert model.sample(LINES, 0.3, [seed + 1000 for seed in seeds]) != sampled
+
+
+def test_joint_and_separate_vocabularies(tmp_path):
+    settings = {"vocab_size": 320, "algorithm": "unigram", "byte_fallback": True, "character_coverage": 1.0}
+    sides = {"source": LINES, "target": [line.upper() for line in LINES]}
+    joint = train_tokenizer(sides.__getitem__, joint=True, **settings)
+    separate = train_tokenizer(sides.__getitem__, joint=False, **settings)
+    assert joint.joint and joint.source is joint.target
+    assert not separate.joint and separate.source.serialized != separate.target.serialized
+    for name, tokenizer in (("joint", joint), ("separate", separate)):
+        (tmp_path / name).mkdir()
+        tokenizer.save(tmp_path / name)
+        loaded = Tokenizer.load(tmp_path / name)
+        assert loaded.fingerprint() == tokenizer.fingerprint()
+        assert loaded.joint == tokenizer.joint
+    assert sorted(path.name for path in (tmp_path / "separate").iterdir()) == [
+        "tokenizer.source.model",
+        "tokenizer.target.model",
+    ]
+    assert [path.name for path in (tmp_path / "joint").iterdir()] == ["tokenizer.model"]
+
+
+def test_a_model_travels_between_processes(model):
+    assert pickle.loads(pickle.dumps(model)).encode(LINES) == model.encode(LINES)
+
+
+def test_text_with_nul_and_long_lines_trains(tmp_path):
+    lines = [*LINES, "\0", "nul \0 inside", "long " * 20_000, "\t", "▁ \u2585"]
+    assert train(lines).decode(train(lines).encode(["red car"])) == ["red car"]
+
+
+def test_the_largest_vocabulary_is_named():
+    with pytest.raises(UserError, match=r"vocab_size 8000 is more than the training text can fill") as error:
+        train(vocab_size=8000)
+    limit = int(str(error.value).split("set it to ")[1].split()[0])
+    assert train(vocab_size=limit).vocab_size == limit
+
+
+def test_the_smallest_vocabulary_is_named():
+    with pytest.raises(UserError, match=r"vocab_size 265 has no room for the characters of the training text") as error:
+        train(vocab_size=265)
+    limit = int(str(error.value).split("more than ")[1].split(",")[0])
+    assert train(vocab_size=limit + 1).vocab_size == limit + 1
+
+
+@pytest.mark.parametrize("lines", [[], ["", " "]])
+def test_no_text(lines):
+    with pytest.raises(UserError, match="the training text is empty"):
+        train(lines)
+
+
+def test_no_tokenizer_in_the_folder(tmp_path):
+    with pytest.raises(UserError, match=r"no tokenizer here; expected tokenizer\.model, or"):
+        Tokenizer.load(tmp_path)
+    (tmp_path / "tokenizer.model").write_bytes(b"nonsense")
+    with pytest.raises(UserError, match="not a readable SentencePiece model"):
+        Tokenizer.load(tmp_path)
+
+
+def test_a_model_with_other_control_ids_is_refused(tmp_path):
+    import sentencepiece
+
+    with open(tmp_path / "tokenizer.model", "wb") as file:
+        sentencepiece.SentencePieceTrainer.train(
+            sentence_iterator=iter(LINES), model_writer=file, vocab_size=60, minloglevel=2
+        )
+    with pytest.raises(UserError, match=r"have the ids \(-1, 1, 2, 0\), not \(0, 1, 2, 3\)"):
+        Tokenizer.load(tmp_path)
