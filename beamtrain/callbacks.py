@@ -4,6 +4,7 @@ import math
 import signal
 import sys
 import time
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -85,6 +86,38 @@ class Progress(pl.Callback):
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         self._best = tuple(state_dict["best"])
+
+
+class SeedEachBatch(pl.Callback):
+    """Makes what is random in a training step (dropout, sampling) a function of the seed, the batch and the process.
+
+    A resumed run then draws what an uninterrupted one would have drawn, on any number of processes.
+    """
+
+    def __init__(self, seed: int) -> None:
+        self._seed = seed
+
+    def on_train_batch_start(
+        self, trainer: pl.Trainer, module: pl.LightningModule, batch: Batch, batch_idx: int
+    ) -> None:
+        key = f"{self._seed} {trainer.current_epoch} {batch_idx} {trainer.global_rank}"
+        torch.manual_seed(int.from_bytes(sha256(key.encode()).digest()[:7], "big"))
+
+
+class LastCheckpoint(pl.Callback):
+    """Saves `path`, to resume from: after each validation, and when training ends between two."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+
+    def on_train_batch_end(
+        self, trainer: pl.Trainer, module: pl.LightningModule, outputs: Any, batch: Batch, batch_idx: int
+    ) -> None:
+        if trainer.should_stop or trainer.global_step == trainer.max_steps:
+            trainer.save_checkpoint(self._path)
+
+    def on_validation_end(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
+        trainer.save_checkpoint(self._path)
 
 
 class StopOnSignal(pl.Callback):

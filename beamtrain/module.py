@@ -39,7 +39,7 @@ class TranslationModule(pl.LightningModule):
         self,
         network: Seq2Seq,
         objective: Objective | None = None,
-        optimizer: OptimizerCallable = lambda params: AdamW(params, lr=1e-3, betas=(0.9, 0.98), weight_decay=0.0),
+        optimizer: OptimizerCallable = lambda params: AdamW(params, lr=1e-3, weight_decay=0.0),
         schedule: Schedule | None = None,
         max_gradient_norm: float = 1.0,
         gradient_rule: Literal["clip", "rescale"] = "clip",
@@ -106,6 +106,10 @@ class TranslationModule(pl.LightningModule):
         translations = self._gathered_translations()
         bleu = corpus_bleu([translations[row] for row in sorted(translations)], references[: len(translations)])
         self.log("dev_bleu", bleu.value)
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        bleu = self.trainer.callback_metrics.get("dev_bleu")
+        checkpoint["dev_bleu"] = None if bleu is None else float(bleu)
 
     def _gathered_translations(self) -> dict[int, str]:
         if self.trainer.world_size == 1:

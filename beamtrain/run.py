@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save_file
 
 from beamtrain.data.tokenizer import Tokenizer
@@ -44,20 +44,25 @@ def save_description(folder: Path, info: dict[str, Any]) -> None:
     write_text(folder / "model.json", json.dumps(info, indent=2, ensure_ascii=False) + "\n")
 
 
-def save_weights(folder: Path, weights: dict[str, torch.Tensor]) -> None:
-    """Write model.safetensors from a network's state dict; a tensor that appears twice is written once."""
+def save_weights(folder: Path, weights: dict[str, torch.Tensor], about: dict[str, Any] | None = None) -> None:
+    """Write model.safetensors from a network's state dict; a tensor that appears twice is written once.
+
+    `about` (step, dev_bleu) travels in the file, and is what `Run.info["weights"]` gives back.
+    """
     unique: dict[int, str] = {}
     for name, tensor in weights.items():
         unique.setdefault(tensor.data_ptr(), name)
     kept = {name: weights[name].detach().cpu().contiguous() for name in unique.values()}
     with atomic_path(folder / "model.safetensors") as path:
-        save_file(kept, path)
+        save_file(kept, path, {"about": json.dumps(about or {})})
 
 
-def checkpoint_weights(path: Path) -> dict[str, torch.Tensor]:
-    """The network's weights in a training checkpoint; with averaging on, the averaged ones."""
-    state = load_checkpoint(path)["state_dict"]
-    return {name.removeprefix(PREFIX): value for name, value in state.items() if name.startswith(PREFIX)}
+def checkpoint_weights(path: Path) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
+    """The network's weights in a training checkpoint (with averaging on, the averaged ones), and step and dev_bleu."""
+    checkpoint = load_checkpoint(path)
+    state = checkpoint["state_dict"]
+    weights = {name.removeprefix(PREFIX): value for name, value in state.items() if name.startswith(PREFIX)}
+    return weights, {"step": checkpoint["global_step"], "dev_bleu": checkpoint.get("dev_bleu")}
 
 
 def load_checkpoint(path: Path) -> dict[str, Any]:
@@ -89,7 +94,7 @@ def load_run(path: Path | str, device: torch.device | str = "cpu") -> Run:
     if arguments["name"] not in NETWORKS:
         raise UserError(f"{folder}/model.json names the network {arguments['name']!r}; known: {', '.join(NETWORKS)}")
     network = NETWORKS[arguments["name"]](**arguments["arguments"])
-    weights, origin = _weights(folder)
+    weights, info["weights"], origin = _weights(folder)
     shared = {name for name, _ in network.named_parameters()}  # each shared table under its first name
     try:
         network.load_state_dict({name: value for name, value in weights.items() if name in shared}, strict=False)
@@ -114,11 +119,13 @@ def _description(folder: Path) -> dict[str, Any]:
         raise UserError(f"--model {folder}: model.json is damaged ({_first_line(error)})") from error
 
 
-def _weights(folder: Path) -> tuple[dict[str, torch.Tensor], Path]:
+def _weights(folder: Path) -> tuple[dict[str, torch.Tensor], dict[str, Any], Path]:
     path = folder / "model.safetensors"
     if path.exists():
         try:
-            return load_file(path), path
+            with safe_open(path, "pt") as file:
+                about = json.loads((file.metadata() or {}).get("about", "{}"))
+            return load_file(path), about, path
         except (SafetensorError, OSError) as error:
             raise UserError(
                 f"{path} is damaged ({_first_line(error)}); without it, checkpoints/best.ckpt is used"
@@ -126,7 +133,7 @@ def _weights(folder: Path) -> tuple[dict[str, torch.Tensor], Path]:
     for name in ("best.ckpt", "last.ckpt"):
         path = folder / "checkpoints" / name
         if path.exists():
-            return checkpoint_weights(path), path
+            return *checkpoint_weights(path), path
     raise UserError(f"--model {folder}: the run has no weights yet, neither model.safetensors nor a checkpoint")
 
 

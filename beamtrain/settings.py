@@ -58,9 +58,14 @@ def check_keys(known: set[str], arguments: list[str], configs: list[Path], class
     problems, classes = [], dict(classes)
     for path in configs:
         problems += [f"{path.name}: {problem}" for problem in _unknown_keys(_read(path), known, "", classes)]
-    for argument in arguments:
-        if argument.startswith("--"):
-            name = argument.removeprefix("--").partition("=")[0]
+    for argument, following in zip(arguments, [*arguments[1:], ""], strict=True):
+        if not argument.startswith("--"):
+            continue
+        option, equals, value = argument.partition("=")
+        name = option.removeprefix("--").removesuffix("+")  # --key+=value adds to a list
+        if name in classes or name.removesuffix(".class_path") in classes:
+            classes[name.removesuffix(".class_path")] = value if equals else following
+        else:
             problems += [f"command line: {problem}" for problem in _unknown_option(name, known, classes)]
     if problems:
         raise UserError("\n".join(problems) if len(problems) == 1 else "\n  ".join(["unknown settings", *problems]))

@@ -24,7 +24,15 @@ from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
 from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
 from lightning.pytorch.utilities.rank_zero import rank_zero_only
 
-from beamtrain.callbacks import AtomicCheckpointIO, Describe, Interrupted, Progress, StopOnSignal
+from beamtrain.callbacks import (
+    AtomicCheckpointIO,
+    Describe,
+    Interrupted,
+    LastCheckpoint,
+    Progress,
+    SeedEachBatch,
+    StopOnSignal,
+)
 from beamtrain.data.datamodule import TranslationData
 from beamtrain.errors import UserError
 from beamtrain.files import write_text
@@ -126,19 +134,20 @@ class TrainingCLI(LightningCLI):
         settings.update(plugins=[AtomicCheckpointIO()], default_root_dir=str(self.folder))
         if self.config.trainer.logger is None:
             settings["logger"] = [
-                TensorBoardLogger(self.folder, name="logs", sub_dir="tensorboard"),
-                CSVLogger(self.folder, name="logs"),
+                TensorBoardLogger(self.folder / "logs", name="tensorboard"),
+                CSVLogger(self.folder / "logs", name="csv"),
             ]
         trainer = super().instantiate_trainer(**settings)
         _write_settings(self)
         checkpoints = self.folder / "checkpoints"
+        last = checkpoints / "last.ckpt"
         trainer.callbacks += [  # type: ignore[attr-defined]
             Describe(self.folder, _description(self.config)),
             Progress(self.config.trainer.log_every_n_steps),
-            StopOnSignal(checkpoints / "last.ckpt"),
-            ModelCheckpoint(
-                checkpoints, "best", monitor="dev_bleu", mode="max", save_last=True, enable_version_counter=False
-            ),
+            SeedEachBatch(self.config.seed_everything),
+            LastCheckpoint(last),
+            StopOnSignal(last),
+            ModelCheckpoint(checkpoints, "best", monitor="dev_bleu", mode="max", enable_version_counter=False),
         ]
         return trainer
 
@@ -163,7 +172,8 @@ def _our_own(error: BaseException | None) -> UserError | None:
 
 def _quiet() -> None:
     """Hints meant for programmers are not for a person who trains a model."""
-    logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
+    for name in ("lightning.pytorch", "lightning.fabric"):
+        logging.getLogger(name).setLevel(logging.WARNING)
     warnings.filterwarnings("ignore", module="lightning")
     warnings.filterwarnings("ignore", module="torch.optim.lr_scheduler")
 
@@ -189,7 +199,7 @@ def _write_settings(cli: TrainingCLI) -> None:
     if not _is_first_process():
         return
     cli.folder.mkdir(parents=True, exist_ok=True)
-    write_text(cli.folder / "config.yaml", cli.parser.dump(cli.config, skip_none=False))
+    write_text(cli.folder / "config.yaml", cli.parser.dump(cli.config))
     environment = {
         "command": " ".join(sys.argv),
         "seed": cli.config.seed_everything,
@@ -236,18 +246,18 @@ CORPUS_KEYS = ("source", "config_name")
 def _save_best_weights(folder: Path) -> None:
     checkpoints = folder / "checkpoints"
     best = checkpoints / "best.ckpt"
-    save_weights(folder, checkpoint_weights(best if best.exists() else checkpoints / "last.ckpt"))
+    save_weights(folder, *checkpoint_weights(best if best.exists() else checkpoints / "last.ckpt"))
 
 
 def _score_test(cli: TrainingCLI) -> None:
     """Translate the test set as `beamtrain evaluate` does, and leave the report."""
-    from beamtrain.evaluation import evaluate
+    from beamtrain.evaluation import checkpoint_name, evaluate
     from beamtrain.report import print_scores, write_report
 
     run = load_run(cli.folder, cli.model.device)
     sources, references = cli.datamodule.pairs("test")
     evaluation = evaluate(
-        run.network, run.tokenizer, cli.model.search, sources, references, data="test", checkpoint=str(cli.folder)
+        run.network, run.tokenizer, cli.model.search, sources, references, data="test", checkpoint=checkpoint_name(run)
     )
     write_text(cli.folder / "report" / "test.hyp", "".join(f"{line}\n" for line in evaluation.hypotheses))
     write_report(cli.folder / "report", cli.folder.name, [evaluation])

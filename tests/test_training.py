@@ -1,0 +1,136 @@
+"""A run from its config to its scores: what it leaves behind, and how it goes on after a stop."""
+
+import json
+import random
+import re
+from pathlib import Path
+
+import pytest
+import torch
+
+from beamtrain.cli import main
+from beamtrain.run import load_checkpoint, load_run
+
+WORDS = "red green blue one two three cat dog bird sees has likes small large old new".split()
+
+
+@pytest.fixture(scope="module")
+def corpus(tmp_path_factory):
+    """Sentences of English words and the same words backwards."""
+    folder, draw = tmp_path_factory.mktemp("corpus"), random.Random(5)
+    for split, rows in (("train", 300), ("validation", 20), ("test", 12)):
+        lines = [" ".join(draw.choices(WORDS, k=draw.randint(2, 8))) for _ in range(rows)]
+        (folder / f"{split}.en").write_text("".join(f"{line}\n" for line in lines))
+        (folder / f"{split}.de").write_text("".join(f"{' '.join(reversed(line.split()))}\n" for line in lines))
+    return folder
+
+
+@pytest.fixture
+def train(corpus, tmp_path, monkeypatch):
+    """Runs `beamtrain train` in an empty folder with tiny settings; returns the exit code."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(corpus / "cache"))
+    config = f"""
+data: {{source: {corpus}, vocab_size: 38, byte_fallback: false, max_length: 40, batch_tokens: 200}}
+model:
+  network:
+    class_path: beamtrain.model.transformer.Transformer
+    init_args: {{width: 16, inner_width: 32, heads: 2, encoder_layers: 1, decoder_layers: 1, dropout: 0.1}}
+trainer: {{max_steps: 8, val_check_interval: 4, log_every_n_steps: 2, accelerator: cpu}}
+"""
+    Path("tiny.yaml").write_text(config)
+    return lambda *arguments: main(["train", "--config", "tiny.yaml", *arguments])
+
+
+def weights(folder):
+    return load_run(folder).network.state_dict()
+
+
+def test_a_run_leaves_a_folder_that_translates_and_says_how_good_it_is(train, capsys):
+    assert train() == 0
+    out, err = capsys.readouterr()
+    assert re.search(r"step 4/8 \| epoch 1 \| loss \d.*perplexity.*target tokens/s \| \d+:\d\d left", err)
+    assert re.search(r"step 8 \| dev BLEU \d+\.\d\d \(best", err)
+    assert "BLEU" in out and "nrefs:1|case:mixed" in out and "runs/tiny" in out
+    folder = Path("runs/tiny")
+    for name in ("config.yaml", "environment.json", "model.json", "tokenizer.model", "model.safetensors"):
+        assert (folder / name).stat().st_size > 0
+    assert json.loads((folder / "environment.json").read_text())["seed"] == 1
+    assert len((folder / "report" / "test.hyp").read_text().splitlines()) == 12
+    assert list(folder.glob("logs/csv/version_0/metrics.csv")) and list(folder.glob("logs/**/events*"))
+    run = load_run(folder)
+    assert run.info["weights"]["step"] in (4, 8)
+    Path("in.txt").write_text("red cat\n\nold dog\n")
+    assert main(["translate", "--model", str(folder), "--input", "in.txt", "--output", "out.txt"]) == 0
+    assert len(Path("out.txt").read_text().split("\n")) == 4
+
+
+def test_an_interrupted_run_that_is_resumed_ends_as_if_it_had_never_stopped(train, capsys):
+    averaging = (
+        "--trainer.callbacks+=lightning.pytorch.callbacks.EMAWeightAveraging",
+        "--trainer.callbacks.decay=0.5",
+        "--score_test=false",
+    )
+    stop = ("--trainer.callbacks+=interrupting.SignalAt", "--trainer.callbacks.step=5")
+    assert train("--name=whole", *averaging) == 0
+    assert train("--name=parts", *averaging, *stop) == 130
+    message = capsys.readouterr().err
+    assert "stopped by SIGINT after step 6; runs/parts can be used as it is" in message
+    assert re.search(r"to go on: beamtrain train --config=tiny.yaml --name=parts .* --resume", message)
+    assert load_run("runs/parts").network is not None
+    assert train("--name=parts", *averaging, "--resume") == 0
+    whole, parts = (load_checkpoint(Path(f"runs/{name}/checkpoints/last.ckpt")) for name in ("whole", "parts"))
+    for key in ("state_dict", "current_model_state"):
+        for name, value in whole[key].items():
+            assert torch.equal(value, parts[key][name]), name
+    for mine, theirs in zip(whole["optimizer_states"], parts["optimizer_states"], strict=True):
+        for index, moments in mine["state"].items():
+            assert torch.equal(moments["exp_avg_sq"], theirs["state"][index]["exp_avg_sq"])
+
+
+def test_sigterm_saves_and_says_so(train, capsys):
+    assert train("--trainer.callbacks+=interrupting.SignalAt", "--trainer.callbacks.step=2",
+                 "--trainer.callbacks.name=SIGTERM") == 143  # fmt: skip
+    assert "stopped by SIGTERM after step 3" in capsys.readouterr().err
+    assert load_checkpoint(Path("runs/tiny/checkpoints/last.ckpt"))["global_step"] == 3
+
+
+def test_a_run_is_never_overwritten_by_accident_nor_resumed_past_its_end(train, capsys):
+    assert train("--score_test=false") == 0
+    assert train() == 2
+    assert "runs/tiny exists: --resume goes on, --overwrite replaces it" in capsys.readouterr().err
+    assert train("--resume") == 2
+    assert "runs/tiny is already at step 8 >= trainer.max_steps 8; raise it" in capsys.readouterr().err
+    assert train("--resume", "--trainer.max_steps=9", "--score_test=false") == 0
+    assert train("--overwrite", "--score_test=false", "--trainer.max_steps=4") == 0
+    assert load_checkpoint(Path("runs/tiny/checkpoints/last.ckpt"))["global_step"] == 4
+
+
+def test_resuming_what_is_not_there_or_broken_says_so(train, capsys):
+    assert train("--resume") == 2
+    assert "there is no checkpoint runs/tiny/checkpoints/last.ckpt" in capsys.readouterr().err
+    Path("runs/tiny/checkpoints").mkdir(parents=True)
+    Path("runs/tiny/checkpoints/last.ckpt").write_bytes(b"no checkpoint")
+    assert train("--resume") == 2
+    assert "last.ckpt is not a checkpoint that can be read" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "arguments, message",
+    [
+        (["--trainer.accelerator=cuda"], "CUDAAccelerator.*not available"),
+        (["--data.source=missing"], "missing"),
+        (["--data.vocab_size=100000"], "100000|100,000"),
+        (["--data.target_lang=fr"], "fr"),
+        (["--trainer.max_steps=many"], "trainer.max_steps.*many"),
+        (["--model.search.beam_size=0"], "beam_size is 0; it must be 1 or more"),
+        (["--model.max_gradient_norm=-1"], "max_gradient_norm is -1.0, but must be positive"),
+        (["--model.objective.init_args.label_smoothing=1"], "label_smoothing is 1.0, but must be"),
+    ],
+)
+@pytest.mark.skipif(torch.cuda.is_available(), reason="one of the messages is about a missing GPU")
+def test_a_wrong_setting_is_one_line_and_leaves_nothing_behind(train, capsys, arguments, message):
+    assert train(*arguments) == 2
+    lines = [line for line in capsys.readouterr().err.splitlines() if line.startswith("beamtrain: ")]
+    assert len(lines) == 1 and re.search(message, lines[0])
+    assert not list(Path().glob("runs/**/*.ckpt"))
