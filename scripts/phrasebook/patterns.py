@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from random import Random
 from typing import Any
 
-from phrasebook.words import Noun
+from phrasebook.words import Noun, NounPhrase
 
 Fillers = Mapping[str, Any]
 HELD_OUT_PERCENT = {"test": range(0, 8), "validation": range(8, 16)}
@@ -51,7 +51,7 @@ class Pattern:
         if len(set(nouns)) < len(nouns):
             return None
         pair = self.make(**content, **free)
-        return pair and Example(self.name, _labels(content), _labels(free), *pair)
+        return pair and Example(self.name, lemmas(content), tuple(map(label, free.values())), *pair)
 
 
 PATTERNS: dict[str, Pattern] = {}
@@ -72,8 +72,9 @@ def pattern(
     return register
 
 
-def _labels(fillers: Fillers) -> tuple[str, ...]:
-    return tuple(label(filler) for filler in fillers.values())
+def lemmas(fillers: Fillers) -> tuple[str, ...]:
+    """What the fillers are, whatever their determiner: "my brother" and "our brother" are both "brother"."""
+    return tuple(filler.noun.en if isinstance(filler, NounPhrase) else label(filler) for filler in fillers.values())
 
 
 def nouns_in(filler: Any) -> list[str]:
