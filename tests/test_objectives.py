@@ -1,0 +1,53 @@
+"""Teacher forcing against PyTorch's own loss and against its formula; padding never counts."""
+
+import pytest
+import torch
+from torch.nn.functional import cross_entropy
+
+from beamtrain.data.batch import Batch, pad
+from beamtrain.data.tokenizer import BOS, EOS
+from beamtrain.errors import UserError
+from beamtrain.model.transformer import Transformer
+from beamtrain.objectives.teacher_forcing import TeacherForcing, smoothed_cross_entropy
+
+V = 13
+
+
+@pytest.mark.parametrize("eps", [0.0, 0.1, 0.7])
+def test_the_convention_is_pytorchs_and_the_formula_of_the_docstring(eps):
+    generator = torch.Generator().manual_seed(0)
+    logits = torch.randn(9, V, generator=generator, dtype=torch.float64)
+    gold = torch.randint(V, (9,), generator=generator)
+    loss, likelihood = smoothed_cross_entropy(logits, gold, eps)
+    assert loss.item() == pytest.approx(cross_entropy(logits, gold, label_smoothing=eps, reduction="sum").item())
+    p = logits.softmax(-1)
+    by_hand = sum((1 - eps) * -p[i, g].log() + eps * -p[i].log().sum() / V for i, g in enumerate(gold))
+    assert loss.item() == pytest.approx(by_hand.item())
+    assert likelihood.item() == pytest.approx(cross_entropy(logits, gold, reduction="sum").item())
+
+
+def test_a_batch_is_the_sum_of_its_sentences_whatever_the_padding():
+    torch.manual_seed(0)
+    network = Transformer(V, width=16, inner_width=32, heads=2, encoder_layers=1, decoder_layers=1).eval()
+    pairs = [([5, 6, 7], [8, 9]), ([4], [10, 11, 12, 5, 6]), ([9, 9, 9, 9], [7])]
+
+    def loss(chosen):
+        sources, targets = zip(*chosen, strict=True)
+        batch = Batch(
+            pad([[*s, EOS] for s in sources]),
+            pad([[BOS, *t] for t in targets]),
+            pad([[*t, EOS] for t in targets]),
+            torch.arange(len(chosen)),
+        )
+        return TeacherForcing(0.1)(network, batch)
+
+    together, apart = loss(pairs), [loss([pair]) for pair in pairs]
+    assert together.weight == sum(each.weight for each in apart) == 11
+    assert together.total.item() == pytest.approx(sum(each.total.item() for each in apart), rel=1e-5)
+    assert together.figures["nll"].item() == pytest.approx(sum(e.figures["nll"].item() for e in apart), rel=1e-5)
+
+
+@pytest.mark.parametrize("eps", [-0.1, 1.0, 3.0, float("nan")])
+def test_a_smoothing_that_is_no_probability_is_refused(eps):
+    with pytest.raises(UserError, match=rf"label_smoothing is {eps}, but must be at least 0 and below 1"):
+        TeacherForcing(eps)
