@@ -1,0 +1,47 @@
+"""Spans of rows: all of them, in order, in one process or several."""
+
+import os
+import signal
+from concurrent.futures.process import BrokenProcessPool
+from functools import partial
+
+import pytest
+
+from beamtrain.data import parallel
+from beamtrain.data.parallel import map_spans
+
+
+def process_and_rows(start: int, stop: int) -> tuple[int, list[int]]:
+    return os.getpid(), list(range(start, stop))
+
+
+@pytest.mark.parametrize("workers", [1, 3])
+@pytest.mark.parametrize("total", [0, 1, 10, 11, 397])
+def test_every_row_once_and_in_order(monkeypatch, workers, total):
+    monkeypatch.setattr(parallel, "_SPAN_ROWS", 10)
+    monkeypatch.setattr(parallel, "_processors", lambda: workers)
+    results = list(map_spans(process_and_rows, total, "Counting"))
+    assert [row for _, (_, rows) in results for row in rows] == list(range(total))
+    assert all(rows == list(range(*span)) for span, (_, rows) in results)
+    in_other_processes = os.getpid() not in {process for _, (process, _) in results}
+    assert in_other_processes == ((workers > 1 and total > 100) or total == 0)
+
+
+def fail_at(row: int, start: int, stop: int) -> int:
+    if start <= row < stop:
+        raise RuntimeError(f"row {row}")
+    return start
+
+
+def die_at(row: int, start: int, stop: int) -> int:
+    if start <= row < stop:
+        os.kill(os.getpid(), signal.SIGKILL)
+    return start
+
+
+@pytest.mark.parametrize(("task", "error"), [(fail_at, RuntimeError), (die_at, BrokenProcessPool)])
+def test_a_worker_that_fails_or_is_killed_ends_the_work(monkeypatch, task, error):
+    monkeypatch.setattr(parallel, "_SPAN_ROWS", 10)
+    monkeypatch.setattr(parallel, "_processors", lambda: 2)
+    with pytest.raises(error):
+        list(map_spans(partial(task, 205), 400, "Failing"))
