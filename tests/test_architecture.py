@@ -1,0 +1,67 @@
+"""Imports point one way, what must start quickly loads nothing heavy, and operators stand alone."""
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import beamtrain
+
+PACKAGE = Path(beamtrain.__file__).parent
+FLOW = [  # each block imports only from itself and from those before it
+    {"errors", "files", "assets", "limits", "text_io"},
+    {"topk"},
+    {"metrics"},
+    {"data"},
+    {"model"},
+    {"search"},
+    {"objectives"},
+    {"schedule", "module"},
+    {"run", "device", "parallel_text", "progress"},
+    {"translator", "evaluation", "report"},
+    {"callbacks", "settings", "training"},
+    {"commands"},
+    {"cli"},
+]
+POSITION = {name: position for position, block in enumerate(FLOW) for name in block}
+
+
+def imports(path):
+    """The parts of beamtrain that a file imports, at its top or inside a function."""
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.ImportFrom) and (node.module or "").split(".")[0] == "beamtrain":
+            parts = node.module.split(".")[1:]
+            yield from parts[:1] or [alias.name for alias in node.names]
+        elif isinstance(node, ast.Import):
+            yield from (alias.name.split(".")[1] for alias in node.names if alias.name.startswith("beamtrain."))
+
+
+def test_imports_point_one_way():
+    wrong, loose = [], {name for name in POSITION if not (PACKAGE / name).exists()}
+    for path in sorted(PACKAGE.rglob("*.py")):
+        part = path.relative_to(PACKAGE).parts[0].removesuffix(".py")
+        loose.discard(part)
+        if part == "__init__" or "assets" in path.relative_to(PACKAGE).parts[:1]:
+            continue
+        assert part in POSITION, f"{path} belongs to no block: add it to FLOW and to the map in beamtrain/__init__.py"
+        wrong += [f"{path.name} imports {other}" for other in imports(path) if POSITION[other] > POSITION[part]]
+    assert not wrong
+    assert not loose, "FLOW names what is gone"
+
+
+def test_the_operators_need_nothing_of_the_package():
+    assert {other for path in (PACKAGE / "topk").rglob("*.py") for other in imports(path)} <= {"topk"}
+
+
+def test_the_map_of_the_package_names_every_part():
+    assert not [name for name in POSITION if name not in (beamtrain.__doc__ or "")]
+
+
+def test_the_command_line_starts_without_torch():
+    code = "import sys, beamtrain.cli; print(sorted({'torch', 'lightning', 'datasets'} & set(sys.modules)))"
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout.strip() == "[]"
+
+
+def test_translating_needs_neither_lightning_nor_datasets():
+    code = "import sys, beamtrain.run, beamtrain.translator; print(sorted({'lightning', 'datasets'} & set(sys.modules)))"
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout.strip() == "[]"
