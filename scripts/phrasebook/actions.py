@@ -1,7 +1,7 @@
 """Patterns about doing something to something: tenses, modal verbs and subordinate clauses."""
 
 from phrasebook import names, nouns, persons, verbs
-from phrasebook.patterns import pattern
+from phrasebook.patterns import Slots, pattern
 from phrasebook.sentences import at_place, do_it, infinitive, object_of, pronoun_for, question, sentence, zu_infinitive
 from phrasebook.words import (
     AUXILIARY,
@@ -23,11 +23,11 @@ from phrasebook.words import (
 DEEDS = [*verbs.ACTIONS, *verbs.MISHAPS]
 ANY = ["the", "the", "a", "a", "my", "our", "your", "this", "his"]
 DEFINITE = ["the", "the", "the", "my", "our", "your", "this", "his"]
-TIMES = {"time": names.FUTURE_TIMES}
-PAST = {"time": names.PAST_TIMES}
-WHO = {"subject": persons.SUBJECTS}
-OBJECT = {"determiner": ANY}
-DEFINITE_OBJECT = {"determiner": DEFINITE}
+TIMES: Slots = {"time": names.FUTURE_TIMES}
+PAST: Slots = {"time": names.PAST_TIMES}
+WHO: Slots = {"subject": persons.SUBJECTS}
+OBJECT: Slots = {"determiner": ANY}
+DEFINITE_OBJECT: Slots = {"determiner": DEFINITE}
 
 
 def _perfect(action, determiner, subject):

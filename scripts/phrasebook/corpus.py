@@ -25,7 +25,7 @@ def generate() -> dict[str, list[Example]]:
     A combination (pattern and content slots) belongs to one split; beyond that, no sentence of either language stands
     in two splits, no English sentence has two translations, and every held-out word occurs in training.
     """
-    drawn = {name: _draw(pattern) for name, pattern in PATTERNS.items()}
+    drawn = {name: _draw(PATTERNS[name]) for name in sorted(PATTERNS)}
     _check_one_translation(example for examples in drawn.values() for example in examples)
     splits: dict[str, list[Example]] = {}
     sentences: set[str] = set()
@@ -70,7 +70,7 @@ def _draw(pattern: Pattern) -> list[Example]:
     """Distinct random examples of one pattern."""
     rng = Random(f"{SEED} {pattern.name}")
     drawn = (pattern.draw(rng) for _ in range(DRAWS_PER_PATTERN))
-    return list({example.english: example for example in drawn if example}.values())
+    return list({(example.english, example.german): example for example in drawn if example}.values())
 
 
 def _round_robin(groups: list[list[Example]]) -> Iterator[Example]:

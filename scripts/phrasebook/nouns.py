@@ -237,11 +237,11 @@ SIGHTS = places_named(
     "stadium, zoo, tower, town hall, market square"
 )
 
-ROOMS = {
+_ROOMS = {
     "room": "das Zimmer", "kitchen": "die Küche", "bathroom": "das Badezimmer", "living room": "das Wohnzimmer",
     "bedroom": "das Schlafzimmer", "flat": "die Wohnung", "house": "das Haus", "tent": "das Zelt",
 }  # fmt: skip
-ROOMS = {en: Noun(en, de.split()[1], GENDER[de.split()[0]], "-") for en, de in ROOMS.items()}
+ROOMS = {en: Noun(en, de.split()[1], GENDER[de.split()[0]], "-") for en, de in _ROOMS.items()}
 
 
 EVENTS = list(

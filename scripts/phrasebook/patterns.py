@@ -8,7 +8,9 @@ from typing import Any
 
 from phrasebook.words import Noun, NounPhrase
 
+Slots = dict[str, Sequence[Any]]
 Fillers = Mapping[str, Any]
+Maker = Callable[..., tuple[str, str] | None]  # None where the fillers do not go together
 HELD_OUT_PERCENT = {"test": range(0, 8), "validation": range(8, 16)}
 
 
@@ -39,9 +41,9 @@ class Pattern:
     """
 
     name: str
-    content: dict[str, Sequence[Any]]
-    free: dict[str, Sequence[Any]]
-    make: Callable[..., tuple[str, str] | None]
+    content: Slots
+    free: Slots
+    make: Maker
 
     def draw(self, rng: Random) -> Example | None:
         """A random example, or None where the fillers drawn do not go together or name one noun twice."""
@@ -57,12 +59,10 @@ class Pattern:
 PATTERNS: dict[str, Pattern] = {}
 
 
-def pattern(
-    content: dict[str, Sequence[Any]], free: dict[str, Sequence[Any]] | None = None
-) -> Callable[[Callable[..., tuple[str, str] | None]], Callable[..., tuple[str, str] | None]]:
+def pattern(content: Slots, free: Slots | None = None) -> Callable[[Maker], Maker]:
     """Registers the decorated function, which returns (English, German) or None where the fillers clash."""
 
-    def register(make: Callable[..., tuple[str, str] | None]) -> Callable[..., tuple[str, str] | None]:
+    def register(make: Maker) -> Maker:
         name = make.__name__
         if name in PATTERNS:
             raise ValueError(f"two patterns are called {name}")

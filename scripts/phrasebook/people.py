@@ -2,13 +2,13 @@
 
 from phrasebook import adjectives, names, nouns, persons, verbs
 from phrasebook.numbers import english_number, german_number
-from phrasebook.patterns import pattern
+from phrasebook.patterns import Slots, pattern
 from phrasebook.sentences import infinitive, object_of, pronoun_for, question, sentence, the, zu_infinitive
 from phrasebook.words import HABEN, MOECHTEN, SEIN, WERDEN, WOLLEN, NounPhrase, be, do, have, want
 
 RECEIVERS = [*persons.RELATIVES, *(NounPhrase("the", noun) for noun in persons.ROLES)]
-DETERMINERS = {"determiner": ["the", "the", "a", "a", "my", "our", "this"]}
-PEOPLE_WHO = {"subject": persons.PRONOUNS}
+DETERMINERS: Slots = {"determiner": ["the", "the", "a", "a", "my", "our", "this"]}
+PEOPLE_WHO: Slots = {"subject": persons.PRONOUNS}
 
 
 @pattern({"gift": verbs.GIFTS, "person": RECEIVERS}, DETERMINERS)
@@ -141,7 +141,9 @@ TOPICS = [
 ]
 
 
-@pattern({"topic": TOPICS, "subject": persons.SUBJECTS}, {"city": names.CITIES})
+@pattern(
+    {"topic": [topic for topic in TOPICS if topic.en != "flight"], "subject": persons.SUBJECTS}, {"city": names.CITIES}
+)
 def interested_in(topic, subject, city):
     phrase = NounPhrase("the", topic)
     finite = {"ich": "interessiere", "er": "interessiert", "wir": "interessieren"}[subject.person]

@@ -241,7 +241,7 @@ LYING = nouns.named(
     "form, bill, receipt, knife, fork, spoon, towel, pillow, blanket, present, apple"
 )
 STANDING = nouns.named("suitcase, bag, backpack, glass, cup, plate, bottle, lamp, radio, cake, soup, computer")
-FURNITURE = {
+_FURNITURE = {
     "table": ("on", "auf", "der Tisch"), "chair": ("on", "auf", "der Stuhl"), "bed": ("on", "auf", "das Bett"),
     "shelf": ("on", "auf", "das Regal"), "windowsill": ("on", "auf", "die Fensterbank"),
     "door": ("behind", "hinter", "die Tür"),
@@ -250,7 +250,7 @@ FURNITURE = {
 }  # fmt: skip
 FURNITURE = [
     (Noun(en, de.split()[1], nouns.GENDER[de.split()[0]], "-"), english, german)
-    for en, (english, german, de) in FURNITURE.items()
+    for en, (english, german, de) in _FURNITURE.items()
 ]
 POSITIONED = [(item, furniture) for item in LYING + STANDING for furniture in FURNITURE if item.en != furniture[0].en]
 
