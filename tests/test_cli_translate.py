@@ -157,8 +157,8 @@ class TestMistakes:
             (["--target-lang", "fr"], "translates from en into de; choose another model or leave --target-lang out"),
             (["--top-k", "5"], "--top-k only works together with --sample"),
             (["--sample", "--beam", "5"], "--beam does not work together with --sample"),
-            (["--sample", "--temperature", "nan"], "temperature is nan"),
-            (["--sample", "--top-p", "-1"], "top_p is -1.0"),
+            (["--sample", "--temperature", "nan"], "Invalid value for '--temperature'"),
+            (["--sample", "--top-p", "-1"], "Invalid value for '--top-p'"),
             (["--seed", "-1"], "Invalid value for '--seed'"),
         ],
     )
@@ -168,6 +168,28 @@ class TestMistakes:
         assert result.err.startswith("beamtrain: ")
         assert message in result.err
         assert result.err.count("\n") == 1
+
+    @pytest.mark.parametrize(
+        "option", ["--beam", "--alpha", "--min-length", "--max-length", "--no-repeat-ngram", "--nbest"]
+    )
+    @pytest.mark.parametrize("value", ["0", "-1", "nan", "inf", "9" * 40, "1e-300", ""])
+    def test_numbers_at_their_edges(self, translate, option: str, value: str):
+        result = translate("one\n", option, value, "--format", "tsv")
+        assert result.code in (0, 2)
+        assert result.err.count("\n") == (1 if result.code else 0)
+
+    @pytest.mark.parametrize("option", ["--top-k", "--top-p", "--temperature", "--seed", "--nbest"])
+    @pytest.mark.parametrize("value", ["0", "-1", "nan", "inf", "9" * 40, "1e-300", ""])
+    def test_numbers_of_sampling_at_their_edges(self, translate, option: str, value: str):
+        result = translate("one\n", "--sample", option, value, "--format", "tsv")
+        assert result.code in (0, 2)
+        assert result.err.count("\n") == (1 if result.code else 0)
+
+    @pytest.mark.parametrize("option", ["--max-source-tokens", "--batch-tokens"])
+    @pytest.mark.parametrize("value", ["0", "-1", "1", "9" * 40, "nan"])
+    def test_limits_at_their_edges(self, translate, option: str, value: str):
+        result = translate("one\n\n", option, value)
+        assert (result.code, result.out.count("\n")) in ((0, 2), (2, 0))
 
     def test_no_model(self, capsys: pytest.CaptureFixture[str]):
         assert main(["translate"]) == 2

@@ -33,15 +33,25 @@ Format = Annotated[OutputFormat, typer.Option(help="text: the best translation, 
 Beam = Annotated[
     int | None, typer.Option(min=1, max=1000, help="Beam size; 1 is greedy search. Default: the run's own.")
 ]
-NBest = Annotated[int, typer.Option(min=1, help="Translations of each line, best first; needs --format tsv or jsonl.")]
-MinLength = Annotated[int | None, typer.Option(min=0, help="Fewest subwords of a translation, with its end.")]
-MaxLength = Annotated[int | None, typer.Option(min=1, help="Most subwords of a translation, with its end.")]
+NBest = Annotated[
+    int, typer.Option(min=1, max=1000, help="Translations of each line, best first; needs --format tsv or jsonl.")
+]
+MinLength = Annotated[
+    int | None, typer.Option(min=0, max=10_000, help="Fewest subwords of a translation, with its end.")
+]
+MaxLength = Annotated[
+    int | None, typer.Option(min=1, max=1_000_000, help="Most subwords of a translation, with its end.")
+]
 NoRepeat = Annotated[int | None, typer.Option(min=0, help="Never repeat this many subwords in a translation; 0: may.")]
 Prefix = Annotated[Path | None, typer.Option(help="What each translation must begin with, a line for each input line.")]
 Sample = Annotated[bool, typer.Option("--sample", help="Draw translations at random instead of searching.")]
 TopK = Annotated[int | None, typer.Option(min=0, help="--sample: from the likeliest k subwords. 0, the default: all.")]
-TopP = Annotated[float | None, typer.Option(help="--sample: from the likeliest of total probability p. Default: 1.")]
-Temperature = Annotated[float | None, typer.Option(help="--sample: sharper below 1, wilder above. Default: 1.")]
+TopP = Annotated[
+    float | None, typer.Option(min=1e-6, max=1, help="--sample: from the likeliest of total probability p. Default: 1.")
+]
+Temperature = Annotated[
+    float | None, typer.Option(min=0, max=1000, help="--sample: sharper below 1, wilder above. Default: 1.")
+]
 Seed = Annotated[int | None, typer.Option(min=0, help="--sample: the same seed, the same translations. Default: 1.")]
 TokenScores = Annotated[bool, typer.Option("--token-scores", help="tsv, jsonl: subwords and their log-probabilities.")]
 Attention = Annotated[bool, typer.Option("--attention", help="jsonl: how each subword looked at the source.")]
