@@ -57,9 +57,8 @@ def _write_run(folder: Path, network: Seq2Seq, name: str, arguments: dict, token
             "target_lang": "de",
             "search": {"beam_size": 2, "length_penalty": "gnmt", "alpha": 1.0},
             "corpus": {},
-            "weights": {"step": 70, "dev_bleu": 1.5},
         },
     )
-    save_weights(folder, network.state_dict())
+    save_weights(folder, network.state_dict(), {"step": 70, "dev_bleu": 1.5})
     tokenizer.save(folder)
     return folder

@@ -50,7 +50,7 @@ TopP = Annotated[
     float | None, typer.Option(min=1e-6, max=1, help="--sample: from the likeliest of total probability p. Default: 1.")
 ]
 Temperature = Annotated[
-    float | None, typer.Option(min=0, max=1000, help="--sample: sharper below 1, wilder above. Default: 1.")
+    float | None, typer.Option(min=0.001, max=1000, help="--sample: sharper below 1, wilder above. Default: 1.")
 ]
 Seed = Annotated[int | None, typer.Option(min=0, help="--sample: the same seed, the same translations. Default: 1.")]
 TokenScores = Annotated[bool, typer.Option("--token-scores", help="tsv, jsonl: subwords and their log-probabilities.")]
