@@ -13,6 +13,8 @@ from sacrebleu.significance import PairedTest
 
 from beamtrain.errors import UserError
 
+MOST_RESAMPLED = 50_000_000  # sentences of all resamples together: sacrebleu holds 72 bytes of statistics for each
+
 
 @dataclass(frozen=True)
 class Score:
@@ -84,12 +86,18 @@ def paired_bootstrap(
     1 for an output identical to the baseline, for which sacrebleu gives the smallest p there is. The resamples come
     from sacrebleu's fixed seed, which the signature names.
 
-    Raises UserError when the numbers of lines differ or fewer than two systems are given.
+    Raises UserError when the numbers of lines differ, fewer than two systems are given, or memory would not do.
     """
     if len(systems) < 2:
         raise UserError(f"a comparison needs at least 2 systems, not {len(systems)}; the first one is the baseline")
     for name, hypotheses in systems.items():
         check_lines(hypotheses, *references, name=name)
+    lines = len(references[0])
+    if samples * lines > MOST_RESAMPLED:
+        raise UserError(
+            f"{samples:,} resamples of {lines:,} lines need {samples * lines * 72 >> 30} GB of memory; "
+            f"use at most {MOST_RESAMPLED // lines:,} resamples"
+        )
     test = PairedTest(
         [(name, list(hypotheses)) for name, hypotheses in systems.items()],
         {"BLEU": _bleu(), "chrF2": CHRF()},

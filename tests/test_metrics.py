@@ -122,3 +122,8 @@ class TestPairedBootstrap:
     def test_names_the_system_of_another_length(self):
         with pytest.raises(UserError, match="b has 3 lines and the reference 4"):
             paired_bootstrap({"a": GOOD, "b": BAD[:3]}, REFERENCES)
+
+    def test_refuses_what_does_not_fit_into_memory(self):
+        many = REFERENCES * 50_000
+        with pytest.raises(UserError, match="1,000 resamples of 200,000 lines need 13 GB of memory; use at most 250"):
+            paired_bootstrap({"a": many, "b": many}, many)
