@@ -17,7 +17,7 @@ from beamtrain.data.tokenizer import Tokenizer
 if TYPE_CHECKING:
     from datasets import Dataset
 
-SAMPLE_PAIRS = 500_000
+SAMPLE_PAIRS = 250_000
 """Sentence pairs, at most, that subwords are learnt from."""
 _SAMPLE_SEED = 1
 _READ_ROWS = 10_000

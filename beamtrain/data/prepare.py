@@ -20,6 +20,7 @@ import numpy as np
 import sentencepiece
 from filelock import FileLock
 from numpy.typing import NDArray
+from rich.console import Console
 
 from beamtrain.data.cleaning import CleaningCounts
 from beamtrain.data.corpus import Role, Split
@@ -101,7 +102,8 @@ def prepare(
     def build(folder: Path) -> None:
         train = _limit(_text("train", splits["train"]), train_rows)
         counts, clean = clean_text(train, deduplicate)
-        subwords = tokenizer or train_tokenizer(partial(sample_lines, train, clean), **vocabulary)
+        with Console(stderr=True).status("Learning subwords"):
+            subwords = tokenizer or train_tokenizer(partial(sample_lines, train, clean), **vocabulary)
         subwords.save(folder)
         encode_training(train, clean, subwords, folder / "train", counts, **lengths)
         if counts.kept == 0:
@@ -124,7 +126,8 @@ def prepare(
 
 
 def _text(role: Role, split: Split) -> "Dataset":
-    text = split.load()
+    with Console(stderr=True).status(f"Reading {split.name}"):
+        text = split.load()
     if len(text) == 0:
         raise UserError(f"the {role} split ({split.name}) is empty: there is no sentence pair in it")
     return text
