@@ -36,6 +36,10 @@ class Progress(pl.Callback):
     def on_train_start(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
         self._since = self._started = time.monotonic()
         self._first_step = trainer.global_step
+        if trainer.is_global_zero:
+            parameters = sum(parameter.numel() for parameter in module.parameters())
+            machine = f"{trainer.num_devices} x {module.device.type}, {trainer.precision}"
+            _say(f"{parameters:,} parameters | {machine} | from step {trainer.global_step:,}")
 
     def on_train_batch_end(
         self, trainer: pl.Trainer, module: pl.LightningModule, outputs: Any, batch: Batch, batch_idx: int

@@ -81,6 +81,7 @@ def main(arguments: Sequence[str]) -> int:
         _save_best_weights(cli.folder)
         if cli.config.score_test:
             _score_test(cli)
+        print(f"the run lies in {cli.folder}; to use it: beamtrain translate --model {cli.folder} < FILE")
     return 0
 
 
