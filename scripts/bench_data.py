@@ -33,6 +33,7 @@ def main() -> None:
         one.add_argument("source")
         one.add_argument("--cache", default=None, help="default: a temporary folder, removed at the end")
         one.add_argument("--vocab-size", type=int, default=8000)
+        one.add_argument("--subwords", choices=("unigram", "bpe"), default="unigram")
         one.add_argument("--batch-tokens", type=int, default=4096)
         one.add_argument("--workers", type=int, default=0)
     options = parser.parse_args()
@@ -83,7 +84,7 @@ def _sentences(
 def measure(options: argparse.Namespace) -> None:
     """Run every step, and print what it took."""
     with tempfile.TemporaryDirectory() as temporary:
-        settings = [options.source, "--cache", options.cache or temporary]
+        settings = [options.source, "--cache", options.cache or temporary, "--subwords", options.subwords]
         settings += ["--vocab-size", str(options.vocab_size), "--batch-tokens", str(options.batch_tokens)]
         for step, workers in (("prepare", 0), ("first", 0), ("epoch", 0), ("epoch", 2)):
             seconds, resident, proportional, said = _watch([step, *settings, "--workers", str(workers)])
@@ -176,6 +177,7 @@ def _open(options: argparse.Namespace):
         source=options.source,
         cache_dir=options.cache,
         vocab_size=options.vocab_size,
+        subwords=options.subwords,
         batch_tokens=options.batch_tokens,
         num_workers=options.workers,
     )
