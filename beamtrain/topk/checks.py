@@ -49,9 +49,12 @@ def check_best(best: Tensor, k: int) -> None:
 
     best: (..., >=k), as torch.topk gives it: NaN and +inf come first, -inf last, so two columns tell all.
     """
-    if not _may_look() or best.numel() == 0:
-        return
-    first, last = torch.stack([best[..., 0].amax(), best[..., k - 1].amin()]).tolist()
+    if _may_look() and best.numel():
+        check_ends(*torch.stack([best[..., 0].amax(), best[..., k - 1].amin()]).tolist(), k)
+
+
+def check_ends(first: float, last: float, k: int) -> None:
+    """The same for the largest of the best and the smallest of the k-th best scores (or NaN), already on the host."""
     if not first < inf:
         name = "+inf" if first == inf else "NaN"
         raise ValueError(f"scores contain {name}; only finite scores and -inf (masked) are allowed")
@@ -62,7 +65,7 @@ def check_best(best: Tensor, k: int) -> None:
 def check_scores(scores: Tensor, k: int = 1) -> None:
     """The same check for scores (..., N) in any order."""
     if _may_look() and scores.numel():
-        check_best(scores.topk(k, dim=-1).values, k)
+        check_best(scores.topk(k, dim=-1).values if k > 1 else scores.amax(-1, keepdim=True), k)
 
 
 def _may_look() -> bool:

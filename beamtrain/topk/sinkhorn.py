@@ -17,6 +17,7 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
+from beamtrain.topk.base import Operator
 from beamtrain.topk.checks import check_scores, check_sizes
 
 
@@ -116,3 +117,33 @@ class _Kkt(torch.autograd.Function):
         by_affinity = weighted[..., 1:] - chosen * (rows + columns)  # (B, N, k), atom 0 has no affinity
         levels = torch.arange(1, plan.shape[-1], device=plan.device, dtype=plan.dtype)
         return (by_affinity @ levels) / ctx.temperature, None, None, None, None, None
+
+
+class SinkhornTopK(Operator):
+    """sinkhorn_topk as an operator of the family."""
+
+    def __init__(
+        self,
+        temperature: float = 0.1,
+        candidates: int | None = 64,
+        *,
+        sorted: bool = True,
+        iterations: int = 200,
+        domain: Literal["log", "plain"] = "log",
+        gradient: Literal["kkt", "autograd"] = "kkt",
+    ) -> None:
+        super().__init__(temperature, candidates)
+        self.sorted, self.iterations, self.domain, self.gradient = sorted, iterations, domain, gradient
+        if not sorted:
+            self.gives = self.gives - {"order"}  # type: ignore[misc]
+
+    def weights(self, scores: Tensor, k: int, generator: torch.Generator | None) -> Tensor:
+        return sinkhorn_topk(
+            scores,
+            k,
+            self.temperature,
+            sorted=self.sorted,
+            iterations=self.iterations,
+            domain=self.domain,
+            gradient=self.gradient,
+        )

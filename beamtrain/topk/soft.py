@@ -25,11 +25,12 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from beamtrain.topk.base import Operator, Selection
 from beamtrain.topk.checks import check_sizes
 from beamtrain.topk.solve import SolvedForAll, SolvedForBest
 
 
-class SoftTopK(NamedTuple):
+class SoftSelection(NamedTuple):
     """What soft_topk returns. Half-precision scores give weights of their own type and the rest in float32."""
 
     weights: Tensor  # (..., k, M) rank 1 first; (..., 1, M) summing to k for the plain operator
@@ -40,7 +41,7 @@ class SoftTopK(NamedTuple):
 
 def soft_topk(
     scores: Tensor, k: int, temperature: float = 0.1, *, sorted: bool = True, candidates: int | None = 64
-) -> SoftTopK:
+) -> SoftSelection:
     """Differentiable top-k of scores (..., N); see the module for the formula and the paper.
 
     k: how many to pick. temperature: in the unit of the scores (nats, for log-probabilities); the weights become hard
@@ -63,4 +64,18 @@ def soft_topk(
         weights, thresholds, indices, tail = SolvedForBest.apply(flat, cuts, float(temperature), kept)
         indices = indices.reshape(*shape, -1)
     weights = weights.to(scores.dtype).reshape(*shape, len(cuts), -1)
-    return SoftTopK(weights, indices, thresholds.reshape(*shape, -1), tail.reshape(shape))
+    return SoftSelection(weights, indices, thresholds.reshape(*shape, -1), tail.reshape(shape))
+
+
+class SoftTopK(Operator):
+    """soft_topk as an operator of the family; sorted=False gives the soft set only."""
+
+    def __init__(self, temperature: float = 0.1, candidates: int | None = 64, *, sorted: bool = True) -> None:
+        super().__init__(temperature, candidates)
+        self.sorted = sorted
+        if not sorted:
+            self.gives = self.gives - {"order"}  # type: ignore[misc]
+
+    def select(self, scores: Tensor, k: int, generator: torch.Generator | None = None) -> Selection:
+        solved = soft_topk(scores, k, self.temperature, sorted=self.sorted, candidates=self.candidates)
+        return Selection(solved.weights, solved.indices)

@@ -121,7 +121,6 @@ def residual(head: Head, rest: Sequence[Tensor], cuts: Sequence[int]) -> Residua
     return evaluate
 
 
-
 def newton(evaluate: Residual, thresholds: Tensor) -> Tensor:
     """Thresholds (L, B) at which the residual vanishes, by Newton with back-tracking on the largest residual."""
     looking = may_wait(thresholds)

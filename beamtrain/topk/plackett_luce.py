@@ -1,0 +1,70 @@
+"""The Plackett-Luce distribution over permutations, and gradients of expectations under it (Grover et al. 2019, section 4).
+
+A permutation is drawn by picking candidates one after the other, each with probability softmax over those that are left:
+
+    log p(pi | x) = sum_r [ x_pi(r) - logsumexp_{q>=r} x_pi(q) ]
+
+Sorting scores plus Gumbel noise gives a sample. Two estimators of d E_pi[f(P_pi)] / dx, P_pi the permutation matrix:
+REINFORCE (unbiased, any f, high variance), and the reparameterised one, which lets f see NeuralSort matrices of the noisy
+scores (biased by the relaxation, low variance, f must accept unimodal matrices and be differentiable).
+"""
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+
+from beamtrain.topk.checks import check_scores, check_sizes
+from beamtrain.topk.gumbel import gumbel_noise
+from beamtrain.topk.neuralsort import neural_sort
+
+Objective = Callable[[Tensor], Tensor]  # permutation matrices (samples, ..., N, N) -> values (samples, ...)
+
+
+def plackett_luce_log_prob(scores: Tensor, permutation: Tensor) -> Tensor:
+    """log p(permutation | scores): scores (..., N) and candidates' indices (..., R), best first -> (...). R < N: the
+    probability of that beginning."""
+    chosen = scores.gather(-1, permutation)  # (..., R)
+    others = scores.scatter(-1, permutation, -torch.inf)  # (..., N)
+    left = torch.cat([torch.logsumexp(others, -1, keepdim=True), chosen.flip(-1)], -1)  # (..., 1 + R)
+    return (chosen - torch.logcumsumexp(left, -1)[..., 1:].flip(-1)).sum(-1)
+
+
+def plackett_luce_sample(scores: Tensor, samples: int, generator: torch.Generator) -> Tensor:
+    """Permutations (samples, ..., N), best first, of scores (..., N); masked candidates come last."""
+    check_sizes(scores, 1, 1.0)
+    check_scores(scores)
+    repeated = scores.detach().expand(samples, *scores.shape)
+    return (repeated + gumbel_noise(repeated, generator)).argsort(-1, descending=True)
+
+
+def permutation_matrix(permutation: Tensor, dtype: torch.dtype = torch.float32) -> Tensor:
+    """(..., N) -> (..., N, N): row r has 1 at the candidate of rank r."""
+    return torch.nn.functional.one_hot(permutation, permutation.shape[-1]).to(dtype)
+
+
+def reinforce(objective: Objective, scores: Tensor, samples: int, generator: torch.Generator) -> Tensor:
+    """An estimate (...) of E_pi[objective(P_pi)] whose gradient by scores (..., N) is the REINFORCE estimate.
+
+    The objective is evaluated without gradient. The mean of the other samples is each sample's baseline, which keeps the
+    estimate unbiased; hence samples >= 2.
+    """
+    if samples < 2:
+        raise ValueError(f"samples must be at least 2 (each one's baseline is the mean of the others), got {samples}")
+    drawn = plackett_luce_sample(scores, samples, generator)  # (samples, ..., N)
+    with torch.no_grad():
+        values = objective(permutation_matrix(drawn, scores.dtype))  # (samples, ...)
+    log_prob = plackett_luce_log_prob(scores.expand(samples, *scores.shape), drawn)  # (samples, ...)
+    advantage = (values - values.mean(0)) * (samples / (samples - 1))
+    return values.mean(0) + (advantage * (log_prob - log_prob.detach())).mean(0)
+
+
+def reparameterised(
+    objective: Objective, scores: Tensor, temperature: float, samples: int, generator: torch.Generator
+) -> Tensor:
+    """An estimate (...) of E_pi[objective(P_pi)] on NeuralSort relaxations of the samples, differentiable by scores
+    (..., N) through them; exact as temperature -> 0, when the gradient's variance grows without bound."""
+    if samples < 1:
+        raise ValueError(f"samples must be at least 1, got {samples}")
+    repeated = scores.expand(samples, *scores.shape)
+    return objective(neural_sort(repeated + gumbel_noise(repeated, generator), temperature)).mean(0)

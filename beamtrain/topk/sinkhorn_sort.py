@@ -1,0 +1,114 @@
+"""Sorting, ranking and quantiles by optimal transport (Cuturi, Teboul and Vert 2019): the whole N x N plan by Sinkhorn.
+
+The plan P carries every score to every rank, P_ir = u_i exp(x_i y_r / temperature) v_r with rows and columns that sum to 1 and
+levels y_r one apart, so that scores d apart have log-odds d / temperature between adjacent ranks, as in sorted SOFT. The paper
+squashes the scores into [0, 1] and spaces the levels there; only the product of scale and temperature differs.
+
+    soft ranks  sum_r P_ir r         soft sort  sum_i P_ir x_i         soft quantile  the same with 3 levels
+
+Cost N^2 memory and time per iteration; it needs ever more iterations as the temperature falls. The gradient goes through the
+iterations. Masked scores (-inf) have no mass: they share the mean of the last ranks, sort last, and get no gradient.
+Rank 1 is the best.
+"""
+
+import torch
+from torch import Tensor
+
+from beamtrain.topk.base import Operator, split_masked
+from beamtrain.topk.checks import check_scores, check_sizes
+
+
+def sinkhorn_rank(scores: Tensor, temperature: float = 0.1, *, iterations: int = 200) -> Tensor:
+    """Soft ranks (..., N) of scores (..., N)."""
+    finite, masked = _prepared(scores, temperature)
+    plan = _square_plan(finite, masked, temperature, iterations)
+    places = torch.arange(1, scores.shape[-1] + 1, device=plan.device, dtype=plan.dtype)
+    present = (~masked).sum(-1, keepdim=True)
+    last = (present + 1 + scores.shape[-1]) / 2  # the mean of the ranks that are left to the masked
+    return torch.where(masked, last.to(plan.dtype), plan @ places).to(scores.dtype)
+
+
+def sinkhorn_sort(scores: Tensor, temperature: float = 0.1, *, iterations: int = 200) -> Tensor:
+    """Softly sorted scores (..., N), best first."""
+    finite, masked = _prepared(scores, temperature)
+    plan = _square_plan(finite, masked, temperature, iterations)
+    values = (plan.mT @ finite.unsqueeze(-1)).squeeze(-1)  # (..., N, N) x (..., N, 1) -> (..., N)
+    absent = torch.arange(scores.shape[-1], device=scores.device) >= (~masked).sum(-1, keepdim=True)
+    return values.masked_fill(absent, -torch.inf).to(scores.dtype)
+
+
+def sinkhorn_quantile(
+    scores: Tensor, level: float, temperature: float = 0.1, *, width: float = 0.05, iterations: int = 200
+) -> Tensor:
+    """The soft quantile (...,) of scores (..., N) at `level` in (0, 1): the mean score carried to a window of that mass.
+
+    Three targets of masses (level - width/2, width, 1 - level - width/2), as in the paper's section 5; the middle one is read.
+    """
+    low, high = level - width / 2, 1 - level - width / 2
+    if not (0 < width < 1 and low > 0 and high > 0):
+        raise ValueError(
+            f"level - width/2 and level + width/2 must lie inside (0, 1), got level {level} and width {width}; "
+            "move the level or narrow the width"
+        )
+    finite, masked = _prepared(scores, temperature)
+    count = (~masked).sum(-1, keepdim=True)
+    targets = torch.tensor([low, width, high], device=finite.device, dtype=finite.dtype) * count  # (..., 3)
+    levels = torch.tensor([0.0, 1.0, 2.0], device=finite.device, dtype=finite.dtype)
+    logits = (finite.unsqueeze(-1) * levels / temperature).masked_fill(masked.unsqueeze(-1), -torch.inf)
+    plan = _fit(logits, masked, targets.log(), iterations)  # (..., N, 3)
+    return ((plan[..., 1] * finite).sum(-1) / targets[..., 1]).to(scores.dtype)
+
+
+class SinkhornSort(Operator):
+    """Sinkhorn sorting as an operator of the family: the first k columns of its N x N plan, ranks, and sorted scores."""
+
+    gives = frozenset({"weights", "order", "gradient", "ranks", "values"})
+
+    def __init__(self, temperature: float = 0.1, candidates: int | None = 64, *, iterations: int = 200) -> None:
+        super().__init__(temperature, candidates)
+        if iterations < 1:
+            raise ValueError(f"iterations must be at least 1, got {iterations}")
+        self.iterations = iterations
+
+    def weights(self, scores: Tensor, k: int, generator: torch.Generator | None) -> Tensor:
+        finite, masked = _prepared(scores, self.temperature)
+        return _square_plan(finite, masked, self.temperature, self.iterations)[..., :k].mT.to(scores.dtype)
+
+    def rank(self, scores: Tensor) -> Tensor:
+        return sinkhorn_rank(scores, self.temperature, iterations=self.iterations)
+
+    def sort(self, scores: Tensor) -> Tensor:
+        return sinkhorn_sort(scores, self.temperature, iterations=self.iterations)
+
+
+def _prepared(scores: Tensor, temperature: float) -> tuple[Tensor, Tensor]:
+    check_sizes(scores, 1, temperature)
+    check_scores(scores)
+    wide = scores.float() if scores.dtype in (torch.bfloat16, torch.float16) else scores
+    return split_masked(wide)
+
+
+def _square_plan(finite: Tensor, masked: Tensor, temperature: float, iterations: int) -> Tensor:
+    """(..., N, N): candidates to ranks, best first; masked candidates and the ranks left to them have no mass."""
+    count = finite.shape[-1]
+    levels = torch.arange(count - 1, -1, -1, device=finite.device, dtype=finite.dtype)  # rank 1 highest
+    centred = finite - finite.detach().masked_fill(masked, -torch.inf).amax(-1, keepdim=True)
+    present = (~masked).sum(-1, keepdim=True)
+    log_targets = torch.zeros_like(finite).masked_fill(torch.arange(count, device=finite.device) >= present, -torch.inf)
+    return _fit(centred.unsqueeze(-1) * levels / temperature, masked, log_targets, iterations)
+
+
+def _fit(logits: Tensor, masked: Tensor, log_targets: Tensor, iterations: int) -> Tensor:
+    """Sinkhorn in the log domain: rows of mass 1 (0 if masked), columns of mass exp(log_targets). logits: (..., N, R)."""
+    empty = masked.unsqueeze(-1) | (log_targets == -torch.inf).unsqueeze(-2)  # (..., N, R)
+    floor = torch.finfo(logits.dtype).min / 4  # stands for -inf, but may be subtracted from itself
+    logits = logits.masked_fill(empty, floor)
+    columns = torch.zeros_like(log_targets).unsqueeze(-2)  # (..., 1, R)
+    targets = log_targets.masked_fill(log_targets == -torch.inf, 0.0).unsqueeze(-2)
+    rows = torch.zeros_like(logits[..., :1])
+    for _ in range(iterations):
+        rows = -torch.logsumexp(logits + columns, -1, keepdim=True)  # (..., N, 1)
+        rows = rows.masked_fill(masked.unsqueeze(-1), 0.0)
+        columns = targets - torch.logsumexp(logits + rows, -2, keepdim=True)  # (..., 1, R)
+        columns = columns.masked_fill((log_targets == -torch.inf).unsqueeze(-2), 0.0)
+    return (logits + rows + columns).masked_fill(empty, -torch.inf).exp()
