@@ -185,7 +185,7 @@ def _read_parquet(path: Path, source_lang: str, target_lang: str) -> Iterator[Ch
                     table = table.flatten()
                 source, target = (table.column(name).to_pylist() for name in columns)
                 yield _without_null(source), _without_null(target)
-    except (OSError, pyarrow.ArrowException) as error:
+    except (OSError, UnicodeDecodeError, pyarrow.ArrowException) as error:
         raise UserError(f"{path}: not a readable Parquet file ({error})") from None
 
 
@@ -193,13 +193,18 @@ def language_columns(schema: Any, source_lang: str, target_lang: str, name: str)
     """The columns of an Arrow schema that hold both languages: `en`, or `translation.en` within a struct.
 
     Raises:
-        UserError: a language is missing.
+        UserError: a language is missing, or is no text.
     """
+    import pyarrow
+
     nested = "translation" in schema.names
-    languages = [field.name for field in schema.field("translation").type] if nested else schema.names
+    fields = {field.name: field for field in (schema.field("translation").type if nested else schema)}
     for language in (source_lang, target_lang):
-        if language not in languages:
-            raise UserError(f"{name}: no language {language!r}; there are {', '.join(map(repr, languages))}")
+        if language not in fields:
+            raise UserError(f"{name}: no language {language!r}; there are {', '.join(map(repr, fields))}")
+        kind = fields[language].type
+        if not (pyarrow.types.is_string(kind) or pyarrow.types.is_large_string(kind)):
+            raise UserError(f"{name}: {language!r} is {kind}, not text")
     prefix = "translation." if nested else ""
     return prefix + source_lang, prefix + target_lang
 

@@ -6,6 +6,20 @@ from pathlib import Path
 WORDS = ["red", "green", "blue", "house", "car", "tree", "runs", "sleeps", "sings", "under", "over", "near", "with"]
 
 
+HOSTILE = [
+    ('"quoted" at the start', '"'),
+    ("comma, semicolon; 'quote'", "\\escaped\\n"),
+    ("line\u2028separator \u2029 \x85", "form\x0cfeed \x0b \x1c"),
+    ("a lone \r carriage return", "null NA nan None"),
+    ("", "the other side is empty"),
+    ("NUL \x00 inside", "\x01\x02\x7f"),
+    ("שלום \u202e emoji 👩‍👩‍👧", "zero\u200bwidth \ufeff"),
+    ("</s> <s> <unk> <pad> ▁", "<0x0A>"),
+    ("  spaces  ", "x" * 100_000),
+]
+"""Pairs that are out to break a reader."""
+
+
 def sentences(count: int, seed: int) -> tuple[list[str], list[str]]:
     """Made-up sentences of 1 to 14 words, and their words backwards; all different."""
     draw = random.Random(seed)

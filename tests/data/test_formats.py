@@ -7,24 +7,12 @@ from pathlib import Path
 import pyarrow
 import pyarrow.parquet
 import pytest
-from corpora import write_lines
+from corpora import HOSTILE, write_lines
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from beamtrain.data.formats import find_splits, read_pairs
 from beamtrain.errors import UserError
-
-HOSTILE = [
-    ('"quoted" at the start', '"'),
-    ("comma, semicolon; 'quote'", "\\escaped\\n"),
-    ("line\u2028separator \u2029 \x85", "form\x0cfeed \x0b \x1c"),
-    ("a lone \r carriage return", "null NA nan None"),
-    ("", "the other side is empty"),
-    ("NUL \x00 inside", "\x01\x02\x7f"),
-    ("שלום \u202e emoji 👩‍👩‍👧", "zero\u200bwidth \ufeff"),
-    ("</s> <s> <unk> <pad> ▁", "<0x0A>"),
-    ("  spaces  ", "x" * 100_000),
-]
 
 
 def read(folder: Path, split: str = "train") -> list[tuple[str, str]]:
@@ -182,3 +170,21 @@ def test_parquet_without_the_language(tmp_path):
     files = find_splits(tmp_path, "en", "fr")["train"]
     with pytest.raises(UserError, match=r"no language 'fr'; there are 'de', 'en'"):
         list(read_pairs(files, "en", "fr"))
+
+
+@pytest.mark.parametrize("nested", [False, True])
+def test_parquet_that_is_no_text(tmp_path, nested):
+    table = (
+        pyarrow.table({"translation": [{"en": "a", "de": 3}]}) if nested else pyarrow.table({"en": ["a"], "de": [3]})
+    )
+    pyarrow.parquet.write_table(table, tmp_path / "train.parquet")
+    with pytest.raises(UserError, match=r"train\.parquet: 'de' is int64, not text"):
+        read(tmp_path)
+
+
+def test_parquet_that_is_no_utf8(tmp_path):
+    offsets = pyarrow.array([0, 2], pyarrow.int32()).buffers()[1]
+    broken = pyarrow.StringArray.from_buffers(1, offsets, pyarrow.py_buffer(b"a\xff"))
+    pyarrow.parquet.write_table(pyarrow.table({"en": broken, "de": ["b"]}), tmp_path / "train.parquet")
+    with pytest.raises(UserError, match=r"train\.parquet: not a readable Parquet file \('utf-8' codec"):
+        read(tmp_path)

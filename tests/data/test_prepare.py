@@ -10,10 +10,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from corpora import sentences, write_split
+from corpora import HOSTILE, sentences, write_split
 
 from beamtrain.data import parallel, prepare
 from beamtrain.data.table import TokenTableWriter
+from beamtrain.data.tokenizer import BOS, EOS, UNK
 from beamtrain.errors import UserError
 
 
@@ -101,6 +102,25 @@ def test_a_changed_file_is_noticed(corpus, data):
 def test_the_first_rows_only(data):
     assert data(train_rows=250).cleaning.read == 250
     assert data(train_rows=10_000).cleaning.read == 300
+
+
+@pytest.mark.parametrize("settings", [{}, {"subwords": "bpe", "subword_sampling": 0.1}])
+def test_hostile_text_trains_and_evaluates(corpus, data, settings):
+    hostile = [side for pair in HOSTILE for side in pair]
+    lines = sentences(300, seed=1)[0] + hostile
+    write_split(corpus, "train", lines, lines)
+    write_split(corpus, "val", hostile, hostile)
+    opened = data(vocab_size=360, **settings)
+    assert opened.cleaning.read == 300 + len(hostile)
+    assert opened.pairs("train") == (lines, lines)
+    assert opened.cleaning.kept == sum(len(batch) for batch in opened.train_dataloader())
+    batches = list(opened.val_dataloader())
+    assert sorted(row for batch in batches for row in batch.index.tolist()) == list(range(len(hostile)))
+    for batch in batches:
+        for row, tokens in zip(batch.index.tolist(), batch.source.tolist(), strict=True):
+            assert tokens.count(EOS) == 1
+            assert not {BOS, UNK} & set(tokens)
+            assert tokens[: tokens.index(EOS)] == opened.tokenizer.source.encode([hostile[row]])[0]
 
 
 def test_the_vocabulary_knows_training_text_only(corpus, data):
