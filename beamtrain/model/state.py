@@ -20,7 +20,7 @@ class DecoderState(ABC):
 
     @abstractmethod
     def reorder(self, parents: Tensor) -> None:
-        """Beam r of each sentence goes on from beam `parents[b, r]`; `parents` is (B, K)."""
+        """Beam r of each sentence goes on from beam `parents[b, r]`; from now on there are as many as in `parents`."""
 
     @abstractmethod
     def keep(self, rows: Tensor) -> None:
@@ -30,8 +30,8 @@ class DecoderState(ABC):
 class BeamCache:
     """Keys and values of one decoder layer, for every position so far and all beams, position by position.
 
-    Position s of beam j is row s * K + j. The buffers grow by doubling, so that a search pays for the length it
-    reaches and not for the length it allows.
+    While the number of beams stays, position s of beam j is row s * K + j. The buffers grow by doubling, so that a
+    search pays for the length it reaches and not for the length it allows.
     """
 
     def __init__(self) -> None:
@@ -45,8 +45,8 @@ class BeamCache:
         if self._keys is None or self._values is None:
             self._keys, self._values = (keys.new_empty(B, H, 8 * K, E) for _ in range(2))
         elif self._used + K > self._keys.size(2):
-            self._keys = torch.cat((self._keys, torch.empty_like(self._keys)), dim=2)
-            self._values = torch.cat((self._values, torch.empty_like(self._values)), dim=2)
+            more = keys.new_empty(B, H, max(self._keys.size(2), 8 * K), E)
+            self._keys, self._values = torch.cat((self._keys, more), dim=2), torch.cat((self._values, more), dim=2)
         end = self._used + K
         self._keys[:, :, self._used : end] = keys
         self._values[:, :, self._used : end] = values
@@ -63,11 +63,11 @@ class HardAncestry:
 
     def __init__(self, sentences: int, beams: int, device: torch.device) -> None:
         self.visible = torch.empty(sentences, beams, 0, dtype=torch.bool, device=device)  # (B, K, length * K)
-        self._own = torch.eye(beams, dtype=torch.bool, device=device)
 
     def extend(self) -> Tensor:
         """Add the present position, where every beam sees itself; return the attention mask (B, 1, K, length * K)."""
-        own = self._own.expand(self.visible.size(0), -1, -1)
+        B, K, _ = self.visible.shape
+        own = torch.eye(K, dtype=torch.bool, device=self.visible.device).expand(B, K, K)
         self.visible = torch.cat((self.visible, own), dim=2)
         return self.visible.unsqueeze(1)
 

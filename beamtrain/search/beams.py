@@ -21,16 +21,16 @@ class Beams:
     attention: Tensor | None  # (B, K, t, S), when it is recorded
 
     @classmethod
-    def start(cls, source_mask: Tensor, scores: list[float], attention: bool) -> "Beams":
-        """Before the first position of the sources (B, S): K slots with the given scores."""
+    def start(cls, source_mask: Tensor, beams: int, attention: bool) -> "Beams":
+        """Before the first position of the sources (B, S): empty hypotheses, of log-probability 0."""
         B, S = source_mask.shape
-        K, device = len(scores), source_mask.device
+        empty = torch.zeros(B, beams, device=source_mask.device)
         return cls(
-            scores=torch.tensor(scores, device=device).repeat(B, 1),  # (K,) -> (B, K)
-            finished=torch.zeros(B, K, dtype=torch.bool, device=device),
-            tokens=torch.empty(B, K, 0, dtype=torch.long, device=device),
-            log_probs=torch.empty(B, K, 0, device=device),
-            attention=torch.empty(B, K, 0, S, device=device) if attention else None,
+            scores=empty,
+            finished=torch.zeros_like(empty, dtype=torch.bool),
+            tokens=empty.new_empty(B, beams, 0, dtype=torch.long),
+            log_probs=empty.new_empty(B, beams, 0),
+            attention=empty.new_empty(B, beams, 0, S) if attention else None,
         )
 
     @property

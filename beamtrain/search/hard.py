@@ -4,7 +4,6 @@ It finds hypotheses of great accumulated log-probability, and ranks the K that i
 `length.length_penalties` for lp, `step.best_candidates` for what happens at a position, `stop.settled` for the end.
 """
 
-import math
 from dataclasses import dataclass
 
 import torch
@@ -68,7 +67,8 @@ class _BeamSearch(Strategy):
         self.beam_size, self.n_best, self.penalties = options.beam_size, options.n_best, penalties
 
     def choose(self, log_probs: Tensor, beams: Beams) -> Candidates:
-        return best_candidates(log_probs, beams.going, beams.absorbed, self.beam_size)
+        slots_now, V = log_probs.shape[1:]
+        return best_candidates(log_probs, beams.going, beams.absorbed, min(self.beam_size, slots_now * V))
 
     def settled(self, beams: Beams, limits: Tensor) -> Tensor:
         return settled(beams, self.penalties, limits, self.n_best)
@@ -114,6 +114,5 @@ def beam_search(
     )
     penalties = length_penalties(int(constraints.limits.max()), options.length_penalty, options.alpha)
     strategy = _BeamSearch(options, penalties.to(source.device))
-    empty = [-math.inf] * (options.beam_size - 1)  # at the first position they would only repeat slot 0
-    beams = Beams.start(memory.mask, [0.0, *empty], attention)
+    beams = Beams.start(memory.mask, 1, attention)  # one beginning; the first position makes K slots of it
     return decode(network, memory, beams, constraints, strategy)

@@ -14,7 +14,7 @@ from beamtrain.search.constraints import Constraints
 from beamtrain.search.decode import Strategy, decode
 from beamtrain.search.hypothesis import Hypothesis
 from beamtrain.search.length import check_length_limits
-from beamtrain.search.step import Candidates, stable_topk
+from beamtrain.search.step import Candidates
 
 
 class _Sampling(Strategy):
@@ -92,19 +92,19 @@ def sample(
         prefix=prefix,
     )
     uniform = _uniform(seeds, samples, int(constraints.limits.max())).to(source.device)
-    beams = Beams.start(memory.mask, [0.0] * samples, attention=False)
+    beams = Beams.start(memory.mask, samples, attention=False)
     return decode(network, memory, beams, constraints, _Sampling(uniform, temperature, top_k, top_p))
 
 
 def keep_likely(log_probs: Tensor, top_k: int, top_p: float) -> Tensor:
     """log_probs (..., V), not necessarily normalised, with -inf where top-k or top-p leaves a token out.
 
-    Among equally likely tokens the lower one is kept first. The likeliest token is always kept.
+    The likeliest token is always kept. Which of equally likely tokens stays at the border is open.
     """
     V = log_probs.size(-1)
     if top_k in range(1, V) or top_p < 1:
         kept = top_k if top_k in range(1, V) else V
-        values, tokens = stable_topk(log_probs, kept)  # (..., kept), likeliest first
+        values, tokens = log_probs.topk(kept)  # (..., kept), likeliest first
         if top_p < 1:
             before = values.softmax(-1).cumsum(-1).roll(1, -1)  # (..., kept), probability of the likelier ones
             before[..., 0] = 0.0

@@ -5,15 +5,15 @@ is *absorbing*: its one candidate is PAD, at no cost. The next beam is the best 
 log-probability; length plays no part until the search is over.
 """
 
+import math
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
-from torch.nn.functional import pad
 
 from beamtrain.data.tokenizer import EOS, PAD
 
-_BLOCK = 64  # measured: scanning 64 entries for their maximum costs least with V from 4,000 to 32,000
+_BLOCK = 64  # tokens; of 32, 64 and 128 the quickest for V from 1,500 to 32,000
 
 
 @dataclass
@@ -34,58 +34,63 @@ class Candidates:
 def best_candidates(log_probs: Tensor, going: Tensor, absorbed: Tensor, count: int) -> Candidates:
     """The `count` (M) best candidates of each sentence.
 
-    Slot j offers token v at going[j] + log_probs[j, v], and PAD, unchanged, at absorbed[j]. In a hard search one of
+    Slot j offers PAD, unchanged, at absorbed[j], and token v at going[j] + log_probs[j, v]. In a hard search one of
     the two is the slot's score and the other is -inf; a search with a soft finished mass f splits the score into
     s + log(1 - f) and s + log f.
 
-    Ties go to the lower slot, within a slot to PAD first and then to the likelier and the lower token: the same
-    choice on every device, in every batch, and for every M.
+    Ties go to finished slots, then to the lower slot, then to the lower token: the same choice on every device, in
+    every batch, and for every M.
 
     Args:
-        log_probs: (B, K, V), with -inf for tokens that are not allowed; PAD is never allowed.
+        log_probs: (B, K, V), with -inf for tokens that are not allowed.
         going: (B, K) score of each slot as one that goes on.
         absorbed: (B, K) score of each slot as a finished one.
         count: M, at most K * V.
     """
+    slots, tokens, log_probs = _contenders(log_probs, going, count)  # (B, C)
+    every_slot = torch.arange(going.size(1), device=going.device).expand_as(going)  # (B, K)
+    scores = torch.cat((absorbed, going.gather(1, slots) + log_probs), dim=1)  # (B, K + C)
+    slots = torch.cat((every_slot, slots), dim=1)
+    tokens = torch.cat((torch.full_like(every_slot, PAD), tokens), dim=1)
+    log_probs = torch.cat((torch.zeros_like(absorbed), log_probs), dim=1)
+    best, places = stable_topk(scores, count)  # (B, M)
+    return Candidates(best, log_probs.gather(1, places), slots.gather(1, places), tokens.gather(1, places))
+
+
+def _contenders(log_probs: Tensor, going: Tensor, count: int) -> tuple[Tensor, Tensor, Tensor]:
+    """Slots, tokens and log-probabilities, each (B, C), of some continuations with the best `count` among them.
+
+    Each row of V tokens is cut into blocks, and the C tokens are those of the `count` blocks with the greatest maxima:
+    each of these has a token that precedes all tokens of the blocks left out. So all V are read only once, for the
+    maxima, which on a CPU takes a quarter of the time of `torch.topk` over them.
+    """
     V = log_probs.size(-1)
-    token_log_probs, tokens = stable_topk(log_probs, min(count, V))  # (B, K, V) -> (B, K, m)
-    scores = torch.cat((absorbed.unsqueeze(-1), going.unsqueeze(-1) + token_log_probs), dim=-1)  # (B, K, 1 + m)
-    tokens = pad(tokens, (1, 0), value=PAD)  # (B, K, 1 + m), the finished slot's candidate in front
-    token_log_probs = pad(token_log_probs, (1, 0), value=0.0)
-    best, places = stable_topk(scores.flatten(1), count)  # (B, K * (1 + m)) -> (B, M)
-    return Candidates(
-        scores=best,
-        log_probs=token_log_probs.flatten(1).gather(1, places),
-        parents=places // scores.size(-1),
-        tokens=tokens.flatten(1).gather(1, places),
-    )
+    greatest = going.unsqueeze(-1) + _block_maxima(log_probs)  # (B, K, N)
+    N = greatest.size(-1)
+    blocks = stable_topk(greatest.flatten(1), min(count, greatest[0].numel()))[1]  # (B, K * N) -> (B, n)
+    blocks = blocks.sort(dim=-1).values.unsqueeze(-1)  # (B, n, 1), in the order of slots and tokens
+    tokens = blocks % N * _BLOCK + torch.arange(_BLOCK, device=blocks.device)  # (B, n, _BLOCK)
+    slots, tokens = (blocks // N).expand_as(tokens).flatten(1), tokens.flatten(1)  # (B, C)
+    beyond, tokens = tokens >= V, tokens.clamp(max=V - 1)  # the last block of a row may be incomplete
+    found = log_probs.flatten(1).gather(1, slots * V + tokens).masked_fill(beyond, -math.inf)
+    return slots, tokens, found
+
+
+def _block_maxima(values: Tensor) -> Tensor:
+    """The maximum of each _BLOCK entries of the last dimension (..., V) -> (..., N), N = V / _BLOCK rounded up"""
+    whole = values.size(-1) // _BLOCK
+    body, tail = values[..., : whole * _BLOCK], values[..., whole * _BLOCK :]
+    maxima = body.unflatten(-1, (whole, _BLOCK)).amax(-1)
+    return torch.cat((maxima, tail.amax(-1, keepdim=True)), dim=-1) if tail.size(-1) else maxima
 
 
 def stable_topk(values: Tensor, count: int) -> tuple[Tensor, Tensor]:
     """The `count` greatest of the last dimension and their positions, greatest first; among equals the first wins.
 
-    `torch.topk` leaves the order among equals open, and equal logits are common in bfloat16. A wide row is first
-    narrowed to the `count` blocks with the greatest maxima, which hold the answer: each of them has an element that
-    precedes everything in the blocks left out. That also makes it twice as fast as `torch.topk` on a CPU.
+    `torch.topk` leaves the order among equals open, and equal logits are common in bfloat16. Here it gets integers
+    without equals: a value's bits above, its position below.
     """
-    width = values.size(-1)
-    blocks = width // _BLOCK
-    if blocks <= 2 * count:
-        return _topk_by_key(values, count)
-    body, tail = values[..., : blocks * _BLOCK], values[..., blocks * _BLOCK :]  # tail: less than a block
-    chunks = body.unflatten(-1, (blocks, _BLOCK))  # (..., blocks, _BLOCK)
-    chosen = _topk_by_key(chunks.amax(-1), count)[1].sort(dim=-1).values  # (..., count), in the row's order
-    inside = torch.arange(_BLOCK, device=values.device)
-    positions = (chosen.unsqueeze(-1) * _BLOCK + inside).flatten(-2)  # (..., count * _BLOCK)
-    rest = torch.arange(blocks * _BLOCK, width, device=values.device).expand(*tail.shape)
-    positions = torch.cat((positions, rest), dim=-1)
-    best, places = _topk_by_key(values.gather(-1, positions), count)
-    return best, positions.gather(-1, places)
-
-
-def _topk_by_key(values: Tensor, count: int) -> tuple[Tensor, Tensor]:
-    """`stable_topk` of a narrow row, by 64-bit keys without equals: the value's bits above, the position below."""
-    if values.dtype == torch.float64:  # too wide for such keys; used in tests of gradients only
+    if values.dtype == torch.float64:  # too wide for such integers
         places = values.sort(dim=-1, descending=True, stable=True).indices[..., :count]
         return values.gather(-1, places), places
     bits = (values.float() + 0.0).view(torch.int32)  # + 0.0 turns -0.0 into 0.0

@@ -11,13 +11,14 @@ from beamtrain.search.step import stable_topk
 def ranking(beams: Beams, penalties: Tensor, n_best: int) -> tuple[Tensor, Tensor]:
     """The best finished slots of each sentence by score / lp, and their normalised scores: two (B, n_best).
 
-    Equal scores stay in the order of the slots. A sentence with fewer finished slots has -inf after them.
+    Equal scores stay in the order of the slots. Fewer finished slots are followed by -inf; with fewer slots than
+    n_best there are that many columns only.
 
     Args:
         penalties: (T + 1,) the table lp(n).
     """
     normalised = beams.absorbed / penalties[beams.lengths]  # (B, K)
-    scores, slots = stable_topk(normalised, n_best)
+    scores, slots = stable_topk(normalised, min(n_best, normalised.size(1)))
     return slots, scores
 
 

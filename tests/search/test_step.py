@@ -65,3 +65,27 @@ def test_ties_go_to_the_lower_slot_then_to_the_lower_token_for_every_count():
         chosen = best_candidates(log_probs, going, absorbed, count)
         order = [(slot, token) for slot in range(3) for token in range(2, 6)][:count]
         assert list(zip(chosen.parents[0].tolist(), chosen.tokens[0].tolist(), strict=True)) == order
+
+
+@pytest.mark.parametrize("V", [5, 64, 129, 1000])
+@pytest.mark.parametrize(("K", "count"), [(1, 4), (3, 3), (4, 20)])
+def test_best_candidates_equal_a_stable_sort_of_all_of_them_with_many_ties(V, K, count):
+    generator = torch.Generator().manual_seed(V + K)
+    B = 50
+    log_probs = -torch.randint(1, 9, (B, K, V), generator=generator) / 2
+    log_probs[..., :2] = -math.inf
+    scores = -torch.randint(0, 9, (B, K), generator=generator) / 2
+    finished = torch.rand(B, K, generator=generator) < 0.3
+    going, absorbed = scores.masked_fill(finished, -math.inf), scores.masked_fill(~finished, -math.inf)
+    chosen = best_candidates(log_probs, going, absorbed, count)
+
+    every = torch.cat((absorbed, (going.unsqueeze(-1) + log_probs).flatten(1)), dim=1)  # (B, K + K * V)
+    expected, places = every.sort(dim=-1, descending=True, stable=True)
+    assert torch.equal(chosen.scores, expected[:, :count])
+    exists = chosen.scores > -math.inf
+    slots = torch.where(places < K, places, (places - K) // V)[:, :count]
+    tokens = torch.where(places < K, PAD, (places - K) % V)[:, :count]
+    assert torch.equal(chosen.parents[exists], slots[exists])
+    assert torch.equal(chosen.tokens[exists], tokens[exists])
+    of_token = log_probs[torch.arange(B).unsqueeze(1), slots, tokens].masked_fill(places[:, :count] < K, 0.0)
+    assert torch.equal(chosen.log_probs[exists], of_token[exists])
