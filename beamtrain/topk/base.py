@@ -1,7 +1,8 @@
 """The contract of the family: scores (B, N) and k -> weights over candidates, one row for each rank, best first.
 
-Every operator is a small object with plain settings. `select` gives a Selection; what an operator cannot give is declared
-in `gives`, and asking for it is an error that names the operators that can. Leading dimensions are free: (..., N).
+Every operator is a small object with plain settings. `select` gives a Selection; what an operator cannot give is
+declared in `gives`, and asking for it is an error that names the operators that can. Leading dimensions are free:
+(..., N).
 """
 
 from abc import ABC
@@ -116,7 +117,7 @@ class Wrapper(Operator):
         super().__init__(operator.temperature, operator.candidates)
 
     @property
-    def temperature(self) -> float:  # type: ignore[override]
+    def temperature(self) -> float:
         return self.operator.temperature
 
     @temperature.setter

@@ -50,7 +50,8 @@ def check_best(best: Tensor, k: int) -> None:
     best: (..., >=k), as torch.topk gives it: NaN and +inf come first, -inf last, so two columns tell all.
     """
     if _may_look() and best.numel():
-        check_ends(*torch.stack([best[..., 0].amax(), best[..., k - 1].amin()]).tolist(), k)
+        first, last = torch.stack([best[..., 0].amax(), best[..., k - 1].amin()]).tolist()
+        check_ends(first, last, k)
 
 
 def check_ends(first: float, last: float, k: int) -> None:

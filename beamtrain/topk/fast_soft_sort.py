@@ -1,14 +1,15 @@
-"""Fast differentiable sorting and ranking (Blondel, Teboul, Berthet and Djolonga 2020): projection onto the permutahedron.
+"""Fast differentiable sorting and ranking (Blondel, Teboul, Berthet and Djolonga 2020): projection onto the
+permutahedron.
 
 With rho = (1, .., N) and scores x ordered best first, s = -x / temperature rises, and
 
     quadratic:  ranks = s - v,       v = isotonic fit of s - rho
     entropic:   ranks = exp(s - v),  v = the fit whose blocks B have the value logsumexp(s_B) - log sum rho_B
 
-Rank 1 is the best (pass -x for ascending ranks). Soft sorting swaps the roles: s = (N, .., 1) / temperature is projected
-onto the permutahedron of the scores. O(N log N) forward, O(N) for a Jacobian product: the Jacobian is block diagonal, one
-simple block for each pool. As the temperature falls the ranks become hard exactly, and their gradient exactly zero; as it
-rises all ranks become the mean.
+Rank 1 is the best (pass -x for ascending ranks). Soft sorting swaps the roles: s = (N, .., 1) / temperature is
+projected onto the permutahedron of the scores. O(N log N) forward, O(N) for a Jacobian product: the Jacobian is block
+diagonal, one simple block for each pool. As the temperature falls the ranks become hard exactly, and their gradient
+exactly zero; as it rises all ranks become the mean.
 
 No transport matrix comes with it. The pooling runs on the CPU (SciPy, NumPy); GPU scores travel there and back.
 Masked scores (-inf) share the mean of the last ranks, sort last, and get no gradient.
@@ -45,7 +46,8 @@ def soft_rank(scores: Tensor, temperature: float = 1.0, regularization: Regulari
 
 
 def soft_sort(scores: Tensor, temperature: float = 1.0, regularization: Regularization = "quadratic") -> Tensor:
-    """Softly sorted scores (..., N), best first; their sum (entropic: the sum of their exponentials) is that of the scores.
+    """Softly sorted scores (..., N), best first; their sum (entropic: the sum of their exponentials) is that of the
+    scores.
 
     The unit of the temperature is here ranks per unit of score, as in the paper; the result is hard as it falls.
     """
@@ -80,7 +82,7 @@ class _Rank(torch.autograd.Function):
     """Soft ranks of scores (B, N)."""
 
     @staticmethod
-    def forward(ctx: Any, scores: Tensor, temperature: float, regularization: str) -> Tensor:  # type: ignore[override]
+    def forward(ctx: Any, scores: Tensor, temperature: float, regularization: str) -> Tensor:
         best_first, order = _sorted(scores)  # (B, N), (B * N,)
         rising = best_first / -temperature
         masked = _masked(best_first)
@@ -118,7 +120,7 @@ class _Sort(torch.autograd.Function):
     """Softly sorted scores (B, N)."""
 
     @staticmethod
-    def forward(ctx: Any, scores: Tensor, temperature: float, regularization: str) -> Tensor:  # type: ignore[override]
+    def forward(ctx: Any, scores: Tensor, temperature: float, regularization: str) -> Tensor:
         falling, order = _sorted(scores)  # (B, N), (B * N,)
         ramp = np.arange(falling.shape[1], 0.0, -1.0) / temperature
         masked = _masked(falling)

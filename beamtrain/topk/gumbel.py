@@ -1,8 +1,9 @@
 """Sampled selection: Gumbel noise on the scores turns any operator into a relaxed sample without replacement.
 
 The hard top-k of scores plus independent standard Gumbel noise is a Plackett-Luce sample: k candidates drawn one after
-the other with probabilities softmax(scores), without replacement. A soft operator on the same noisy scores is a relaxed
-sample with a reparameterised gradient; one on k = 1 is Gumbel-softmax (Jang, Gu and Poole 2017; Maddison, Mnih and Teh 2017).
+the other with probabilities softmax(scores), without replacement. A soft operator on the same noisy scores is a
+relaxed sample with a reparameterised gradient; one on k = 1 is Gumbel-softmax (Jang, Gu and Poole 2017; Maddison,
+Mnih and Teh 2017).
 """
 
 import torch
@@ -18,7 +19,8 @@ def gumbel_noise(like: Tensor, generator: torch.Generator) -> Tensor:
 
 
 def gumbel_softmax(scores: Tensor, temperature: float, generator: torch.Generator, *, hard: bool = False) -> Tensor:
-    """softmax((scores + Gumbel noise) / temperature): (..., N) -> (..., N), a relaxed one-hot sample from softmax(scores).
+    """softmax((scores + Gumbel noise) / temperature): (..., N) -> (..., N), a relaxed one-hot sample from
+    softmax(scores).
 
     hard: one-hot forward, the gradient of the relaxed sample backward. Masked scores are never drawn.
     """
@@ -41,8 +43,8 @@ class RelaxedSubset(Operator):
 
         a_r = softmax(alpha_r / temperature),    alpha_{r+1} = alpha_r + log(1 - a_r),    alpha_1 = scores
 
-    Gumbel(RelaxedSubset(...)) is their relaxed subset sampling. log(1 - a) is held above log(1e-300): scores further apart
-    than that (690) are chosen twice.
+    Gumbel(RelaxedSubset(...)) is their relaxed subset sampling. log(1 - a) is held above log(1e-300): scores further
+    apart than that (690) are chosen twice.
     """
 
     def weights(self, scores: Tensor, k: int, generator: torch.Generator | None) -> Tensor:
@@ -56,7 +58,8 @@ class RelaxedSubset(Operator):
 
 
 class Gumbel(Wrapper):
-    """`operator` on scores (log-probabilities up to a constant) plus Gumbel noise from the generator given to `select`.
+    """`operator` on scores (log-probabilities up to a constant) plus Gumbel noise from the generator given to
+    `select`.
 
     The temperature is the operator's; as it falls the rows become an exact Plackett-Luce sample.
     """

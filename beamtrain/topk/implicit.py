@@ -1,6 +1,7 @@
 """The gradient of SOFT top-k without its iterations: the optimality conditions, differentiated (Xie et al. 2020, 3.2).
 
-With G = dL/dP, DG_m = G_m - G_(m-1), and y the atom of a candidate under its row of the plan, every covariance is a sum of
+With G = dL/dP, DG_m = G_m - G_(m-1), and y the atom of a candidate under its row of the plan, every covariance is a
+sum of
 
     kappa_lm = Cov(1[y >= l], 1[y >= m]) = P(y >= max(l, m)) P(y < min(l, m))        (positive, no cancellation)
 
@@ -15,7 +16,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from beamtrain.topk.thresholds import Plan, covariance, weighted
+from beamtrain.topk.thresholds import Plan, covariance
 
 
 class Block(NamedTuple):

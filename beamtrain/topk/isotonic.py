@@ -12,10 +12,11 @@ Indices = NDArray[np.int64]
 
 
 def quadratic_blocks(values: Floats) -> Indices:
-    """The blocks of argmin_v ||v - y||^2, v_1 <= .. <= v_N, for each row y of `values` (B, N): a block's value is its mean.
+    """The blocks of argmin_v ||v - y||^2, v_1 <= .. <= v_N, for each row y of `values` (B, N): a block's value is its
+    mean.
 
-    SciPy's pool-adjacent-violators (Best and Chakravarti 1990), O(BN). All rows are one problem for it: each is shifted
-    above the one before, so that nothing pools across them.
+    SciPy's pool-adjacent-violators (Best and Chakravarti 1990), O(BN). All rows are one problem for it: each is
+    shifted above the one before, so that nothing pools across them.
     """
     from scipy.optimize import isotonic_regression  # a slow import, and only this function needs it
 
@@ -26,11 +27,11 @@ def quadratic_blocks(values: Floats) -> Indices:
 
 
 def entropic_blocks(values: Floats, weights: Floats) -> Indices:
-    """The blocks of argmin_v sum_i exp(s_i - v_i) + exp(w_i) v_i, v rising (Blondel et al. 2020, 5): a block's value is
-    logsumexp(s) - logsumexp(w). values: s (B, N); weights: w (N,).
+    """The blocks of argmin_v sum_i exp(s_i - v_i) + exp(w_i) v_i, v rising (Blondel et al. 2020, 5): a block's value
+    is logsumexp(s) - logsumexp(w). values: s (B, N); weights: w (N,).
 
-    Pools every run of decreasing neighbours at once, in the log domain, until there is none: any order of pooling gives
-    the same blocks. Seldom more than 30 rounds, each over the blocks that are left.
+    Pools every run of decreasing neighbours at once, in the log domain, until there is none: any order of pooling
+    gives the same blocks. Seldom more than 30 rounds, each over the blocks that are left.
     """
     rows, columns = values.shape
     starts = np.arange(rows * columns)

@@ -1,7 +1,7 @@
 """LapSum (Struski, Bednarczyk, Podolak and Tabor 2025): soft top-k whose threshold has a closed form.
 
-With F the distribution function of the Laplace law, the soft top-r set is p_r(x_i) = F((x_i - b_r) / temperature), where
-sum_i F((x_i - b_r) / temperature) = r. Between two neighbouring scores, with p of them above b,
+With F the distribution function of the Laplace law, the soft top-r set is p_r(x_i) = F((x_i - b_r) / temperature),
+where sum_i F((x_i - b_r) / temperature) = r. Between two neighbouring scores, with p of them above b,
 
     sum_i F = p - A e^b / 2 + B e^-b / 2,   A = sum_{above} e^-x,  B = sum_{below} e^x   (units of the temperature),
 

@@ -2,12 +2,13 @@
 
     row r = softmax_i(((n + 1 - 2r) x_i - sum_j |x_i - x_j|) / temperature)
 
-Over the sorted scores, with the gaps d_q = x_(q) - x_(q+1), the logit of the p-th best differs from that of the r-th by
+Over the sorted scores, with the gaps d_q = x_(q) - x_(q+1), the logit of the p-th best differs from that of the r-th
+by
 
     -sum of d_q |2q + 1 - 2r| over the q between p and r,
 
-which is how it is computed: O(N log N + kN) instead of O(N^2), nothing cancels, and n has dropped out, so that masked and
-pruned candidates change nothing but the normalisation. Rows are independent: column sums can exceed 1.
+which is how it is computed: O(N log N + kN) instead of O(N^2), nothing cancels, and n has dropped out, so that masked
+and pruned candidates change nothing but the normalisation. Rows are independent: column sums can exceed 1.
 
 The stochastic version is Gumbel(NeuralSort(...)): relaxed samples from the Plackett-Luce distribution.
 """

@@ -1,4 +1,5 @@
-"""Perturbed top-k (Cordonnier et al. 2021; Berthet et al. 2020): hard top-k, averaged over Gaussian noise on the scores.
+"""Perturbed top-k (Cordonnier et al. 2021; Berthet et al. 2020): hard top-k, averaged over Gaussian noise on the
+scores.
 
     Y = E[one-hot ranks of top-k(x + temperature Z)],      dL/dx = E[<G, one-hot ranks> Z] / temperature,   Z ~ N(0, 1)
 
@@ -45,7 +46,7 @@ class _Mean(torch.autograd.Function):
     """The mean of the hard selections, and the estimate of its gradient."""
 
     @staticmethod
-    def forward(ctx: Any, scores: Tensor, noise: Tensor, k: int, temperature: float) -> Tensor:  # type: ignore[override]
+    def forward(ctx: Any, scores: Tensor, noise: Tensor, k: int, temperature: float) -> Tensor:
         chosen = (scores + temperature * noise).topk(k, dim=-1).indices  # (samples, ..., M) -> (samples, ..., k)
         ctx.save_for_backward(scores, noise, chosen)
         ctx.temperature = temperature

@@ -1,12 +1,13 @@
-"""The Plackett-Luce distribution over permutations, and gradients of expectations under it (Grover et al. 2019, section 4).
+"""The Plackett-Luce distribution over permutations, and gradients of expectations under it (Grover et al. 2019,
+section 4).
 
 A permutation is drawn by picking candidates one after the other, each with probability softmax over those that are left:
 
     log p(pi | x) = sum_r [ x_pi(r) - logsumexp_{q>=r} x_pi(q) ]
 
 Sorting scores plus Gumbel noise gives a sample. Two estimators of d E_pi[f(P_pi)] / dx, P_pi the permutation matrix:
-REINFORCE (unbiased, any f, high variance), and the reparameterised one, which lets f see NeuralSort matrices of the noisy
-scores (biased by the relaxation, low variance, f must accept unimodal matrices and be differentiable).
+REINFORCE (unbiased, any f, high variance), and the reparameterised one, which lets f see NeuralSort matrices of the
+noisy scores (biased by the relaxation, low variance, f must accept unimodal matrices and be differentiable).
 """
 
 from collections.abc import Callable
@@ -46,8 +47,8 @@ def permutation_matrix(permutation: Tensor, dtype: torch.dtype = torch.float32) 
 def reinforce(objective: Objective, scores: Tensor, samples: int, generator: torch.Generator) -> Tensor:
     """An estimate (...) of E_pi[objective(P_pi)] whose gradient by scores (..., N) is the REINFORCE estimate.
 
-    The objective is evaluated without gradient. The mean of the other samples is each sample's baseline, which keeps the
-    estimate unbiased; hence samples >= 2.
+    The objective is evaluated without gradient. The mean of the other samples is each sample's baseline, which keeps
+    the estimate unbiased; hence samples >= 2.
     """
     if samples < 2:
         raise ValueError(f"samples must be at least 2 (each one's baseline is the mean of the others), got {samples}")

@@ -1,12 +1,12 @@
 """SOFT top-k by Sinkhorn's iteration, as its authors compute it: the reference and the baseline of `soft_topk`.
 
-Xie et al. 2020, Algorithms 1 and 2; Cuturi 2013. In units where every candidate has mass 1, the plan P (N, k+1) has row sums
-1, column sums (N - k, 1, .., 1) and the form P_ij = u_i exp(x_i y_j / temperature) v_j with the atoms y = 0, 1, .., k; the
-paper's eps is 2 temperature. Each iteration fits the rows, then the columns.
+Xie et al. 2020, Algorithms 1 and 2; Cuturi 2013. In units where every candidate has mass 1, the plan P (N, k+1) has
+row sums 1, column sums (N - k, 1, .., 1) and the form P_ij = u_i exp(x_i y_j / temperature) v_j with the atoms y = 0,
+1, .., k; the paper's eps is 2 temperature. Each iteration fits the rows, then the columns.
 
-Failure modes: the plain iteration multiplies by exp(theta / temperature) and overflows when scores spread over more than
-about 80 temperatures in float32 (an error says so); the log-domain one is safe but needs one exponential for every entry.
-Either needs ever more iterations as the temperature falls: 200 are 3e-2 off at 0.1 and useless at 0.01.
+Failure modes: the plain iteration multiplies by exp(theta / temperature) and overflows when scores spread over more
+than about 80 temperatures in float32 (an error says so); the log-domain one is safe but needs one exponential for
+every entry. Either needs ever more iterations as the temperature falls: 200 are 3e-2 off at 0.1 and useless at 0.01.
 
 Axes: B problems, N scores, k ranks, J atoms (k + 1, or 2 for the plain operator).
 """
@@ -93,7 +93,7 @@ class _Kkt(torch.autograd.Function):
     """Sinkhorn forward, gradient from the optimality conditions: k + 1 multipliers instead of a recorded iteration."""
 
     @staticmethod
-    def forward(  # type: ignore[override]
+    def forward(
         ctx: Any, scores: Tensor, k: int, atoms: int, temperature: float, iterations: int, domain: str
     ) -> Tensor:
         masses = _masses(scores, k, atoms)

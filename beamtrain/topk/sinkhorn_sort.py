@@ -1,14 +1,16 @@
-"""Sorting, ranking and quantiles by optimal transport (Cuturi, Teboul and Vert 2019): the whole N x N plan by Sinkhorn.
+"""Sorting, ranking and quantiles by optimal transport (Cuturi, Teboul and Vert 2019): the whole N x N plan by
+Sinkhorn.
 
-The plan P carries every score to every rank, P_ir = u_i exp(x_i y_r / temperature) v_r with rows and columns that sum to 1 and
-levels y_r one apart, so that scores d apart have log-odds d / temperature between adjacent ranks, as in sorted SOFT. The paper
-squashes the scores into [0, 1] and spaces the levels there; only the product of scale and temperature differs.
+The plan P carries every score to every rank, P_ir = u_i exp(x_i y_r / temperature) v_r with rows and columns that sum
+to 1 and levels y_r one apart, so that scores d apart have log-odds d / temperature between adjacent ranks, as in
+sorted SOFT. The paper squashes the scores into [0, 1] and spaces the levels there; only the product of scale and
+temperature differs.
 
     soft ranks  sum_r P_ir r         soft sort  sum_i P_ir x_i         soft quantile  the same with 3 levels
 
-Cost N^2 memory and time per iteration; it needs ever more iterations as the temperature falls. The gradient goes through the
-iterations. Masked scores (-inf) have no mass: they share the mean of the last ranks, sort last, and get no gradient.
-Rank 1 is the best.
+Cost N^2 memory and time per iteration; it needs ever more iterations as the temperature falls. The gradient goes
+through the iterations. Masked scores (-inf) have no mass: they share the mean of the last ranks, sort last, and get
+no gradient. Rank 1 is the best.
 """
 
 import torch
@@ -40,9 +42,11 @@ def sinkhorn_sort(scores: Tensor, temperature: float = 0.1, *, iterations: int =
 def sinkhorn_quantile(
     scores: Tensor, level: float, temperature: float = 0.1, *, width: float = 0.05, iterations: int = 200
 ) -> Tensor:
-    """The soft quantile (...,) of scores (..., N) at `level` in (0, 1): the mean score carried to a window of that mass.
+    """The soft quantile (...,) of scores (..., N) at `level` in (0, 1): the mean score carried to a window of that
+    mass.
 
-    Three targets of masses (level - width/2, width, 1 - level - width/2), as in the paper's section 5; the middle one is read.
+    Three targets of masses (level - width/2, width, 1 - level - width/2), as in the paper's section 5; the middle one
+    is read.
     """
     low, high = level - width / 2, 1 - level - width / 2
     if not (0 < width < 1 and low > 0 and high > 0):
@@ -60,7 +64,8 @@ def sinkhorn_quantile(
 
 
 class SinkhornSort(Operator):
-    """Sinkhorn sorting as an operator of the family: the first k columns of its N x N plan, ranks, and sorted scores."""
+    """Sinkhorn sorting as an operator of the family: the first k columns of its N x N plan, ranks, and sorted
+    scores."""
 
     gives = frozenset({"weights", "order", "gradient", "ranks", "values"})
 
@@ -99,7 +104,8 @@ def _square_plan(finite: Tensor, masked: Tensor, temperature: float, iterations:
 
 
 def _fit(logits: Tensor, masked: Tensor, log_targets: Tensor, iterations: int) -> Tensor:
-    """Sinkhorn in the log domain: rows of mass 1 (0 if masked), columns of mass exp(log_targets). logits: (..., N, R)."""
+    """Sinkhorn in the log domain: rows of mass 1 (0 if masked), columns of mass exp(log_targets). logits: (..., N,
+    R)."""
     empty = masked.unsqueeze(-1) | (log_targets == -torch.inf).unsqueeze(-2)  # (..., N, R)
     floor = torch.finfo(logits.dtype).min / 4  # stands for -inf, but may be subtracted from itself
     logits = logits.masked_fill(empty, floor)

@@ -1,16 +1,17 @@
 """SOFT top-k and sorted SOFT top-k: entropic optimal transport from the scores to the ranks, solved exactly and fast.
 
-Xie et al., "Differentiable Top-k with Optimal Transport", NeurIPS 2020: transport the uniform measure on the scores x to
-the atoms 0, 1, .., k (masses (n-k)/n, 1/n, .., 1/n) at cost (x - y)^2 with entropic regularisation eps; n times the plan
-has the row softmax_j sum_{l<=j} (x_i - theta_l) / temperature, temperature = eps / 2, in the unit of the scores. Rank r is
-the column of atom k + 1 - r. Plain SOFT has the two atoms 0 and 1: the weight is sigmoid((x_i - theta) / temperature).
+Xie et al., "Differentiable Top-k with Optimal Transport", NeurIPS 2020: transport the uniform measure on the scores x
+to the atoms 0, 1, .., k (masses (n-k)/n, 1/n, .., 1/n) at cost (x - y)^2 with entropic regularisation eps; n times
+the plan has the row softmax_j sum_{l<=j} (x_i - theta_l) / temperature, temperature = eps / 2, in the unit of the
+scores. Rank r is the column of atom k + 1 - r. Plain SOFT has the two atoms 0 and 1: the weight is sigmoid((x_i -
+theta) / temperature).
 
-Deviations from the paper: the thresholds are found by Newton's method instead of 200 Sinkhorn iterations, hence exactly;
-temperature is absolute (the authors' code divides the cost by its maximum over the batch, which couples the sentences of a
-batch and the padding to the result); masked candidates (-inf) drop out.
+Deviations from the paper: the thresholds are found by Newton's method instead of 200 Sinkhorn iterations, hence
+exactly; temperature is absolute (the authors' code divides the cost by its maximum over the batch, which couples the
+sentences of a batch and the padding to the result); masked candidates (-inf) drop out.
 
-Bias. With h the binary entropy (in nats) and the gap d = x_(k) - x_(k+1), the weights of plain SOFT differ from hard top-k
-by at most, in L1,
+Bias. With h the binary entropy (in nats) and the gap d = x_(k) - x_(k+1), the weights of plain SOFT differ from hard
+top-k by at most, in L1,
 
     2 (temperature / d) n h(k/n)  <=  eps k (ln(n/k) + 1) / d,
 
@@ -62,9 +63,9 @@ def soft_topk(
     else:
         kept = min(candidates, flat.shape[-1])
         weights, thresholds, indices, tail = SolvedForBest.apply(flat, cuts, float(temperature), kept)
-        indices = indices.reshape(*shape, -1)
-    weights = weights.to(scores.dtype).reshape(*shape, len(cuts), -1)
-    return SoftSelection(weights, indices, thresholds.reshape(*shape, -1), tail.reshape(shape))
+        indices = indices.reshape(*shape, kept)
+    weights = weights.to(scores.dtype).reshape(*shape, *weights.shape[1:])
+    return SoftSelection(weights, indices, thresholds.reshape(*shape, len(cuts)), tail.reshape(shape))
 
 
 class SoftTopK(Operator):

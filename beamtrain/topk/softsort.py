@@ -1,4 +1,5 @@
-"""SoftSort (Prillo and Eisenschlos 2020, eq. 4): row r is softmax_i(-|x_i - x_(r)| / temperature), x_(r) the r-th best.
+"""SoftSort (Prillo and Eisenschlos 2020, eq. 4): row r is softmax_i(-|x_i - x_(r)| / temperature), x_(r) the r-th
+best.
 
 Cost k N after finding the k best. Rows are independent, so a candidate may be chosen twice: column sums can exceed 1
 (sorted SOFT at temperature t tends to SoftSort at 2t as both harden, where it does not).

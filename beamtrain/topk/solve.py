@@ -24,7 +24,7 @@ class SolvedForBest(torch.autograd.Function):
     """Thresholds from the best M candidates and, if there are more, one that stands for the rest."""
 
     @staticmethod
-    def forward(  # type: ignore[override]
+    def forward(
         ctx: Any, scores: Tensor, cuts: tuple[int, ...], temperature: float, kept: int
     ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """scores (B, N) -> weights (B, L, M), thresholds (B, L), indices (B, M), tail (B,)."""
@@ -67,9 +67,7 @@ class SolvedForAll(torch.autograd.Function):
     """Thresholds from every candidate, block by block, starting from those of the best few."""
 
     @staticmethod
-    def forward(  # type: ignore[override]
-        ctx: Any, scores: Tensor, cuts: tuple[int, ...], temperature: float
-    ) -> tuple[Tensor, Tensor]:
+    def forward(ctx: Any, scores: Tensor, cuts: tuple[int, ...], temperature: float) -> tuple[Tensor, Tensor]:
         """scores (B, N) -> weights (B, L, N), thresholds (B, L)."""
         k, columns = max(cuts), scores.shape[-1]
         best, indices = hard_topk(scores, min(max(WARM, 2 * k), columns))

@@ -1,7 +1,7 @@
 """The thresholds of SOFT top-k by Newton's method: L unknowns instead of Sinkhorn passes over N candidates.
 
-Axes: L thresholds, B problems, M candidates; L comes first so that each level is contiguous. Scores and thresholds are in
-float64, centred at the k-th best score, and in units of the temperature.
+Axes: L thresholds, B problems, M candidates; L comes first so that each level is contiguous. Scores and thresholds
+are in float64, centred at the k-th best score, and in units of the temperature.
 
 A candidate x goes to one of the atoms 0 (not chosen) .. L (best) with probability softmax_j z_j,
 z_0 = 0 and z_j = sum_{l<=j} (x - theta_l). Threshold l separates the `cuts[l]` best candidates from the others:
