@@ -5,6 +5,7 @@ from typing import NamedTuple
 
 from torch import Tensor, nn
 
+from beamtrain.errors import UserError
 from beamtrain.model.state import DecoderState
 
 
@@ -47,6 +48,14 @@ class Seq2Seq(nn.Module, ABC):
         `inputs` are token ids (B, K), or vectors (B, K, D) in the space of the embedding table's rows, such as a
         convex mixture of rows.
         """
+
+    def start_soft(self, memory: Memory, beams: int) -> DecoderState:
+        """The same for a search that mixes beams and is differentiated."""
+        raise UserError(f"{type(self).__name__} cannot be searched softly: it has no state that mixes beams")
+
+    def embed(self, tokens: Tensor) -> Tensor:
+        """The embedding table's rows (..., D) of target ids (...), for a search that mixes them."""
+        raise UserError(f"{type(self).__name__} cannot be searched softly: it has no token vectors to mix")
 
     def num_parameters(self) -> int:
         """Trainable parameters; a shared table counts once."""

@@ -6,9 +6,9 @@ from typing import Literal
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import scaled_dot_product_attention
 
-from beamtrain.model.state import BeamCache
+from beamtrain.model.attention import attend
+from beamtrain.model.state import Past
 
 NormPosition = Literal["pre", "post"]
 
@@ -16,20 +16,6 @@ NormPosition = Literal["pre", "post"]
 def split_heads(x: Tensor, heads: int) -> Tensor:
     """(B, T, D) -> (B, H, T, D/H)"""
     return x.unflatten(-1, (heads, -1)).transpose(1, 2)
-
-
-def attend(queries: Tensor, keys: Tensor, values: Tensor, mask: Tensor | None, dropout: float, causal: bool) -> Tensor:
-    """Scaled dot-product attention: queries (B, H, T, D/H), keys and values (B, H, S, D/H) -> (B, H, T, D/H).
-
-    On a CPU the backward pass of PyTorch's fused kernel takes about eight times as long in bfloat16 as in float32 for
-    sentences of ordinary length, so there it is kept out of autocast.
-    """
-    if queries.device.type == "cpu" and queries.requires_grad:
-        with torch.autocast("cpu", enabled=False):
-            return scaled_dot_product_attention(
-                queries.float(), keys.float(), values.float(), mask, dropout, is_causal=causal
-            )
-    return scaled_dot_product_attention(queries, keys, values, mask, dropout, is_causal=causal)
 
 
 def merge_heads(x: Tensor) -> Tensor:
@@ -55,17 +41,16 @@ class SelfAttention(nn.Module):
         )
 
     def forward(self, x: Tensor, mask: Tensor | None = None, causal: bool = False) -> Tensor:
-        """x (B, T, D); mask (B, 1, 1, T), True where a position may be attended to -> (B, T, D)"""
+        """x (B, T, D); mask (B, 1, T or 1, T), True where a position may be attended to -> (B, T, D)"""
         queries, keys, values = self._split(x)
         dropout = self.dropout if self.training else 0.0
         mixed = attend(queries, keys, values, mask, dropout, causal)
         return self.output(merge_heads(mixed))
 
-    def step(self, x: Tensor, cache: BeamCache, mask: Tensor) -> Tensor:
-        """x (B, K, D), one position of each beam; mask (B, 1, K, length * K) from the ancestry -> (B, K, D)"""
+    def step(self, x: Tensor, past: Past) -> Tensor:
+        """x (B, K, D), one position of each beam, which `past` then holds too -> (B, K, D)"""
         queries, keys, values = self._split(x)  # the K beams stand where a sequence's positions stood
-        keys, values = cache.append(keys, values)
-        return self.output(merge_heads(attend(queries, keys, values, mask, 0.0, causal=False)))
+        return self.output(merge_heads(past.attend(queries, keys, values)))
 
 
 class CrossAttention(nn.Module):
@@ -87,7 +72,7 @@ class CrossAttention(nn.Module):
         """x (B, T, D), or (B, K, D) while searching; mask (B, 1, 1, S) -> the same shape as x"""
         queries = split_heads(self.query(x), self.heads)
         dropout = self.dropout if self.training else 0.0
-        return self.output(merge_heads(attend(queries, *source, mask, dropout, causal=False)))
+        return self.output(merge_heads(attend(queries, *source, mask, dropout)))
 
     def weights(self, x: Tensor, source: tuple[Tensor, Tensor], mask: Tensor) -> Tensor:
         """The attention that `forward` uses, averaged over the heads: (B, T, S)"""
@@ -155,6 +140,12 @@ class Embedding(nn.Module):
         """Token ids (B, T) at positions 0 to T - 1 -> (B, T, D)"""
         T = tokens.size(1)
         return self.dropout(self.table(tokens) * self.scale + self._positions(T)[:T])
+
+    def steps(self, tokens: Tensor, beams: int) -> Tensor:
+        """Token ids (B, T * K), K of them at each position from 0 -> (B, T * K, D)"""
+        T = tokens.size(1) // beams
+        positions = self._positions(T)[:T].repeat_interleave(beams, 0)  # (T, D) -> (T * K, D)
+        return self.dropout(self.table(tokens) * self.scale + positions)
 
     def at(self, inputs: Tensor, position: int) -> Tensor:
         """Ids (B, K) or unscaled vectors (B, K, D), all at one position -> (B, K, D)"""

@@ -2,13 +2,18 @@
 
 Keys and values of every position stay where they were written, for all K beams. What moves, when the search picks its
 next beams, is only the *ancestry*: for each beam of the present, which beam it was at each position of the past.
-Reordering a cache of T * K * D numbers per layer becomes reordering T * K booleans.
+A hard search picks, and its ancestry says yes or no. A soft search mixes beams by a row-stochastic matrix P (K, K), and
+its ancestry is the product of those matrices; since keys and values are mixed linearly, attending through the product
+is attending to mixed caches, without ever writing them.
 """
 
 from abc import ABC, abstractmethod
 
 import torch
 from torch import Tensor
+from torch.utils.checkpoint import checkpoint
+
+from beamtrain.model.attention import attend
 
 
 class DecoderState(ABC):
@@ -20,27 +25,67 @@ class DecoderState(ABC):
 
     @abstractmethod
     def reorder(self, parents: Tensor) -> None:
-        """Beam r of each sentence goes on from beam `parents[b, r]`; from now on there are as many as in `parents`."""
+        """Hard search: beam r goes on from beam `parents[b, r]`; from now on there are as many as in `parents`."""
 
     @abstractmethod
     def keep(self, rows: Tensor) -> None:
         """Drop all sentences but `rows` (R,); they are renumbered in that order."""
 
+    def mix(self, parents: Tensor) -> None:
+        """Soft search: beam r goes on from sum_j parents[b, r, j] beam j; rows of `parents` (B, K, K) sum to 1."""
+        raise AssertionError("a hard state is reordered, not mixed")
 
-class BeamCache:
-    """Keys and values of one decoder layer, for every position so far and all beams, position by position.
 
-    While the number of beams stays, position s of beam j is row s * K + j. The buffers grow by doubling, so that a
-    search pays for the length it reaches and not for the length it allows.
+class Past(ABC):
+    """One decoder layer's keys and values of every position so far, and how the beams look at them.
+
+    While the number of beams stays, position s of beam j is row s * K + j.
     """
 
-    def __init__(self) -> None:
+    @abstractmethod
+    def attend(self, queries: Tensor, keys: Tensor, values: Tensor) -> Tensor:
+        """Store this position, then attend from each beam to its own past: all (B, H, K, D/H)."""
+
+    @abstractmethod
+    def keep(self, rows: Tensor) -> None:
+        """Drop all sentences but `rows` (R,)."""
+
+
+class HardAncestry:
+    """`visible[b, r, s * K + j]` says that beam r was beam j at position s."""
+
+    def __init__(self, sentences: int, beams: int, device: torch.device) -> None:
+        self.visible = torch.empty(sentences, beams, 0, dtype=torch.bool, device=device)  # (B, K, length * K)
+
+    def extend(self) -> None:
+        """Add the present position, where every beam sees itself."""
+        B, K, _ = self.visible.shape
+        own = torch.eye(K, dtype=torch.bool, device=self.visible.device).expand(B, K, K)
+        self.visible = torch.cat((self.visible, own), dim=2)
+
+    def reorder(self, parents: Tensor) -> None:
+        index = parents.unsqueeze(2).expand(-1, -1, self.visible.size(2))
+        self.visible = self.visible.gather(1, index)
+
+    def keep(self, rows: Tensor) -> None:
+        self.visible = self.visible[rows]
+
+
+class HardPast(Past):
+    """Buffers written in place, for inference. They grow by doubling: a search pays for the length it reaches."""
+
+    def __init__(self, ancestry: HardAncestry) -> None:
+        self._ancestry = ancestry
         self._keys: Tensor | None = None  # (B, H, capacity, D/H)
         self._values: Tensor | None = None
         self._used = 0
 
-    def append(self, keys: Tensor, values: Tensor) -> tuple[Tensor, Tensor]:
-        """Store one position (B, H, K, D/H); return all positions so far, each (B, H, length * K, D/H)."""
+    def attend(self, queries: Tensor, keys: Tensor, values: Tensor) -> Tensor:
+        past_keys, past_values = self._append(keys, values)
+        return attend(queries, past_keys, past_values, self._ancestry.visible.unsqueeze(1))
+
+    def _append(self, keys: Tensor, values: Tensor) -> tuple[Tensor, Tensor]:
+        """(B, H, K, D/H) each -> all positions so far, (B, H, length * K, D/H) each"""
         B, H, K, E = keys.shape
         if self._keys is None or self._values is None:
             self._keys, self._values = (keys.new_empty(B, H, 8 * K, E) for _ in range(2))
@@ -58,32 +103,64 @@ class BeamCache:
             self._keys, self._values = self._keys[rows], self._values[rows]
 
 
-class HardAncestry:
-    """Which cached rows belong to each beam's own past: `visible[b, r, s * K + j]` says that beam r was beam j at s."""
+class SoftAncestry:
+    """`share[b, r, s * K + j]` is how much of beam r was beam j at position s: C_s = P_t P_(t-1) ... P_(s+1)."""
 
-    def __init__(self, sentences: int, beams: int, device: torch.device) -> None:
-        self.visible = torch.empty(sentences, beams, 0, dtype=torch.bool, device=device)  # (B, K, length * K)
+    def __init__(self, sentences: int, beams: int, like: Tensor) -> None:
+        self.share = like.new_empty(sentences, beams, 0)  # (B, K, length * K)
+        self._own = torch.eye(beams, dtype=like.dtype, device=like.device)
 
-    def extend(self) -> Tensor:
-        """Add the present position, where every beam sees itself; return the attention mask (B, 1, K, length * K)."""
-        B, K, _ = self.visible.shape
-        own = torch.eye(K, dtype=torch.bool, device=self.visible.device).expand(B, K, K)
-        self.visible = torch.cat((self.visible, own), dim=2)
-        return self.visible.unsqueeze(1)
+    def extend(self) -> None:
+        """Add the present position, where every beam is itself."""
+        self.share = torch.cat((self.share, self._own.expand(self.share.size(0), -1, -1)), dim=2)
 
-    def reorder(self, parents: Tensor) -> None:
-        index = parents.unsqueeze(2).expand(-1, -1, self.visible.size(2))
-        self.visible = self.visible.gather(1, index)
+    def mix(self, parents: Tensor) -> None:
+        self.share = parents @ self.share  # (B, K, K) x (B, K, length * K)
 
     def keep(self, rows: Tensor) -> None:
-        self.visible = self.visible[rows]
+        self.share = self.share[rows]
+
+
+class SoftPast(Past):
+    """Every position as the network wrote it, in the autograd graph; attention is recomputed for the gradient.
+
+    So nothing is stored twice: T positions take memory T * K * D per layer, not T^2 * K * D.
+    """
+
+    def __init__(self, ancestry: SoftAncestry) -> None:
+        self._ancestry = ancestry
+        self._positions: list[tuple[Tensor, Tensor]] = []
+
+    def attend(self, queries: Tensor, keys: Tensor, values: Tensor) -> Tensor:
+        self._positions.append((keys, values))
+        all_keys, all_values = zip(*self._positions, strict=True)
+        return checkpoint(
+            _attend_to_mixture, queries, self._ancestry.share, *all_keys, *all_values, use_reentrant=False
+        )
+
+    def keep(self, rows: Tensor) -> None:
+        self._positions = [(keys[rows], values[rows]) for keys, values in self._positions]
+
+
+def _attend_to_mixture(queries: Tensor, share: Tensor, *past: Tensor) -> Tensor:
+    """Attention of beam r to sum_j C_s[r, j] (k_(s,j), v_(s,j)) for every s.
+
+    queries (B, H, K, D/H), share (B, K, T * K), past: T keys, then T values, each (B, H, K, D/H) -> (B, H, K, D/H)
+    """
+    T, K = len(past) // 2, queries.size(2)
+    keys, values = torch.cat(past[:T], dim=2), torch.cat(past[T:], dim=2)  # (B, H, T * K, D/H)
+    logits = queries @ keys.transpose(2, 3) / queries.size(-1) ** 0.5  # (B, H, K, T * K)
+    share = share.unsqueeze(1)  # (B, 1, K, T * K)
+    mixed = (logits * share).unflatten(3, (T, K)).sum(-1)  # (B, H, K, T)
+    weights = mixed.softmax(-1).repeat_interleave(K, dim=3) * share  # (B, H, K, T * K)
+    return weights.to(values.dtype) @ values
 
 
 class LayerCache:
     """What one decoder layer keeps: its own past, and the source's keys and values, each (B, H, S, D/H)."""
 
-    def __init__(self, source: tuple[Tensor, Tensor]) -> None:
-        self.past, self.source = BeamCache(), source
+    def __init__(self, past: Past, source: tuple[Tensor, Tensor]) -> None:
+        self.past, self.source = past, source
 
     def keep(self, rows: Tensor) -> None:
         self.past.keep(rows)
@@ -91,16 +168,32 @@ class LayerCache:
 
 
 class TransformerState(DecoderState):
-    """The caches of every layer and the ancestry that all layers share."""
+    """The caches of every layer, and the ancestry that all layers share."""
 
-    def __init__(self, sources: list[tuple[Tensor, Tensor]], source_mask: Tensor, beams: int) -> None:
-        self.layers = [LayerCache(source) for source in sources]
+    def __init__(self, ancestry: HardAncestry | SoftAncestry, layers: list[LayerCache], source_mask: Tensor) -> None:
+        self.ancestry, self.layers = ancestry, layers
         self.source_mask = source_mask[:, None, None, :]  # (B, S) -> (B, 1, 1, S), True at real tokens
-        self.ancestry = HardAncestry(source_mask.size(0), beams, source_mask.device)
         self.length = 0
 
+    @classmethod
+    def hard(cls, sources: list[tuple[Tensor, Tensor]], source_mask: Tensor, beams: int) -> "TransformerState":
+        """For inference; `sources` are the source's keys and values for each layer."""
+        ancestry = HardAncestry(source_mask.size(0), beams, source_mask.device)
+        return cls(ancestry, [LayerCache(HardPast(ancestry), source) for source in sources], source_mask)
+
+    @classmethod
+    def soft(cls, sources: list[tuple[Tensor, Tensor]], source_mask: Tensor, beams: int) -> "TransformerState":
+        """For a search that is differentiated."""
+        ancestry = SoftAncestry(source_mask.size(0), beams, like=sources[0][0].float())
+        return cls(ancestry, [LayerCache(SoftPast(ancestry), source) for source in sources], source_mask)
+
     def reorder(self, parents: Tensor) -> None:
+        assert isinstance(self.ancestry, HardAncestry), "a soft state is mixed, not reordered"
         self.ancestry.reorder(parents)
+
+    def mix(self, parents: Tensor) -> None:
+        assert isinstance(self.ancestry, SoftAncestry), "a hard state is reordered, not mixed"
+        self.ancestry.mix(parents)
 
     def keep(self, rows: Tensor) -> None:
         self.source_mask = self.source_mask[rows]

@@ -49,18 +49,18 @@ class DecoderLayer(nn.Module):
         self.feed_forward = FeedForward(D, inner)
         self.residuals = nn.ModuleList(Residual(D, dropout, norm) for _ in range(3))
 
-    def forward(self, x: Tensor, memory: Memory) -> Tensor:
-        """All positions of a target at once: x (B, T, D) -> (B, T, D)"""
+    def forward(self, x: Tensor, memory: Memory, visible: Tensor | None = None) -> Tensor:
+        """All positions at once: x (B, T, D) -> (B, T, D). Each sees its past, or what `visible` (B, 1, T, T) says."""
         around_attention, around_cross, around_feed_forward = self.residuals
         source, mask = self.cross.source(memory.states), memory.mask[:, None, None, :]
-        x = around_attention(x, lambda y: self.attention(y, causal=True))
+        x = around_attention(x, lambda y: self.attention(y, visible, causal=visible is None))
         x = around_cross(x, lambda y: self.cross(y, source, mask))
         return around_feed_forward(x, self.feed_forward)
 
-    def step(self, x: Tensor, cache: LayerCache, visible: Tensor, state: TransformerState) -> Tensor:
-        """One position of every beam: x (B, K, D), visible (B, 1, K, length * K) -> (B, K, D)"""
+    def step(self, x: Tensor, cache: LayerCache, state: TransformerState) -> Tensor:
+        """One position of every beam: x (B, K, D) -> (B, K, D)"""
         around_attention, around_cross, around_feed_forward = self.residuals
-        x = around_attention(x, lambda y: self.attention.step(y, cache.past, visible))
+        x = around_attention(x, lambda y: self.attention.step(y, cache.past))
         x = around_cross(x, lambda y: self._look(y, cache.source, state))
         return around_feed_forward(x, self.feed_forward)
 
@@ -135,20 +135,39 @@ class Transformer(Seq2Seq):
             x = layer(x, memory)
         return self.decoder_norm(x)
 
+    def decode_tree(self, memory: Memory, tokens: Tensor, visible: Tensor, beams: int) -> Tensor:
+        """Decoder outputs (B, T * K, D) for the K prefixes at each of T positions, all at once.
+
+        Prefix j at position t is row t * K + j. It ends in the token of that row (B, T * K), and `visible`
+        (B, T * K, T * K) says which rows are its past, itself included.
+        """
+        x = self.target_embedding.steps(tokens, beams)  # (B, T * K) -> (B, T * K, D)
+        for layer in self._decoder_layers:
+            x = layer(x, memory, visible.unsqueeze(1))
+        return self.decoder_norm(x)
+
     def logits(self, hidden: Tensor) -> Tensor:
         return linear(hidden, self.target_embedding.table.weight)  # (..., D) -> (..., V)
 
+    def embed(self, tokens: Tensor) -> Tensor:
+        return self.target_embedding.table(tokens)  # (...) -> (..., D)
+
     def start(self, memory: Memory, beams: int) -> TransformerState:
-        sources = [layer.cross.source(memory.states) for layer in self._decoder_layers]
-        return TransformerState(sources, memory.mask, beams)
+        return TransformerState.hard(self._project(memory), memory.mask, beams)
+
+    def start_soft(self, memory: Memory, beams: int) -> TransformerState:
+        return TransformerState.soft(self._project(memory), memory.mask, beams)
+
+    def _project(self, memory: Memory) -> list[tuple[Tensor, Tensor]]:
+        return [layer.cross.source(memory.states) for layer in self._decoder_layers]
 
     def step(self, inputs: Tensor, state: DecoderState) -> Tensor:
         assert isinstance(state, TransformerState)
         x = self.target_embedding.at(inputs, state.length)  # (B, K) -> (B, K, D)
         state.length += 1
-        visible = state.ancestry.extend()
+        state.ancestry.extend()
         for layer, cache in zip(self._decoder_layers, state.layers, strict=True):
-            x = layer.step(x, cache, visible, state)
+            x = layer.step(x, cache, state)
         return self.decoder_norm(x)
 
     @property

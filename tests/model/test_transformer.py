@@ -13,7 +13,9 @@ V, B, K, S, T = 23, 3, 4, 6, 7
 
 def make(norm="pre", **options):
     torch.manual_seed(0)
-    network = Transformer(V, width=16, inner_width=32, heads=2, encoder_layers=2, decoder_layers=3, norm=norm, **options)
+    network = Transformer(
+        V, width=16, inner_width=32, heads=2, encoder_layers=2, decoder_layers=3, norm=norm, **options
+    )
     return network.eval()
 
 
@@ -111,3 +113,59 @@ def test_positions_follow_the_formula():
 def test_a_width_that_does_not_fit_the_heads_is_refused(width, heads):
     with pytest.raises(UserError, match=rf"width {width} .* multiple of heads \({heads}\); \d+ would do"):
         Transformer(V, width=width, heads=heads)
+
+
+def test_a_soft_state_that_picks_beams_is_a_hard_state():
+    network, generator = make(), torch.Generator().manual_seed(4)
+    memory = network.encode(sources())
+    hard, soft = network.start(memory, K), network.start_soft(memory, K)
+    for _ in range(T):
+        tokens = torch.randint(4, V, (B, K), generator=generator)
+        torch.testing.assert_close(network.step(tokens, soft), network.step(tokens, hard), atol=1e-5, rtol=1e-4)
+        parents = torch.randint(K, (B, K), generator=generator)
+        hard.reorder(parents)
+        soft.mix(torch.nn.functional.one_hot(parents, K).float())
+
+
+def test_mixing_ancestries_is_mixing_the_caches():
+    """Against a state of one beam whose cached keys and values are mixed by hand, position after position."""
+    network, generator = make(), torch.Generator().manual_seed(5)
+    memory = network.encode(sources())
+    soft = network.start_soft(memory, K)
+    written = [[] for _ in soft.layers]  # layer -> position -> keys and values (B, H, K, D/H), mixed to this day
+    for position in range(T):
+        tokens = torch.randint(4, V, (B, K), generator=generator)
+        hidden = network.step(tokens, soft)
+        x = network.target_embedding.at(tokens, position)
+        for layer, cache, past in zip(network.decoder, soft.layers, written, strict=True):
+            past.append(cache.past._positions[-1])
+            around_attention, around_cross, around_feed_forward = layer.residuals
+
+            def by_hand(y, layer=layer, past=past):
+                queries, _, _ = layer.attention._split(y)
+                keys, values = (torch.stack(each, dim=3) for each in zip(*past, strict=True))  # (B, H, K, T, D/H)
+                weights = ((queries.unsqueeze(3) * keys).sum(-1) / keys.size(-1) ** 0.5).softmax(-1)
+                return layer.attention.output((weights.unsqueeze(-1) * values).sum(3).transpose(1, 2).flatten(2))
+
+            x = around_attention(x, by_hand)
+            x = around_cross(x, lambda y, layer=layer, cache=cache: layer.cross(y, cache.source, soft.source_mask))
+            x = around_feed_forward(x, layer.feed_forward)
+        torch.testing.assert_close(hidden, network.decoder_norm(x), atol=1e-5, rtol=1e-4)
+        parents = torch.rand(B, K, K, generator=generator).softmax(-1)
+        soft.mix(parents)
+        mix = parents.unsqueeze(1)
+        written = [[(mix @ keys, mix @ values) for keys, values in past] for past in written]
+
+
+def test_a_tree_of_prefixes_at_once_is_the_search_step_by_step():
+    network, generator = make(), torch.Generator().manual_seed(6)
+    memory = network.encode(sources())
+    state = network.start(memory, K)
+    tokens, hidden, visible = [], [], []
+    for _ in range(T):
+        tokens.append(torch.randint(4, V, (B, K), generator=generator))
+        hidden.append(network.step(tokens[-1], state))
+        visible.append(torch.nn.functional.pad(state.ancestry.visible, (0, (T - len(tokens)) * K)))
+        state.reorder(torch.randint(K, (B, K), generator=generator))
+    at_once = network.decode_tree(memory, torch.cat(tokens, dim=1), torch.cat(visible, dim=1), beams=K)
+    torch.testing.assert_close(at_once, torch.cat(hidden, dim=1), atol=1e-5, rtol=1e-4)
