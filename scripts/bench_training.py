@@ -9,7 +9,9 @@ Each toolkit runs in a process of its own, by its own training loop: ours is `be
 callbacks, theirs is `TrainManager.train_and_validate`. The processes take turns, a few steps at a time, back and forth
 (A B C D D C B A ...), and the others sleep meanwhile. A step is everything that happens once per batch: loading it,
 forward, label-smoothed loss, backward, clipping by norm, Adam, learning rate. Validation does not happen.
-The speed of a toolkit is the median over its turns, a ratio is the median over pairs of turns of the same round.
+The speed of a toolkit is the median over its turns. Its ratio is ours in float32 divided by its own, the median over
+pairs of turns of the same round; in CPU time, which on an idle machine and one thread is the time on the clock, other
+programs disturb it less.
 
 The same for both
     Sentences, segmented once into our subwords (JoeyNMT reads ids as words), and the vocabulary's size; pre-norm
@@ -78,11 +80,8 @@ class Turn(NamedTuple):
 
     tokens: int  # target tokens, EOS included, padding not
     seconds: float
+    cpu_seconds: float  # of all threads together
     loss: float  # summed over the tokens
-
-    @property
-    def speed(self) -> float:
-        return self.tokens / self.seconds
 
 
 def our_config(recipe: Recipe, data: dict[str, Any], folder: Path, precision: str) -> dict[str, Any]:
@@ -239,7 +238,7 @@ class Toolkit:
         assert self._process.stdin is not None
         print(steps, file=self._process.stdin, flush=True)
         answer = self._answer()
-        return Turn(answer["tokens"], answer["seconds"], answer["loss"])
+        return Turn(**{field: answer[field] for field in Turn._fields})
 
     def end(self) -> None:
         self._process.kill()
@@ -292,15 +291,15 @@ def measure(toolkits: list[Toolkit], warmup: int, rounds: int, steps: int) -> No
 
 
 def table(toolkits: list[Toolkit]) -> str:
-    """The measurement in Markdown; a ratio says how many times as fast as that row our float32 is."""
-    ours = toolkits[0].turns
+    """The measurement in Markdown; a ratio says how many times as fast as that row the first one is."""
     lines = [
-        "| toolkit | precision | batches | parameters | target tokens/s (range) | beamtrain float32 is | last loss |",
-        "|---|---|---|---:|---:|---:|---:|",
+        "| toolkit | precision | batches | parameters | target tokens/s (range) | ratio | in CPU time | last loss |",
+        "|---|---|---|---:|---:|---:|---:|---:|",
     ]
     for toolkit in toolkits:
-        speeds = [turn.speed for turn in toolkit.turns]
-        ratio = statistics.median(our.speed / other.speed for our, other in zip(ours, toolkit.turns, strict=True))
+        speeds = [turn.tokens / turn.seconds for turn in toolkit.turns]
+        cpu_speeds = [turn.tokens / turn.cpu_seconds for turn in toolkit.turns]
+        first = toolkits[0].turns
         last = toolkit.turns[-1]
         cells = (
             toolkit.name,
@@ -308,11 +307,17 @@ def table(toolkits: list[Toolkit]) -> str:
             toolkit.batches,
             f"{toolkit.facts['parameters']:,}",
             f"{statistics.median(speeds):,.0f} ({min(speeds):,.0f} to {max(speeds):,.0f})",
-            "" if toolkit is toolkits[0] else f"{ratio:.2f} times as fast",
+            f"{median_ratio([turn.tokens / turn.seconds for turn in first], speeds):.2f}",
+            f"{median_ratio([turn.tokens / turn.cpu_seconds for turn in first], cpu_speeds):.2f}",
             f"{last.loss / last.tokens:.2f}",
         )
         lines.append(f"| {' | '.join(cells)} |")
     return "\n".join(lines)
+
+
+def median_ratio(speeds: list[float], others: list[float]) -> float:
+    """The median over rounds of speed / other."""
+    return statistics.median(speed / other for speed, other in zip(speeds, others, strict=True))
 
 
 def parsed() -> argparse.Namespace:
@@ -327,7 +332,7 @@ def parsed() -> argparse.Namespace:
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--warmup", type=int, default=3, help="steps of each before anything counts")
     parser.add_argument("--rounds", type=int, default=8)
-    parser.add_argument("--steps", type=int, default=4, help="steps in a turn")
+    parser.add_argument("--steps", type=int, default=3, help="steps in a turn")
     return parser.parse_args()
 
 

@@ -22,16 +22,23 @@ class Turns:
         self._answers = os.fdopen(os.dup(1), "w")
         os.dup2(2, 1)
         self._facts, self._left = facts, 0
-        self._start, self._tokens, self._loss = 0.0, 0, 0.0
+        self._start, self._cpu_start, self._tokens, self._loss = 0.0, 0.0, 0, 0.0
 
     def before_step(self) -> None:
         """Wait for the next turn, unless this one goes on."""
         if self._left == 0:
-            seconds = time.perf_counter() - self._start if self._tokens else 0.0
-            self._answer({**self._facts, "seconds": seconds, "tokens": self._tokens, "loss": self._loss})
+            self._answer(
+                {
+                    **self._facts,
+                    "seconds": time.perf_counter() - self._start,
+                    "cpu_seconds": time.process_time() - self._cpu_start,
+                    "tokens": self._tokens,
+                    "loss": self._loss,
+                }
+            )
             self._left = int(sys.stdin.readline())
             self._tokens, self._loss = 0, 0.0
-            self._start = time.perf_counter()
+            self._start, self._cpu_start = time.perf_counter(), time.process_time()
 
     def after_step(self, tokens: int, loss: float) -> None:
         """Count a step on so many target tokens; `loss` is its mean for one of them."""
