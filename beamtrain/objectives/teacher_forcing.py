@@ -46,4 +46,5 @@ def smoothed_cross_entropy(logits: Tensor, gold: Tensor, eps: float) -> tuple[Te
     """The smoothed loss and the plain negative log-likelihood, both summed; logits (tokens, V), gold (tokens,)."""
     log_probs = logits.log_softmax(-1)  # (tokens, V)
     likelihood = nll_loss(log_probs, gold, reduction="sum")
-    return (1 - eps) * likelihood - eps * log_probs.mean(-1).sum(), likelihood
+    uniform = -log_probs.sum() / log_probs.size(-1)
+    return (1 - eps) * likelihood + eps * uniform, likelihood
