@@ -1,15 +1,15 @@
 """Decoding speed against Hugging Face `generate` with the same weights, on the same batches, in one process.
 
-    python scripts/bench_decode.py --model runs/multi30k_ende --source shared/test.en
+    python scripts/bench_decode.py --model runs/multi30k_ende --source test.en
     python scripts/bench_decode.py                       # random weights, every sentence forced to --length tokens
 
 A pre-norm Transformer is exactly Hugging Face's Pegasus, so the weights are copied, and before anything is timed the
 greedy output of both must agree: token by token, with scores within 1e-4. Needs the `bench` extra.
 
 Both decoders get the same batches of similar length and the same beam; the length penalty is `average` with alpha 1,
-which is Hugging Face's. Passes over all batches alternate, the table gives the median pass, in CPU time, which on an idle
-machine and one thread is the time on the clock, and which other processes disturb less. Hugging Face stops a
-sentence by a heuristic (early_stopping=False, its default) or as soon as it has K hypotheses (True): both are timed.
+which is Hugging Face's. Hugging Face stops a sentence by a heuristic (early_stopping=False, its default) or as soon as
+it has K hypotheses (True): both are timed. Passes over all batches alternate, and the table gives the median pass in CPU
+time: on an idle machine and one thread the time on the clock, but less disturbed by other processes.
 """
 
 import argparse
