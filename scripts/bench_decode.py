@@ -8,8 +8,8 @@ greedy output of both must agree: token by token, with scores within 1e-4. Needs
 
 Both decoders get the same batches of similar length and the same beam; the length penalty is `average` with alpha 1,
 which is Hugging Face's. Hugging Face stops a sentence by a heuristic (early_stopping=False, its default) or as soon as
-it has K hypotheses (True): both are timed. Passes over all batches alternate, and the table gives the median pass in CPU
-time: on an idle machine and one thread the time on the clock, but less disturbed by other processes.
+it has K hypotheses (True): both are timed. Passes over all batches alternate. The table gives the median pass in CPU
+time, which is the time on the clock for one thread on an idle machine, but is less disturbed by other processes.
 """
 
 import argparse
