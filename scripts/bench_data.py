@@ -3,7 +3,7 @@
     python scripts/bench_data.py generate FOLDER --pairs 4500000     made-up text of WMT14's sentence lengths
     python scripts/bench_data.py measure SOURCE --vocab-size 32000   any corpus: a folder, files or a hub id
 
-Every step runs in a process of its own; memory is that of the process and all its children, sampled ten times a second.
+Every step runs in a process of its own; memory is that of the process and all its children, four times a second.
 """
 
 import argparse
@@ -104,7 +104,7 @@ def _watch(arguments: list[str]) -> tuple[float, int, int, str]:
         sizes = [_memory(number) for number in _family(process.pid)]
         resident = max(resident, sum(size for size, _ in sizes))
         proportional = max(proportional, sum(size for _, size in sizes))
-        time.sleep(0.1)
+        time.sleep(0.25)
     seconds = time.perf_counter() - began
     assert process.stdout is not None
     if process.returncode:

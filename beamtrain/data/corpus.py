@@ -4,6 +4,7 @@ Whatever the origin, a split becomes a memory-mapped `datasets.Dataset` with the
 """
 
 import hashlib
+import pickle
 import re
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
@@ -109,13 +110,33 @@ def choose_splits(available: Iterable[str], wanted: dict[Role, str | None], corp
     return chosen
 
 
-def read_rows(dataset: "Dataset", start: int, stop: int) -> tuple[list[str], list[str]]:
-    """Source and target lines of the rows from `start` to before `stop`; a missing text reads as empty."""
-    table = dataset.data.slice(start, stop - start)
-    source, target = (
-        ["" if text is None else text for text in table.column(name).to_pylist()] for name in ("source", "target")
-    )
-    return source, target
+class Text:
+    """The lines of a split, read in spans without keeping them resident.
+
+    The mapping is renewed once in a while: in a long-lived one, everything ever read would stay in memory.
+    """
+
+    _ROWS_PER_MAPPING = 200_000
+
+    def __init__(self, dataset: "Dataset") -> None:
+        self._rows = len(dataset)
+        self._pickled = pickle.dumps(dataset)  # names the mapped files
+        self._dataset: Dataset | None = None
+        self._read = 0
+
+    def __len__(self) -> int:
+        return self._rows
+
+    def read(self, start: int, stop: int) -> tuple[list[str], list[str]]:
+        """Source and target lines of the rows from `start` to before `stop`; a missing text reads as empty."""
+        if self._dataset is None or self._read > self._ROWS_PER_MAPPING:
+            self._dataset, self._read = pickle.loads(self._pickled), 0
+        self._read += stop - start
+        table = self._dataset.data.slice(start, stop - start)
+        source, target = (
+            ["" if text is None else text for text in table.column(name).to_pylist()] for name in ("source", "target")
+        )
+        return source, target
 
 
 def _local_folder(source: str, config_name: str | None) -> Path | None:

@@ -10,7 +10,7 @@ from torch.utils.data import DataLoader
 
 from beamtrain.data.batch import Batch
 from beamtrain.data.cleaning import CleaningCounts
-from beamtrain.data.corpus import Role, Split, open_corpus, read_rows
+from beamtrain.data.corpus import Role, Split, Text, open_corpus
 from beamtrain.data.loader import BatchLoader, PairDataset, evaluation_loader
 from beamtrain.data.prepare import Prepared, prepare
 from beamtrain.data.resegment import Resegment
@@ -250,8 +250,8 @@ class TranslationData(LightningDataModule):
 
 
 def _lines(split: Split) -> tuple[list[str], list[str]]:
-    text = split.load()
-    return read_rows(text, 0, len(text))
+    text = Text(split.load())
+    return text.read(0, len(text))
 
 
 def default_cache() -> Path:

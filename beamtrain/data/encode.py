@@ -3,19 +3,16 @@
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from beamtrain.data.cleaning import CleaningCounts, Mask, blank, longer_than, lopsided, pair_digests, repeated
-from beamtrain.data.corpus import read_rows
+from beamtrain.data.corpus import Text
 from beamtrain.data.parallel import map_spans
 from beamtrain.data.table import FlatRows, TokenTableWriter, flatten
 from beamtrain.data.tokenizer import Tokenizer
-
-if TYPE_CHECKING:
-    from datasets import Dataset
 
 SAMPLE_PAIRS = 250_000
 """Sentence pairs, at most, that subwords are learnt from."""
@@ -23,7 +20,7 @@ _SAMPLE_SEED = 1
 _READ_ROWS = 10_000
 
 
-def clean_text(text: "Dataset", deduplicate: bool) -> tuple[CleaningCounts, Mask]:
+def clean_text(text: Text, deduplicate: bool) -> tuple[CleaningCounts, Mask]:
     """The counts so far, and (rows,) which pairs have text on both sides and, if asked, did not come before."""
     digests = np.concatenate(
         [part for _, part in map_spans(partial(_digest, text), len(text), "Cleaning")]
@@ -34,7 +31,7 @@ def clean_text(text: "Dataset", deduplicate: bool) -> tuple[CleaningCounts, Mask
     return counts, ~(empty | duplicate)
 
 
-def sample_lines(text: "Dataset", clean: Mask, side: Literal["source", "target"]) -> Iterator[str]:
+def sample_lines(text: Text, clean: Mask, side: Literal["source", "target"]) -> Iterator[str]:
     """One side of the clean pairs, or of a fixed random choice of them when there are more than SAMPLE_PAIRS."""
     rows = np.flatnonzero(clean)
     if len(rows) > SAMPLE_PAIRS:
@@ -43,12 +40,12 @@ def sample_lines(text: "Dataset", clean: Mask, side: Literal["source", "target"]
     for start in range(0, len(text), _READ_ROWS):
         stop = start + _READ_ROWS
         chosen = rows[np.searchsorted(rows, start) : np.searchsorted(rows, stop)] - start
-        lines = read_rows(text, start, stop)[0 if side == "source" else 1]
+        lines = text.read(start, stop)[0 if side == "source" else 1]
         yield from (lines[row] for row in chosen)
 
 
 def encode_training(
-    text: "Dataset",
+    text: Text,
     clean: Mask,
     tokenizer: Tokenizer,
     stem: Path,
@@ -72,7 +69,7 @@ def encode_training(
     writer.close()
 
 
-def encode_whole(text: "Dataset", tokenizer: Tokenizer, stem: Path) -> None:
+def encode_whole(text: Text, tokenizer: Tokenizer, stem: Path) -> None:
     """Write the tables of every pair, as evaluation wants them."""
     writer = _PairWriter(stem, tokenizer)
     everything = np.ones(len(text), bool)
@@ -81,14 +78,13 @@ def encode_whole(text: "Dataset", tokenizer: Tokenizer, stem: Path) -> None:
     writer.close()
 
 
-def _digest(text: "Dataset", start: int, stop: int) -> NDArray[np.uint64]:
-    return pair_digests(*read_rows(text, start, stop))
+def _digest(text: Text, start: int, stop: int) -> NDArray[np.uint64]:
+    return pair_digests(*text.read(start, stop))
 
 
-def _encode(text: "Dataset", keep: Mask, tokenizer: Tokenizer, start: int, stop: int) -> tuple[FlatRows, FlatRows]:
+def _encode(text: Text, keep: Mask, tokenizer: Tokenizer, start: int, stop: int) -> tuple[FlatRows, FlatRows]:
     source, target = (
-        [line for line, kept in zip(side, keep[start:stop], strict=True) if kept]
-        for side in read_rows(text, start, stop)
+        [line for line, kept in zip(side, keep[start:stop], strict=True) if kept] for side in text.read(start, stop)
     )
     return flatten(tokenizer.source.encode(source)), flatten(tokenizer.target.encode(target))
 

@@ -1,6 +1,8 @@
-"""A function over spans of rows, on every processor, with results in order and a progress bar."""
+"""Work in other processes: a function over spans of rows on every processor, or once and apart."""
 
+import multiprocessing
 import os
+import threading
 from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
@@ -37,6 +39,12 @@ def map_spans(task: Callable[[int, int], Result], total: int, title: str) -> Ite
             progress.update(bar, completed=span[1])
 
 
+def run_apart(task: Callable[[], Result]) -> Result:
+    """`task()` in a process of its own, so that the memory it needs is given back at its end."""
+    with ProcessPoolExecutor(1, initializer=_end_with_parent) as pool:
+        return pool.submit(task).result()
+
+
 def _in_processes(task: Callable[[int, int], Result], spans: list[Span], workers: int) -> Iterator[Result]:
     with ProcessPoolExecutor(workers, initializer=_start_worker, initargs=(task,)) as pool:
         waiting: deque[Future[Result]] = deque()
@@ -54,6 +62,19 @@ def _in_processes(task: Callable[[int, int], Result], spans: list[Span], workers
 def _start_worker(task: Callable[[int, int], Any]) -> None:
     global _task
     _task = task
+    _end_with_parent()
+
+
+def _end_with_parent() -> None:
+    """Let this worker process end when the process that started it does, even by a kill."""
+
+    def wait() -> None:
+        parent = multiprocessing.parent_process()
+        assert parent is not None
+        parent.join()
+        os._exit(1)
+
+    threading.Thread(target=wait, daemon=True).start()
 
 
 def _run_task(start: int, stop: int) -> Any:

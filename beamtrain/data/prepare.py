@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import sentencepiece
@@ -23,14 +23,12 @@ from numpy.typing import NDArray
 from rich.console import Console
 
 from beamtrain.data.cleaning import CleaningCounts
-from beamtrain.data.corpus import Role, Split
+from beamtrain.data.corpus import Role, Split, Text
 from beamtrain.data.encode import clean_text, encode_training, encode_whole, sample_lines
+from beamtrain.data.parallel import run_apart
 from beamtrain.data.table import TokenTable
 from beamtrain.data.tokenizer import Algorithm, Tokenizer, train_tokenizer
 from beamtrain.errors import UserError
-
-if TYPE_CHECKING:
-    from datasets import Dataset
 
 _FORMAT = "1"  # part of every key: raise it when the same settings give another result
 _MANIFEST = "manifest.json"
@@ -100,10 +98,12 @@ def prepare(
     }
 
     def build(folder: Path) -> None:
-        train = _limit(_text("train", splits["train"]), train_rows)
+        train = _text("train", splits["train"], train_rows)
         counts, clean = clean_text(train, deduplicate)
         with Console(stderr=True).status("Learning subwords"):
-            subwords = tokenizer or train_tokenizer(partial(sample_lines, train, clean), **vocabulary)
+            subwords = tokenizer or run_apart(
+                partial(train_tokenizer, partial(sample_lines, train, clean), **vocabulary)
+            )
         subwords.save(folder)
         encode_training(train, clean, subwords, folder / "train", counts, **lengths)
         if counts.kept == 0:
@@ -125,16 +125,13 @@ def prepare(
     return Prepared(folder, Tokenizer.load(folder), counts)
 
 
-def _text(role: Role, split: Split) -> "Dataset":
+def _text(role: Role, split: Split, rows: int | None = None) -> Text:
+    """The first `rows` of a split, or all of it."""
     with Console(stderr=True).status(f"Reading {split.name}"):
-        text = split.load()
-    if len(text) == 0:
+        dataset = split.load()
+    if len(dataset) == 0:
         raise UserError(f"the {role} split ({split.name}) is empty: there is no sentence pair in it")
-    return text
-
-
-def _limit(text: "Dataset", rows: int | None) -> "Dataset":
-    return text if rows is None or rows >= len(text) else text.select(range(rows))
+    return Text(dataset if rows is None or rows >= len(dataset) else dataset.select(range(rows)))
 
 
 @contextmanager

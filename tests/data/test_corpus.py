@@ -8,7 +8,7 @@ import pytest
 from corpora import write_lines, write_split
 
 from beamtrain.data import hub
-from beamtrain.data.corpus import choose_splits, open_corpus, read_rows
+from beamtrain.data.corpus import Text, choose_splits, open_corpus
 from beamtrain.errors import UserError
 
 ANY = {"train": None, "validation": None, "test": None}
@@ -20,8 +20,8 @@ def open_here(tmp_path: Path, source: str, **settings):
 
 
 def text(split) -> tuple[list[str], list[str]]:
-    dataset = split.load()
-    return read_rows(dataset, 0, len(dataset))
+    lines = Text(split.load())
+    return lines.read(0, len(lines))
 
 
 @pytest.mark.parametrize(
@@ -107,6 +107,14 @@ def test_a_changed_file_is_another_text(corpus, tmp_path):
         before.fingerprint,
         after.fingerprint,
     )
+
+
+def test_text_reads_the_same_through_renewed_mappings(corpus, tmp_path, monkeypatch):
+    split = open_here(tmp_path, str(corpus))["train"]
+    monkeypatch.setattr(Text, "_ROWS_PER_MAPPING", 40)
+    lines = Text(split.load())
+    parts = [lines.read(start, start + 30) for start in range(0, 300, 30)]
+    assert tuple([line for part in side for line in part] for side in zip(*parts, strict=True)) == text(split)
 
 
 def test_interrupted_reading_leaves_nothing(corpus, tmp_path):

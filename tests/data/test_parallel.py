@@ -1,14 +1,18 @@
 """Spans of rows: all of them, in order, in one process or several."""
 
+import multiprocessing
 import os
 import signal
+import time
 from concurrent.futures.process import BrokenProcessPool
 from functools import partial
+from pathlib import Path
 
 import pytest
 
 from beamtrain.data import parallel
-from beamtrain.data.parallel import map_spans
+from beamtrain.data.parallel import map_spans, run_apart
+from beamtrain.errors import UserError
 
 
 def process_and_rows(start: int, stop: int) -> tuple[int, list[int]]:
@@ -45,3 +49,51 @@ def test_a_worker_that_fails_or_is_killed_ends_the_work(monkeypatch, task, error
     monkeypatch.setattr(parallel, "_processors", lambda: 2)
     with pytest.raises(error):
         list(map_spans(partial(task, 205), 400, "Failing"))
+
+
+def test_apart_is_another_process():
+    assert run_apart(os.getpid) != os.getpid()
+
+
+def test_a_mistake_made_apart_comes_back():
+    with pytest.raises(UserError, match="what to do"):
+        run_apart(complain)
+
+
+def complain() -> None:
+    raise UserError("what to do")
+
+
+def note_and_wait(folder: Path, start: int, stop: int) -> None:
+    (folder / str(os.getpid())).touch()
+    time.sleep(60)
+
+
+def work_forever(folder: Path) -> None:
+    list(map_spans(partial(note_and_wait, folder), 400, "Waiting"))
+
+
+def test_workers_end_when_their_parent_is_killed(monkeypatch, tmp_path):
+    monkeypatch.setattr(parallel, "_SPAN_ROWS", 10)
+    monkeypatch.setattr(parallel, "_processors", lambda: 2)
+    parent = multiprocessing.get_context("fork").Process(target=work_forever, args=(tmp_path,))
+    parent.start()
+    wait_until(lambda: len(list(tmp_path.iterdir())) == 2)
+    parent.kill()
+    parent.join()
+    wait_until(lambda: not any(running(int(path.name)) for path in tmp_path.iterdir()))
+
+
+def wait_until(condition) -> None:
+    for _ in range(600):
+        if condition():
+            return
+        time.sleep(0.05)
+    raise AssertionError("waited in vain")
+
+
+def running(number: int) -> bool:
+    try:
+        return Path(f"/proc/{number}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except OSError:
+        return False
