@@ -1,6 +1,6 @@
 """Scaled dot-product attention, the arithmetic that every layer and every cache share."""
 
-from torch import Tensor, autocast
+from torch import Tensor, autocast, bfloat16
 from torch.nn.functional import scaled_dot_product_attention
 
 
@@ -19,7 +19,7 @@ def attend(
     On a CPU the backward pass of PyTorch's fused kernel takes about eight times as long in bfloat16 as in float32 for
     sentences of ordinary length, so there it is kept out of autocast.
     """
-    if queries.device.type == "cpu" and queries.requires_grad:
+    if queries.device.type == "cpu" and queries.dtype == bfloat16 and queries.requires_grad:
         with autocast("cpu", enabled=False):
             return scaled_dot_product_attention(
                 queries.float(), keys.float(), values.float(), mask, dropout, is_causal=causal

@@ -107,8 +107,9 @@ class SoftAncestry:
     """`share[b, r, s * K + j]` is how much of beam r was beam j at position s: C_s = P_t P_(t-1) ... P_(s+1)."""
 
     def __init__(self, sentences: int, beams: int, like: Tensor) -> None:
-        self.share = like.new_empty(sentences, beams, 0)  # (B, K, length * K)
-        self._own = torch.eye(beams, dtype=like.dtype, device=like.device)
+        dtype = torch.promote_types(like.dtype, torch.float32)
+        self.share = torch.empty(sentences, beams, 0, dtype=dtype, device=like.device)  # (B, K, length * K)
+        self._own = torch.eye(beams, dtype=dtype, device=like.device)
 
     def extend(self) -> None:
         """Add the present position, where every beam is itself."""
@@ -184,7 +185,7 @@ class TransformerState(DecoderState):
     @classmethod
     def soft(cls, sources: list[tuple[Tensor, Tensor]], source_mask: Tensor, beams: int) -> "TransformerState":
         """For a search that is differentiated."""
-        ancestry = SoftAncestry(source_mask.size(0), beams, like=sources[0][0].float())
+        ancestry = SoftAncestry(source_mask.size(0), beams, like=sources[0][0])
         return cls(ancestry, [LayerCache(SoftPast(ancestry), source) for source in sources], source_mask)
 
     def reorder(self, parents: Tensor) -> None:

@@ -1,0 +1,90 @@
+"""The unroll in parallel: decode first, then score every prefix of the search in one pass.
+
+While the choices are one-hot forward and neither embeddings nor ancestry carry a gradient, each log-probability depends
+on hard prefixes only, so the graph is not recurrent. The search itself runs without a graph, as in inference; then one
+pass over the tree of its T * K prefixes, each attending to its own ancestors, gives the same numbers with a gradient,
+in a few large matrix products forward and backward.
+"""
+
+import math
+
+import torch
+from torch import Tensor
+from torch.nn.functional import pad
+
+from beamtrain.data.tokenizer import BOS
+from beamtrain.errors import UserError
+from beamtrain.model.base import Memory
+from beamtrain.model.state import HardAncestry
+from beamtrain.model.transformer import Transformer
+from beamtrain.search.constraints import Constraints
+from beamtrain.search.soft import Chain, SoftBeams, UnrollOptions, candidate_log_probs
+from beamtrain.search.step import Candidates
+from beamtrain.topk.base import Operator
+
+
+def tree_beam_search(
+    network: Transformer, memory: Memory, limits: Tensor, options: UnrollOptions, operator: Operator | None = None
+) -> SoftBeams:
+    """What `soft_beam_search` returns, for a one-hot choice with the paths embeddings and ancestry closed.
+
+    Raises:
+        UserError: the options are not of that kind.
+    """
+    if not fits(options):
+        raise UserError(
+            "the parallel unroll needs choice straight_through or hard and the paths embeddings and ancestry closed; "
+            f"not choice {options.choice} with open_paths {', '.join(options.open_paths) or 'none'}"
+        )
+    K = options.beam_size
+    steps, tokens, visible = _search(network, memory, limits, options)
+    hidden = network.decode_tree(memory, tokens, visible, K)  # (B, T * K, D)
+    log_probs = [
+        candidate_log_probs(network, slots, candidates)  # (B, M)
+        for slots, candidates in zip(hidden.split(K, dim=1), steps, strict=True)
+    ]
+    chain = Chain(limits.size(0), options, operator, like=memory.states)
+    matrices = (
+        _matrices(chain, steps, log_probs) if "accumulated_score" not in options.open_paths else [None] * len(steps)
+    )
+    for candidates, own, A in zip(steps, log_probs, matrices, strict=True):
+        chain.advance(candidates, own, A)
+    return chain.result()
+
+
+def fits(options: UnrollOptions) -> bool:
+    """Whether the graph of the unroll is not recurrent."""
+    return options.choice != "soft" and not {"embeddings", "ancestry"} & set(options.open_paths)
+
+
+@torch.no_grad()
+def _search(
+    network: Transformer, memory: Memory, limits: Tensor, options: UnrollOptions
+) -> tuple[list[Candidates], Tensor, Tensor]:
+    """The hard search: its candidates at each position, and its prefixes (B, T * K) with what each may see."""
+    K, T = options.beam_size, int(limits.max())
+    hard = UnrollOptions(beam_size=K, candidates=options.candidates, choice="hard")
+    chain = Chain(limits.size(0), hard, None, like=memory.states)
+    constraints = Constraints(limits)
+    state = network.start(memory, K)
+    assert isinstance(state.ancestry, HardAncestry)
+    tokens = torch.full_like(chain.finished, BOS, dtype=torch.long)  # (B, K)
+    steps, prefixes, visible = [], [], []
+    for t in range(T):
+        hidden = network.step(tokens, state)
+        prefixes.append(tokens)
+        visible.append(pad(state.ancestry.visible, (0, (T - 1 - t) * K)))  # (B, K, T * K)
+        candidates = chain.candidates(network, hidden, constraints)
+        chain.advance(candidates, candidates.log_probs)
+        steps.append(candidates)
+        tokens = candidates.tokens[:, :K]
+        state.reorder(candidates.parents[:, :K])
+    return steps, torch.cat(prefixes, dim=1), torch.cat(visible, dim=1)
+
+
+def _matrices(chain: Chain, steps: list[Candidates], log_probs: list[Tensor]) -> list[Tensor]:
+    """The operator's matrices of all positions, in one call: possible where no choice enters the next one's scores."""
+    scores = torch.stack([each.scores for each in steps])  # (T, B, M)
+    before = scores - torch.stack([each.log_probs for each in steps])
+    entering = torch.where(scores > -math.inf, before + torch.stack(log_probs), -math.inf)
+    return list(chain.matrix(entering.flatten(0, 1)).unflatten(0, scores.shape[:2]).unbind(0))
