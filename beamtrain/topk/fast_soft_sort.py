@@ -38,6 +38,7 @@ from beamtrain.topk.isotonic import (
 Regularization = Literal["quadratic", "entropic"]
 
 
+@torch.compiler.disable  # NumPy would be traced
 def soft_rank(scores: Tensor, temperature: float = 1.0, regularization: Regularization = "quadratic") -> Tensor:
     """Soft ranks (..., N) of scores (..., N), 1 for the best; they sum to N (N + 1) / 2."""
     _check(scores, temperature, regularization)
@@ -45,6 +46,7 @@ def soft_rank(scores: Tensor, temperature: float = 1.0, regularization: Regulari
     return _Rank.apply(flat, float(temperature), regularization).reshape(scores.shape)
 
 
+@torch.compiler.disable
 def soft_sort(scores: Tensor, temperature: float = 1.0, regularization: Regularization = "quadratic") -> Tensor:
     """Softly sorted scores (..., N), best first; their sum (entropic: the sum of their exponentials) is that of the
     scores.

@@ -1,7 +1,7 @@
 """Peaked softmax, the continuous relaxation of beam search (Goyal, Neubig, Dyer and Berg-Kirkpatrick 2018, section 3).
 
-Row r is softmax_i(-((x_i - x_(r)) / temperature)^2), x_(r) the r-th best; the paper's peakiness alpha is temperature^-2,
-so that our temperature is in the unit of the scores. Rows are independent: column sums can exceed 1.
+Row r is softmax_i(-((x_i - x_(r)) / temperature)^2), x_(r) the r-th best; the paper's peakiness alpha is
+temperature^-2, so that our temperature is in the unit of the scores. Rows are independent: column sums can exceed 1.
 """
 
 import torch

@@ -1,7 +1,7 @@
 """The Plackett-Luce distribution over permutations, and gradients of expectations under it (Grover et al. 2019,
 section 4).
 
-A permutation is drawn by picking candidates one after the other, each with probability softmax over those that are left:
+A permutation is drawn by picking candidates one after the other, each with probability softmax over those left:
 
     log p(pi | x) = sum_r [ x_pi(r) - logsumexp_{q>=r} x_pi(q) ]
 

@@ -30,7 +30,7 @@ def tail_moments(scores: Tensor, best: Tensor, indices: Tensor, temperature: flo
     masked = best[:, -1:] == -torch.inf
     last = torch.where(masked, best[:, :1], best[:, -1:])
     exponentials = (scores - last).div_(temperature).clamp_(-FLOOR, 0.0).exp_().scatter_(1, indices, 0.0)
-    first = exponentials.sum(-1, keepdim=True, dtype=torch.float64)  # (B, N) -> (B, 1)
+    first = exponentials.sum(-1, keepdim=True).double()  # (B, N) -> (B, 1)
     second = torch.linalg.vecdot(exponentials, exponentials).double().unsqueeze(-1)
     return Tail(exponentials, first, second, masked | (second < NOTHING))
 

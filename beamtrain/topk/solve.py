@@ -38,7 +38,7 @@ class SolvedForBest(torch.autograd.Function):
             lumped = lump(tail, scaled[:, -1:])
             bound = tail_bound(scaled, tail.first, k).to(scores.dtype)
         head = with_stand_in(scaled, k, lumped)
-        thresholds = newton(residual(head, (), cuts), start(head, cuts))
+        thresholds = newton(residual(head, (), cuts), start(head, cuts), scores.dtype)
         plan = transport(head.scores, thresholds)
         ctx.save_for_backward(indices, head.weight, *plan[1:], *(tail or ()))
         ctx.temperature, ctx.shape, ctx.dtype = temperature, scores.shape, scores.dtype
@@ -76,11 +76,11 @@ class SolvedForAll(torch.autograd.Function):
         pruned = best.shape[-1] < columns
         tail = tail_moments(scores, best, indices, temperature) if pruned else None
         head = with_stand_in(scaled, k, lump(tail, scaled[:, -1:]) if tail else None)
-        thresholds = newton(residual(head, (), cuts), start(head, cuts))
+        thresholds = newton(residual(head, (), cuts), start(head, cuts), scores.dtype)
         if pruned:
             others = scores.scatter(1, indices, -torch.inf)  # what the head holds is absent here
             rest = [_scaled_block(block, centre, temperature) for block in others.split(BLOCK, -1)]
-            thresholds = newton(residual(with_stand_in(scaled, k, None), rest, cuts), thresholds)
+            thresholds = newton(residual(with_stand_in(scaled, k, None), rest, cuts), thresholds, scores.dtype)
         ctx.save_for_backward(scores, thresholds, centre)
         ctx.temperature = temperature
         ctx.set_materialize_grads(False)

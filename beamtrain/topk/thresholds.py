@@ -18,7 +18,7 @@ from beamtrain.topk.checks import may_wait
 
 STEPS = 50  # far above what is ever needed: rows that have not converged by then are ill-posed
 STEPS_WITHOUT_LOOKING = 12  # on a GPU and in compiled code, where asking "converged?" costs more than a step
-CONVERGED = 1e-5  # on |log up - log down|; the last step, taken from there, squares the error
+CONVERGED = {torch.float32: 1e-4, torch.float64: 1e-5}  # on |log up - log down|; the last step squares the error
 HARD = 1e-250  # a cut across which less mass than this moves is hard: any threshold in the gap will do
 
 
@@ -44,9 +44,8 @@ def transport(scores: Tensor, thresholds: Tensor) -> Plan:
     """The plan of candidates (B, M) for thresholds (L, B)."""
     levels, (rows, columns) = len(thresholds), scores.shape
     logits = scores.new_zeros(levels + 1, rows, columns)
-    torch.sub(scores, thresholds.unsqueeze(-1), out=logits[1:])  # (B, M) - (L, B, 1) -> (L, B, M)
-    if levels > 1:
-        logits[1:] = logits[1:].cumsum(0)
+    steps = scores - thresholds.unsqueeze(-1)  # (B, M) - (L, B, 1) -> (L, B, M)
+    logits[1:] = steps.cumsum(0) if levels > 1 else steps
     mass = logits.sub_(logits.amax(0)).exp_()  # (L + 1, B, M), not yet normalised
     below = mass.cumsum(0)
     above = mass[1:].flip(0).cumsum(0).flip(0)  # (L, B, M)
@@ -121,20 +120,24 @@ def residual(head: Head, rest: Sequence[Tensor], cuts: Sequence[int]) -> Residua
     return evaluate
 
 
-def newton(evaluate: Residual, thresholds: Tensor) -> Tensor:
-    """Thresholds (L, B) at which the residual vanishes, by Newton with back-tracking on the largest residual."""
+def newton(evaluate: Residual, thresholds: Tensor, precision: torch.dtype) -> Tensor:
+    """Thresholds (L, B) at which the residual vanishes, by Newton with back-tracking on the largest residual.
+
+    precision: what the weights will be rounded to.
+    """
+    converged = CONVERGED[precision]
     looking = may_wait(thresholds)
     accepted = step = thresholds
     lowest = torch.full_like(thresholds[:1], torch.inf)  # (1, B)
     for _ in range(STEPS if looking else STEPS_WITHOUT_LOOKING):
         distance, jacobian = evaluate(thresholds)
         largest = distance.abs().amax(0, keepdim=True)  # (L, B) -> (1, B)
-        better = largest <= lowest.clamp_min(CONVERGED)
+        better = largest <= lowest.clamp_min(converged)
         accepted = torch.where(better, thresholds, accepted)
         lowest = torch.where(better, largest, lowest)
         step = torch.where(better, newton_step(distance, jacobian), 0.4 * step)
         thresholds = accepted + step
-        if looking and bool((lowest <= CONVERGED).all()):
+        if looking and bool((lowest <= converged).all()):
             break
     return thresholds
 

@@ -86,7 +86,7 @@ def test_gradcheck_of_weights_and_thresholds(candidates: int | None, sorted: boo
 
 
 def test_gradient_stays_exact_when_almost_hard() -> None:
-    """Two candidates and k = 1: the threshold is halfway, the lower one's weight 1 / (1 + exp(gap / (2 temperature)))."""
+    """Two candidates and k = 1: the threshold is halfway, the lower one has 1 / (1 + exp(gap / 2 temperature))."""
     gap, temperature = 1.0, 0.02
     scores = torch.tensor([[gap, 0.0]], requires_grad=True)
     weights = soft_topk(scores, 1, temperature).weights

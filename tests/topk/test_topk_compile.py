@@ -2,9 +2,7 @@
 
 import pytest
 import torch
-from topk_family import DRAWING, SELECTORS, random_scores, select
-
-from beamtrain.topk import soft_rank, soft_topk
+from topk_family import DRAWING, SELECTORS, random_scores
 
 WHOLE = sorted(set(SELECTORS) - DRAWING)
 
@@ -25,8 +23,10 @@ def outputs_and_gradient(function, scores: torch.Tensor) -> list[torch.Tensor]:
 
 @pytest.mark.parametrize("name", WHOLE)
 def test_compiles_as_one_graph(name: str) -> None:
+    operator = SELECTORS[name](0.3, 8)
+
     def run(scores: torch.Tensor) -> torch.Tensor:
-        return select(name, scores, 3, candidates=8).weights
+        return operator.select(scores, 3).weights
 
     scores = random_scores(2, 20, dtype=torch.float32)
     compiled = torch.compile(run, backend="aot_eager", fullgraph=True)
