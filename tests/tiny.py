@@ -25,7 +25,6 @@ class EchoState(DecoderState):
     """Where the echo is in each sentence."""
 
     memory: Memory
-    beams: int
     length: int = 0
 
     def reorder(self, parents: Tensor) -> None:
@@ -53,11 +52,11 @@ class Echo(Seq2Seq):
         return hidden
 
     def start(self, memory: Memory, beams: int) -> EchoState:
-        return EchoState(memory, beams)
+        return EchoState(memory)
 
     def step(self, inputs: Tensor, state: DecoderState) -> Tensor:
         assert isinstance(state, EchoState)
-        states, K = state.memory.states, state.beams
+        states, K = state.memory.states, inputs.size(1)
         B, S, V = states.shape
         if state.length < S:
             hidden = states[:, state.length]  # (B, V)
