@@ -9,4 +9,6 @@ hypothesis.py   what a search returns
 decode.py       the loop that every search runs
 hard.py         beam search, the decoder that users run
 sampling.py     random translations
+soft.py         the same search for training, differentiable
+tree.py         its prefixes scored in one parallel pass
 """
