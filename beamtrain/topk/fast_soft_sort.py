@@ -32,7 +32,7 @@ from beamtrain.topk.isotonic import (
     block_softmax,
     block_sums,
     entropic_blocks,
-    quadratic_blocks,
+    quadratic_fit,
 )
 
 Regularization = Literal["quadratic", "entropic"]
@@ -93,14 +93,13 @@ class _Rank(torch.autograd.Function):
             rising = np.where(masked, behind, rising)
         ranks = np.arange(1.0, rising.shape[1] + 1.0)
         if regularization == "quadratic":
-            dual = rising - ranks
-            starts, share = quadratic_blocks(dual), None
-            fitted = rising.ravel() - block_means(dual.ravel(), starts)
+            dual, bounds = quadratic_fit(rising - ranks)
+            share, fitted = None, rising.ravel() - dual
         else:
-            starts = entropic_blocks(rising, np.log(ranks))
-            share, _ = block_softmax(rising.ravel(), starts)
-            fitted = share * block_sums(np.tile(ranks, len(rising)), starts)
-        ctx.starts, ctx.share, ctx.fitted, ctx.order = starts, share, fitted, order
+            bounds = entropic_blocks(rising, np.log(ranks))
+            share, _ = block_softmax(rising.ravel(), bounds)
+            fitted = share * block_sums(np.tile(ranks, len(rising)), bounds)
+        ctx.bounds, ctx.share, ctx.fitted, ctx.order = bounds, share, fitted, order
         ctx.temperature, ctx.masked = temperature, masked
         return _scattered(fitted, order, scores)
 
@@ -109,10 +108,10 @@ class _Rank(torch.autograd.Function):
     def backward(ctx: Any, by_ranks: Tensor) -> tuple[Any, ...]:
         gradient = _flat(by_ranks)[ctx.order]
         if ctx.share is None:
-            gradient = gradient - block_means(gradient, ctx.starts)
+            gradient = gradient - block_means(gradient, ctx.bounds)
         else:
             gradient = gradient * ctx.fitted
-            gradient = gradient - ctx.share * block_sums(gradient, ctx.starts)
+            gradient = gradient - ctx.share * block_sums(gradient, ctx.bounds)
         if ctx.masked is not None:
             gradient[ctx.masked.ravel()] = 0.0
         return _scattered(gradient / -ctx.temperature, ctx.order, by_ranks), None, None
@@ -131,15 +130,15 @@ class _Sort(torch.autograd.Function):
             falling = np.where(masked, ramp + ahead, falling)
         flat, ramps = falling.ravel(), np.tile(ramp, len(falling))
         if regularization == "quadratic":
-            starts, share = quadratic_blocks(falling - ramp), None
-            fitted = ramps + block_means(flat - ramps, starts)
+            dual, bounds = quadratic_fit(falling - ramp)
+            share, fitted = None, ramps + dual
         else:
-            starts = entropic_blocks(falling, ramp)
-            share, level = block_softmax(flat, starts)
-            fitted = ramps + level - block_softmax(ramps, starts)[1]
+            bounds = entropic_blocks(falling, ramp)
+            share, level = block_softmax(flat, bounds)
+            fitted = ramps + level - block_softmax(ramps, bounds)[1]
         if masked is not None:
             fitted[masked.ravel()] = -np.inf
-        ctx.starts, ctx.share, ctx.order, ctx.masked = starts, share, order, masked
+        ctx.bounds, ctx.share, ctx.order, ctx.masked = bounds, share, order, masked
         return torch.from_numpy(fitted.reshape(falling.shape)).to(scores)
 
     @staticmethod
@@ -149,9 +148,9 @@ class _Sort(torch.autograd.Function):
         if ctx.masked is not None:
             gradient = np.where(ctx.masked.ravel(), 0.0, gradient)
         if ctx.share is None:
-            gradient = block_means(gradient, ctx.starts)
+            gradient = block_means(gradient, ctx.bounds)
         else:
-            gradient = ctx.share * block_sums(gradient, ctx.starts)
+            gradient = ctx.share * block_sums(gradient, ctx.bounds)
         return _scattered(gradient, ctx.order, by_sorted), None, None
 
 

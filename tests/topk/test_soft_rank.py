@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from topk_family import random_scores
 
 from beamtrain.topk import FastSoftSort, soft_rank, soft_sort
-from beamtrain.topk.isotonic import entropic_blocks, quadratic_blocks
+from beamtrain.topk.isotonic import entropic_blocks, quadratic_fit
 
 BOTH = ["quadratic", "entropic"]
 
@@ -110,14 +110,14 @@ def test_both_poolings_find_the_blocks_of_the_fit(
     """Pooling in rounds with equal weights is quadratic pooling in the log domain: blocks by brute force for both."""
     values = random_scores(rows, columns, seed=seed).numpy()
     values = np.sort(values.round(1) if ties else values, 1) / 10**log_temperature - np.arange(columns)
-    for starts, level in (
-        (quadratic_blocks(values), lambda row, a, b: values[row, a : b + 1].mean()),
+    for bounds, level in (
+        (quadratic_fit(values)[1], lambda row, a, b: values[row, a : b + 1].mean()),
         (
             entropic_blocks(values, np.zeros(columns)),
             lambda row, a, b: log_sum(values[row, a : b + 1]) - np.log(b + 1 - a),
         ),
     ):
-        ends = np.append(starts[1:], rows * columns)
+        starts, ends = bounds[:-1], bounds[1:]
         assert (starts // columns == (ends - 1) // columns).all()  # no block spans rows
         for row in range(rows):
             fit = rising_fit(lambda a, b, row=row, level=level: level(row, a, b) if a <= b else -np.inf, columns)
