@@ -237,11 +237,11 @@ def _description(config: Any) -> dict[str, Any]:
         "source_lang": data.source_lang,
         "target_lang": data.target_lang,
         "search": vars(config.model.search),
-        "corpus": {key: value for key, value in vars(data).items() if key.endswith("_split") or key in CORPUS_KEYS},
+        "corpus": {
+            "source": str(Path(data.source).resolve()) if Path(data.source).exists() else data.source,
+            **{key: value for key, value in vars(data).items() if key == "config_name" or key.endswith("_split")},
+        },
     }
-
-
-CORPUS_KEYS = ("source", "config_name")
 
 
 def _save_best_weights(folder: Path) -> None:

@@ -45,6 +45,8 @@ class Seq2Seq(nn.Module, ABC):
     def step(self, inputs: Tensor, state: DecoderState) -> Tensor:
         """Decoder outputs (B, K, D) for one more position of every beam; `state` is advanced in place.
 
+        K is that of `inputs`: a search may begin with one beam and go on with more, see `DecoderState.reorder`.
+
         `inputs` are token ids (B, K), or vectors (B, K, D) in the space of the embedding table's rows, such as a
         convex mixture of rows.
         """
