@@ -4,8 +4,8 @@
     python scripts/bench_topk.py --headline               # SOFT against Sinkhorn, and soft ranks against torchsort
 
 On the CPU one thread is used and its CPU time is measured, so that other work on the machine does not count. Every
-measurement runs in a process of its own, whose memory may grow by --memory-limit MiB; "memory" stands where that was not
-enough and "time" where --time-limit seconds were not. Memory: peak above what was held before the call.
+measurement runs in a process of its own, whose memory may grow by --memory-limit MiB; "memory" stands where that was
+not enough and "time" where --time-limit seconds were not. Memory: peak above what was held before the call.
 On a GPU the host's waits for the device during one call are counted, and memory is the allocator's peak.
 """
 
