@@ -38,15 +38,12 @@ from beamtrain.topk.isotonic import (
 Regularization = Literal["quadratic", "entropic"]
 
 
-@torch.compiler.disable  # NumPy would be traced
 def soft_rank(scores: Tensor, temperature: float = 1.0, regularization: Regularization = "quadratic") -> Tensor:
     """Soft ranks (..., N) of scores (..., N), 1 for the best; they sum to N (N + 1) / 2."""
     _check(scores, temperature, regularization)
-    flat = scores.reshape(-1, scores.shape[-1])
-    return _Rank.apply(flat, float(temperature), regularization).reshape(scores.shape)
+    return _by_rows(_Rank, scores, temperature, regularization)
 
 
-@torch.compiler.disable
 def soft_sort(scores: Tensor, temperature: float = 1.0, regularization: Regularization = "quadratic") -> Tensor:
     """Softly sorted scores (..., N), best first; their sum (entropic: the sum of their exponentials) is that of the
     scores.
@@ -54,8 +51,7 @@ def soft_sort(scores: Tensor, temperature: float = 1.0, regularization: Regulari
     The unit of the temperature is here ranks per unit of score, as in the paper; the result is hard as it falls.
     """
     _check(scores, temperature, regularization)
-    flat = scores.reshape(-1, scores.shape[-1])
-    return _Sort.apply(flat, float(temperature), regularization).reshape(scores.shape)
+    return _by_rows(_Sort, scores, temperature, regularization)
 
 
 class FastSoftSort(Operator):
@@ -80,14 +76,30 @@ def _check(scores: Tensor, temperature: float, regularization: str) -> None:
         raise ValueError(f'regularization must be "quadratic" or "entropic", got {regularization!r}')
 
 
+def _by_rows(
+    function: type[torch.autograd.Function], scores: Tensor, temperature: float, regularization: str
+) -> Tensor:
+    apply = _apply_outside_graphs if torch.compiler.is_compiling() else _apply
+    if scores.dim() == 2:
+        return apply(function, scores, float(temperature), regularization)
+    flat = scores.reshape(-1, scores.shape[-1])  # (..., N) -> (B, N)
+    return apply(function, flat, float(temperature), regularization).reshape(scores.shape)
+
+
+def _apply(function: type[torch.autograd.Function], *arguments: Any) -> Tensor:
+    return function.apply(*arguments)
+
+
+_apply_outside_graphs = torch.compiler.disable(_apply)  # NumPy must not be traced
+
+
 class _Rank(torch.autograd.Function):
     """Soft ranks of scores (B, N)."""
 
     @staticmethod
     def forward(ctx: Any, scores: Tensor, temperature: float, regularization: str) -> Tensor:
-        best_first, order = _sorted(scores)  # (B, N), (B * N,)
+        best_first, order, masked = _sorted(scores)  # (B, N), (B * N,)
         rising = best_first / -temperature
-        masked = _masked(best_first)
         if masked is not None:  # so far behind that they pool with each other only
             behind = np.where(masked, -np.inf, rising).max(1, keepdims=True) + rising.shape[1] + 1.0
             rising = np.where(masked, behind, rising)
@@ -122,9 +134,8 @@ class _Sort(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, scores: Tensor, temperature: float, regularization: str) -> Tensor:
-        falling, order = _sorted(scores)  # (B, N), (B * N,)
+        falling, order, masked = _sorted(scores)  # (B, N), (B * N,)
         ramp = np.arange(falling.shape[1], 0.0, -1.0) / temperature
-        masked = _masked(falling)
         if masked is not None:  # a block of their own
             ahead = np.where(masked, -np.inf, falling - ramp).max(1, keepdims=True) + 1.0
             falling = np.where(masked, ramp + ahead, falling)
@@ -159,8 +170,8 @@ def _flat(values: Tensor) -> Floats:
     return values.detach().double().cpu().numpy().ravel()
 
 
-def _sorted(scores: Tensor) -> tuple[Floats, Indices]:
-    """Scores (B, N), best first, and where each came from in the flattened scores: (B * N,)."""
+def _sorted(scores: Tensor) -> tuple[Floats, Indices, NDArray[np.bool_] | None]:
+    """Scores (B, N), best first; where each was in the flattened scores, (B * N,); where they are masked, if any."""
     rows, columns = scores.shape
     narrow = scores.detach().float() if scores.dtype in (torch.bfloat16, torch.float16) else scores.detach()
     values = narrow.cpu().numpy()
@@ -169,15 +180,12 @@ def _sorted(scores: Tensor) -> tuple[Floats, Indices]:
         order += np.arange(0, rows * columns, columns)[:, None]
     flat = order.ravel()
     best_first = values.ravel()[flat].astype(np.float64).reshape(rows, columns)
-    if best_first.size:
-        worst = best_first[:, -1].min()  # NaN comes last
-        check_ends(worst if np.isnan(worst) else best_first[:, 0].max(), best_first[:, 0].min(), 1)
-    return best_first, flat
-
-
-def _masked(best_first: Floats) -> NDArray[np.bool_] | None:
-    """Where the scores (B, N) are -inf, or None if nowhere."""
-    return best_first == -np.inf if (best_first[:, -1] == -np.inf).any() else None
+    if rows == 0:
+        return best_first, flat, None
+    worst = best_first[:, -1].min()  # NaN comes last
+    first = best_first[:, 0]
+    check_ends(worst if np.isnan(worst) else first.max(), first.min(), 1)
+    return best_first, flat, best_first == -np.inf if worst == -np.inf else None
 
 
 def _scattered(values: Floats, order: Indices, like: Tensor) -> Tensor:
