@@ -93,7 +93,8 @@ def residual(head: Head, rest: Sequence[Tensor], cuts: Sequence[int]) -> Residua
     """
     largest = max(cuts)
     position = torch.arange(head.scores.shape[-1], device=head.scores.device)
-    under = position >= torch.tensor(cuts, device=position.device).unsqueeze(-1)  # (L, M)
+    ranks = torch.arange(largest, cuts[-1] - 1, -1, device=position.device)  # the cuts, made on the device
+    under = position >= ranks.unsqueeze(-1)  # (L, M)
     under = under.to(head.scores.dtype).unsqueeze(1)  # (L, 1, M)
     gaining, losing = weighted(under.expand(-1, len(head.scores), -1), head.weight), 1.0 - under[..., :largest]
 
