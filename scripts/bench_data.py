@@ -3,11 +3,12 @@
     python scripts/bench_data.py generate FOLDER --pairs 4500000     made-up text of WMT14's sentence lengths
     python scripts/bench_data.py measure SOURCE --vocab-size 32000   any corpus: a folder, files or a hub id
 
-Every step runs in a process of its own; memory is that of the process and all its children, four times a second.
+Every step runs in a process of its own; memory is that of the process and all its children, once a second.
 """
 
 import argparse
 import os
+import resource
 import subprocess
 import sys
 import tempfile
@@ -87,29 +88,36 @@ def measure(options: argparse.Namespace) -> None:
         settings = [options.source, "--cache", options.cache or temporary, "--subwords", options.subwords]
         settings += ["--vocab-size", str(options.vocab_size), "--batch-tokens", str(options.batch_tokens)]
         for step, workers in (("prepare", 0), ("first", 0), ("epoch", 0), ("epoch", 2)):
-            seconds, resident, proportional, said = _watch([step, *settings, "--workers", str(workers)])
+            seconds, processor, resident, proportional, said = _watch([step, *settings, "--workers", str(workers)])
             print(
-                f"{step:8} workers {workers}: {seconds:6.1f} s, peak memory {proportional / 2**30:.2f} GiB "
+                f"{step:8} workers {workers}: {seconds:6.1f} s ({processor:.1f} s of processor), "
+                f"peak memory {proportional / 2**30:.2f} GiB "
                 f"(resident sizes added up, shared pages counted again: {resident / 2**30:.2f} GiB)\n         {said}",
                 flush=True,
             )
 
 
-def _watch(arguments: list[str]) -> tuple[float, int, int, str]:
-    """Seconds, largest sum of resident sizes and of proportional sizes (each shared page once), and the output."""
-    began = time.perf_counter()
+def _watch(arguments: list[str]) -> tuple[float, float, int, int, str]:
+    """Seconds, processor seconds, peak of all resident sizes, the same with shared pages once, and the output."""
+    began, used = time.perf_counter(), _processor_seconds()
     process = subprocess.Popen([sys.executable, __file__, *arguments], stdout=subprocess.PIPE, text=True)
     resident = proportional = 0
     while process.poll() is None:
         sizes = [_memory(number) for number in _family(process.pid)]
         resident = max(resident, sum(size for size, _ in sizes))
         proportional = max(proportional, sum(size for _, size in sizes))
-        time.sleep(0.25)
+        time.sleep(1.0)
     seconds = time.perf_counter() - began
     assert process.stdout is not None
     if process.returncode:
         sys.exit(process.returncode)
-    return seconds, resident, proportional, process.stdout.read().strip()
+    return seconds, _processor_seconds() - used, resident, proportional, process.stdout.read().strip()
+
+
+def _processor_seconds() -> float:
+    """What the children of this process have used, and theirs."""
+    usage = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return usage.ru_utime + usage.ru_stime
 
 
 def _family(number: int) -> list[int]:
