@@ -44,7 +44,7 @@ def lump(tail: Tail, last: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def lump_gradient(tail: Tail, by_score: Tensor, by_log_weight: Tensor) -> Tensor:
-    """dL/dx (B, N) of the pruned candidates, from dL/d(lump's score) and dL/d(log of its weight) / temperature (B, 1)."""
+    """dL/dx (B, N) of the pruned candidates, from dL/d(lump's score), dL/d(log of its weight) / temperature (B, 1)."""
     first, second = tail.first.clamp_min(NOTHING), tail.second.clamp_min(NOTHING)
     by_first = (2 * by_log_weight - by_score) / first
     by_second = 2 * (by_score - by_log_weight) / second
