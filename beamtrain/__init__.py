@@ -2,18 +2,18 @@
 
 The package in the order that data flows; a file imports only from its own block and from those above it.
 
-    errors, files, assets, limits, text_io   leaves that anything may use
-    topk/                                    differentiable top-k operators; torch only, usable on their own
-    metrics                                  scores with their signatures, by sacrebleu
-    data/                                    corpus -> cleaning -> tokenizer -> prepare -> sampler -> loader -> datamodule
-    model/                                   the network: all positions at once, or one step of K beams
-    search/                                  beam search and sampling
-    objectives/                              what training minimises
-    schedule, module                         one training run's moving parts
-    run, device, parallel_text, progress     run folders and what they are used on
-    translator, evaluation, report           lines to translations, translations to scores, scores to tables
-    callbacks, settings, training            `beamtrain train`
-    commands/, cli                           `beamtrain`
+    errors, files, assets, limits, text_io, allocator leaves that anything may use
+    topk/                                             differentiable top-k operators; torch only, usable on their own
+    metrics                                           scores with their signatures, by sacrebleu
+    data/                                             from files or the hub to batches
+    model/                                            the network: all positions at once, or one step of K beams
+    search/                                           beam search and sampling
+    objectives/                                       what training minimises
+    schedule, module                                  one training run's moving parts
+    run, device, parallel_text, progress              run folders and what they are used on
+    translator, evaluation, report                    lines to translations, translations to scores, scores to tables
+    callbacks, settings, training                     `beamtrain train`
+    commands/, cli                                    `beamtrain`
 
 Axes, everywhere: B sentences, K beams, V vocabulary, S source length, T target length, D model width, H attention
 heads, M candidates, N scores. A shape in a comment, such as (B, K, D), reads in that order.

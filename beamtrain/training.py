@@ -24,6 +24,7 @@ from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
 from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
 from lightning.pytorch.utilities.rank_zero import rank_zero_only
 
+from beamtrain.allocator import keep_freed_memory
 from beamtrain.callbacks import (
     AtomicCheckpointIO,
     Describe,
@@ -66,6 +67,7 @@ def main(arguments: Sequence[str]) -> int:
         UserError: a setting, a file or the machine does not allow it.
     """
     _quiet()
+    keep_freed_memory()
     arguments, configs = located(list(arguments))
     cli = _command_line(arguments, configs)
     assert isinstance(cli, TrainingCLI)

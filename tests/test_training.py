@@ -11,7 +11,7 @@ import torch
 from beamtrain.cli import main
 from beamtrain.run import load_checkpoint, load_run
 
-WORDS = "red green blue one two three cat dog bird sees has likes small large old new".split()
+WORDS = ["red", "green", "blue", "one", "two", "three", "cat", "dog", "bird", "sees", "has", "likes", "small", "large"]
 
 
 @pytest.fixture(scope="module")

@@ -1,0 +1,19 @@
+"""The C library's memory allocator, set for training on a CPU."""
+
+import ctypes
+
+_M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3  # of glibc's mallopt(3)
+
+
+def keep_freed_memory() -> None:
+    """Let the process keep the memory that it frees, instead of handing each large block back to the system.
+
+    A training step on the CPU allocates the same gigabyte again and again; mapping it anew cost a sixth of the step's
+    time in page faults. Resident memory grows by about a sixth. Does nothing where the C library is not glibc.
+    """
+    try:
+        mallopt = ctypes.CDLL(None).mallopt
+    except (OSError, AttributeError):
+        return
+    mallopt(_M_MMAP_THRESHOLD, 2**30)
+    mallopt(_M_TRIM_THRESHOLD, 2**31 - 1)
