@@ -10,6 +10,7 @@ On a GPU the host's waits for the device during one call are counted, and memory
 """
 
 import argparse
+import ctypes
 import os
 import pickle
 import resource
@@ -180,6 +181,7 @@ def start_memory(device: str) -> float:
     if device == "cuda":
         torch.cuda.reset_peak_memory_stats()
         return torch.cuda.memory_allocated() / 2**20
+    ctypes.CDLL(None).malloc_trim(0)  # what was freed earlier must not be used unseen
     Path("/proc/self/clear_refs").write_text("5")  # Linux: resets the peak
     return _status("VmRSS")
 
