@@ -31,12 +31,16 @@ def clean_text(text: Text, deduplicate: bool) -> tuple[CleaningCounts, Mask]:
     return counts, ~(empty | duplicate)
 
 
-def sample_lines(text: Text, clean: Mask, side: Literal["source", "target"]) -> Iterator[str]:
-    """One side of the clean pairs, or of a fixed random choice of them when there are more than SAMPLE_PAIRS."""
+def sample_rows(clean: Mask) -> NDArray[np.int64]:
+    """The clean rows, or a fixed random choice of them when there are more than SAMPLE_PAIRS."""
     rows = np.flatnonzero(clean)
-    if len(rows) > SAMPLE_PAIRS:
-        random = np.random.default_rng(_SAMPLE_SEED)
-        rows = np.sort(random.choice(rows, SAMPLE_PAIRS, replace=False, shuffle=False))
+    if len(rows) <= SAMPLE_PAIRS:
+        return rows
+    return np.sort(np.random.default_rng(_SAMPLE_SEED).choice(rows, SAMPLE_PAIRS, replace=False, shuffle=False))
+
+
+def lines_of(text: Text, rows: NDArray[np.int64], side: Literal["source", "target"]) -> Iterator[str]:
+    """One side of the given rows, which rise."""
     for start in range(0, len(text), _READ_ROWS):
         stop = start + _READ_ROWS
         chosen = rows[np.searchsorted(rows, start) : np.searchsorted(rows, stop)] - start

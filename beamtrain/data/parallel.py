@@ -14,6 +14,11 @@ Span = tuple[int, int]
 
 _SPAN_ROWS = 10_000
 _MOST_WORKERS = 16
+_FRESH = multiprocessing.get_context(
+    "forkserver" if "forkserver" in multiprocessing.get_all_start_methods() else "spawn"
+)
+_FRESH.set_forkserver_preload([__name__])
+"""Workers do not descend from this process: a forked copy of one whose OpenMP threads have run may crash."""
 
 _task: Callable[[int, int], Any] | None = None  # what this worker process runs, set when it starts
 
@@ -41,12 +46,12 @@ def map_spans(task: Callable[[int, int], Result], total: int, title: str) -> Ite
 
 def run_apart(task: Callable[[], Result]) -> Result:
     """`task()` in a process of its own, so that the memory it needs is given back at its end."""
-    with ProcessPoolExecutor(1, initializer=_end_with_parent) as pool:
+    with ProcessPoolExecutor(1, _FRESH, initializer=_end_with_parent) as pool:
         return pool.submit(task).result()
 
 
 def _in_processes(task: Callable[[int, int], Result], spans: list[Span], workers: int) -> Iterator[Result]:
-    with ProcessPoolExecutor(workers, initializer=_start_worker, initargs=(task,)) as pool:
+    with ProcessPoolExecutor(workers, _FRESH, initializer=_start_worker, initargs=(task,)) as pool:
         waiting: deque[Future[Result]] = deque()
         try:
             for span in spans:

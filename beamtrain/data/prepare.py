@@ -24,7 +24,7 @@ from rich.console import Console
 
 from beamtrain.data.cleaning import CleaningCounts
 from beamtrain.data.corpus import Role, Split, Text
-from beamtrain.data.encode import clean_text, encode_training, encode_whole, sample_lines
+from beamtrain.data.encode import clean_text, encode_training, encode_whole, lines_of, sample_rows
 from beamtrain.data.parallel import run_apart
 from beamtrain.data.table import TokenTable
 from beamtrain.data.tokenizer import Algorithm, Tokenizer, train_tokenizer
@@ -102,7 +102,7 @@ def prepare(
         counts, clean = clean_text(train, deduplicate)
         with Console(stderr=True).status("Learning subwords"):
             subwords = tokenizer or run_apart(
-                partial(train_tokenizer, partial(sample_lines, train, clean), **vocabulary)
+                partial(train_tokenizer, partial(lines_of, train, sample_rows(clean)), **vocabulary)
             )
         subwords.save(folder)
         encode_training(train, clean, subwords, folder / "train", counts, **lengths)

@@ -2,7 +2,7 @@
 
 import io
 import re
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from hashlib import blake2b
 from pathlib import Path
 from typing import Literal
@@ -152,7 +152,7 @@ def train_subwords(
     serialized = io.BytesIO()
     try:
         sentencepiece.SentencePieceTrainer.train(
-            sentence_iterator=_trainable(lines),
+            sentence_iterator=iter(lines),
             model_writer=serialized,
             model_type=algorithm,
             vocab_size=vocab_size,
@@ -195,13 +195,6 @@ def train_tokenizer(
     return Tokenizer(train(line for side in ("source", "target") for line in lines(side)))
 
 
-def _trainable(lines: Iterable[str]) -> Iterator[str]:
-    """SentencePiece's trainer stops at NUL and takes a blank line for the end of a document."""
-    for line in lines:
-        if text := line.replace("\0", " ").strip():
-            yield text
-
-
 def _explain(message: str, vocab_size: int) -> str:
     """SentencePiece's complaint, in terms of the user's settings."""
     if match := re.search(r"too high .*<= (\d+)", message):
@@ -214,6 +207,6 @@ def _explain(message: str, vocab_size: int) -> str:
             f"vocab_size {vocab_size} has no room for the characters of the training text: "
             f"set it to more than {match[1]}, or lower character_coverage"
         )
-    if "sentences_.empty()" in message:
+    if "sentences_.empty()" in message or "all_chars_count" in message:
         return "the training text is empty: there is nothing to learn a vocabulary from"
     return f"SentencePiece could not train a vocabulary of {vocab_size}: {message}"

@@ -109,6 +109,14 @@ def test_a_changed_file_is_another_text(corpus, tmp_path):
     )
 
 
+def test_another_direction_is_another_text(tmp_path):
+    write_lines(tmp_path / "train.tsv", ["en\tde\tfr", "one\teins\tun"])
+    pairs = [("en", "de"), ("de", "en"), ("en", "fr")]
+    splits = [open_here(tmp_path, str(tmp_path), source_lang=a, target_lang=b)["train"] for a, b in pairs]
+    assert len({split.fingerprint for split in splits}) == 3
+    assert [text(split) for split in splits] == [(["one"], ["eins"]), (["eins"], ["one"]), (["one"], ["un"])]
+
+
 def test_text_reads_the_same_through_renewed_mappings(corpus, tmp_path, monkeypatch):
     split = open_here(tmp_path, str(corpus))["train"]
     monkeypatch.setattr(Text, "_ROWS_PER_MAPPING", 40)

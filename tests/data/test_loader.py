@@ -49,13 +49,15 @@ def test_the_number_of_workers_changes_nothing(data, settings):
 def test_sampling_cuts_the_same_text_anew_in_every_epoch(data):
     opened = data(**SAMPLED)
     loader = opened.train_dataloader()
-    lines, _ = opened.pairs("train")
+    lines, references = opened.pairs("train")
     seen = []
     for _ in range(2):
         tokens = {}
         for batch in loader:
             rows = [row[row > 3].tolist() for row in batch.source]
             assert opened.tokenizer.source.decode(rows) == [lines[row] for row in batch.index]
+            targets = [row[row > 3].tolist() for row in batch.target_out]
+            assert opened.tokenizer.target.decode(targets) == [references[row] for row in batch.index]
             tokens |= dict(zip(batch.index.tolist(), rows, strict=True))
         seen.append(tokens)
     assert seen[0].keys() == seen[1].keys()

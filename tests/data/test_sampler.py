@@ -80,6 +80,10 @@ def test_a_row_longer_than_the_budget_is_a_batch_of_its_own():
     assert sorted(map(sorted, batches)) == [[0, 2], [1]]
 
 
+def test_rows_that_fit_together_are_one_batch():
+    assert len(plan_batches(*lengths(13), batch_tokens=4096, world_size=1, order=np.arange(13))) == 1
+
+
 def test_more_processes_than_rows():
     with pytest.raises(UserError, match="2 sentence pairs cannot be shared by 3 processes"):
         plan_batches(*lengths(2), batch_tokens=50, world_size=3, order=np.arange(2))
