@@ -14,11 +14,7 @@ Span = tuple[int, int]
 
 _SPAN_ROWS = 10_000
 _MOST_WORKERS = 16
-_FRESH = multiprocessing.get_context(
-    "forkserver" if "forkserver" in multiprocessing.get_all_start_methods() else "spawn"
-)
-_FRESH.set_forkserver_preload([__name__])
-"""Workers do not descend from this process: a forked copy of one whose OpenMP threads have run may crash."""
+_FRESH = multiprocessing.get_context("spawn")  # a forked copy of a process whose OpenMP threads have run may crash
 
 _task: Callable[[int, int], Any] | None = None  # what this worker process runs, set when it starts
 

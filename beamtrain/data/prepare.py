@@ -32,6 +32,7 @@ from beamtrain.errors import UserError
 
 _FORMAT = "1"  # part of every key: raise it when the same settings give another result
 _MANIFEST = "manifest.json"
+_LARGE = 100_000  # pairs from which on learning subwords takes memory that is worth giving back
 
 
 @dataclass(frozen=True)
@@ -101,9 +102,8 @@ def prepare(
         train = _text("train", splits["train"], train_rows)
         counts, clean = clean_text(train, deduplicate)
         with Console(stderr=True).status("Learning subwords"):
-            subwords = tokenizer or run_apart(
-                partial(train_tokenizer, partial(lines_of, train, sample_rows(clean)), **vocabulary)
-            )
+            learn = partial(train_tokenizer, partial(lines_of, train, sample_rows(clean)), **vocabulary)
+            subwords = tokenizer or (run_apart(learn) if len(train) > _LARGE else learn())
         subwords.save(folder)
         encode_training(train, clean, subwords, folder / "train", counts, **lengths)
         if counts.kept == 0:

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from corpora import sentences, write_split
@@ -19,11 +20,13 @@ def corpus(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def data(corpus: Path, tmp_path: Path) -> Callable[..., TranslationData]:
-    """Opens that corpus; keyword arguments are settings."""
+def settings(corpus: Path, tmp_path: Path) -> dict[str, Any]:
+    """Settings for that corpus, whose vocabulary is small."""
+    cache = str(tmp_path / "cache")
+    return {"source": str(corpus), "vocab_size": 320, "max_length": 100, "batch_tokens": 400, "cache_dir": cache}
 
-    def open_data(**settings: object) -> TranslationData:
-        defaults = {"source": str(corpus), "vocab_size": 320, "max_length": 100, "cache_dir": str(tmp_path / "cache")}
-        return TranslationData(**{**defaults, "batch_tokens": 400, **settings})  # type: ignore[arg-type]
 
-    return open_data
+@pytest.fixture
+def data(settings: dict[str, Any]) -> Callable[..., TranslationData]:
+    """Opens that corpus; keyword arguments are further settings."""
+    return lambda **more: TranslationData(**{**settings, **more})

@@ -70,13 +70,12 @@ def note_and_wait(folder: Path, start: int, stop: int) -> None:
 
 
 def work_forever(folder: Path) -> None:
+    parallel._SPAN_ROWS, parallel._processors = 10, lambda: 2
     list(map_spans(partial(note_and_wait, folder), 400, "Waiting"))
 
 
-def test_workers_end_when_their_parent_is_killed(monkeypatch, tmp_path):
-    monkeypatch.setattr(parallel, "_SPAN_ROWS", 10)
-    monkeypatch.setattr(parallel, "_processors", lambda: 2)
-    parent = multiprocessing.get_context("fork").Process(target=work_forever, args=(tmp_path,))
+def test_workers_end_when_their_parent_is_killed(tmp_path):
+    parent = multiprocessing.get_context("spawn").Process(target=work_forever, args=(tmp_path,))
     parent.start()
     wait_until(lambda: len(list(tmp_path.iterdir())) == 2)
     parent.kill()

@@ -6,13 +6,15 @@ import multiprocessing
 import os
 import shutil
 import signal
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import pytest
 from corpora import HOSTILE, sentences, write_split
 
-from beamtrain.data import parallel, prepare
+from beamtrain.data import encode, parallel, prepare
+from beamtrain.data.datamodule import TranslationData
 from beamtrain.data.table import TokenTableWriter
 from beamtrain.data.tokenizer import BOS, EOS, UNK
 from beamtrain.errors import UserError
@@ -148,8 +150,6 @@ def test_several_processes_give_the_same_corpus(data, monkeypatch):
 
 
 def test_a_large_text_is_sampled_for_the_vocabulary(data, monkeypatch):
-    from beamtrain.data import encode
-
     whole = data().tokenizer.fingerprint()
     monkeypatch.setattr(encode, "SAMPLE_PAIRS", 120)
     folder = data()._ready().folder
@@ -172,23 +172,30 @@ def test_an_interruption_leaves_nothing_behind(data, monkeypatch, tmp_path):
     assert data().cleaning.kept == 300
 
 
-def in_another_process(action) -> int | None:
-    process = multiprocessing.get_context("fork").Process(target=action)
+def start(settings: dict, changed: dict):
+    """A process that prepares the corpus, with functions of `prepare` changed."""
+    process = multiprocessing.get_context("spawn").Process(target=prepare_with, args=(settings, changed))
     process.start()
-    process.join(60)
-    return process.exitcode
+    return process
 
 
-def test_a_killed_preparation_is_redone(data, monkeypatch, tmp_path):
-    def die(*_: object) -> None:
-        os.kill(os.getpid(), signal.SIGKILL)
+def prepare_with(settings: dict, changed: dict) -> None:
+    for name, function in changed.items():
+        setattr(prepare, name, function)
+    TranslationData(**settings).prepare_data()
 
-    with monkeypatch.context() as patch:
-        patch.setattr(prepare, "encode_whole", die)
-        assert in_another_process(lambda: data().prepare_data()) == -signal.SIGKILL
+
+def die(*_: object) -> None:
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def test_a_killed_preparation_is_redone(settings, tmp_path):
+    process = start(settings, {"encode_whole": die})
+    process.join(120)
+    assert process.exitcode == -signal.SIGKILL
     left = list((tmp_path / "cache" / "prepared").glob("*.part"))
     assert left and (left[0] / "train.source.tokens.npy").exists()
-    folder = data()._ready().folder
+    folder = TranslationData(**settings)._ready().folder
     assert json.loads((folder / "manifest.json").read_text())["cleaning"]["read"] == 300
     assert not left[0].exists()
 
@@ -207,22 +214,19 @@ def test_a_damaged_corpus_is_made_again(data, damage):
     assert contents(data()._ready().folder) == good
 
 
-def test_two_processes_at_once_prepare_once(data, monkeypatch, tmp_path):
-    clean_text = prepare.clean_text
+def count_and_clean(log: Path, *arguments):
+    with open(log, "a") as file:
+        file.write("x")
+    return encode.clean_text(*arguments)
 
-    def count(*arguments):
-        with open(tmp_path / "preparations", "a") as file:
-            file.write("x")
-        return clean_text(*arguments)
 
-    monkeypatch.setattr(prepare, "clean_text", count)
-    both = [multiprocessing.get_context("fork").Process(target=lambda: data().prepare_data()) for _ in range(2)]
+def test_two_processes_at_once_prepare_once(settings, tmp_path):
+    log = tmp_path / "preparations"
+    both = [start(settings, {"clean_text": partial(count_and_clean, log)}) for _ in range(2)]
     for process in both:
-        process.start()
-    for process in both:
-        process.join(60)
+        process.join(120)
     assert [process.exitcode for process in both] == [0, 0]
-    assert (tmp_path / "preparations").read_text() == "x"
+    assert log.read_text() == "x"
 
 
 @pytest.mark.parametrize(("split", "message"), [("train", "the train split"), ("val", "the validation split")])
