@@ -58,7 +58,8 @@ class TranslationModule(pl.LightningModule):
 
     def configure_optimizers(self) -> Any:
         optimizer = self._optimizer(self.network.parameters())
-        scheduler = LambdaLR(optimizer, self._schedule)
+        schedule = self._schedule
+        scheduler = LambdaLR(optimizer, lambda step: schedule(step))  # a function: a resumed run's config stays in force
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, "interval": "step"}}
 
     def training_step(self, batch: Batch) -> Tensor:
