@@ -20,13 +20,13 @@ def corpus(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def settings(corpus: Path, tmp_path: Path) -> dict[str, Any]:
+def small(corpus: Path, tmp_path: Path) -> dict[str, Any]:
     """Settings for that corpus, whose vocabulary is small."""
     cache = str(tmp_path / "cache")
     return {"source": str(corpus), "vocab_size": 320, "max_length": 100, "batch_tokens": 400, "cache_dir": cache}
 
 
 @pytest.fixture
-def data(settings: dict[str, Any]) -> Callable[..., TranslationData]:
+def data(small: dict[str, Any]) -> Callable[..., TranslationData]:
     """Opens that corpus; keyword arguments are further settings."""
-    return lambda **more: TranslationData(**{**settings, **more})
+    return lambda **more: TranslationData(**{**small, **more})

@@ -14,7 +14,7 @@ import pytest
 from corpora import HOSTILE, sentences, write_split
 
 from beamtrain.data import encode, parallel, prepare
-from beamtrain.data.datamodule import TranslationData
+from beamtrain.data.corpus import open_corpus
 from beamtrain.data.table import TokenTableWriter
 from beamtrain.data.tokenizer import BOS, EOS, UNK
 from beamtrain.errors import UserError
@@ -172,30 +172,49 @@ def test_an_interruption_leaves_nothing_behind(data, monkeypatch, tmp_path):
     assert data().cleaning.kept == 300
 
 
-def start(settings: dict, changed: dict):
-    """A process that prepares the corpus, with functions of `prepare` changed."""
-    process = multiprocessing.get_context("spawn").Process(target=prepare_with, args=(settings, changed))
-    process.start()
-    return process
-
-
-def prepare_with(settings: dict, changed: dict) -> None:
+def prepare_here(corpus: Path, changed: dict) -> Path:
+    """Prepare the corpus as `TranslationData` does, without Lightning, with functions of `prepare` changed."""
     for name, function in changed.items():
         setattr(prepare, name, function)
-    TranslationData(**settings).prepare_data()
+    cache = corpus.parent / "cache"
+    no_names = {"train": None, "validation": None, "test": None}
+    splits = open_corpus(
+        str(corpus), source_lang="en", target_lang="de", config_name=None, split_names=no_names, cache_dir=cache
+    )
+    return prepare.prepare(
+        splits,
+        cache_dir=cache,
+        tokenizer=None,
+        vocab_size=320,
+        algorithm="unigram",
+        joint=True,
+        byte_fallback=True,
+        character_coverage=1.0,
+        max_length=100,
+        max_length_ratio=4.0,
+        deduplicate=True,
+        train_rows=None,
+    ).folder
+
+
+def start(corpus: Path, changed: dict):
+    process = multiprocessing.get_context("spawn").Process(target=prepare_here, args=(corpus, changed))
+    process.start()
+    return process
 
 
 def die(*_: object) -> None:
     os.kill(os.getpid(), signal.SIGKILL)
 
 
-def test_a_killed_preparation_is_redone(settings, tmp_path):
-    process = start(settings, {"encode_whole": die})
+def test_a_killed_preparation_is_redone(corpus, tmp_path):
+    process = start(corpus, {"encode_whole": die})
     process.join(120)
     assert process.exitcode == -signal.SIGKILL
     left = list((tmp_path / "cache" / "prepared").glob("*.part"))
     assert left and (left[0] / "train.source.tokens.npy").exists()
-    folder = TranslationData(**settings)._ready().folder
+    folder = prepare_here(corpus, {})
+    assert folder == left[0].with_suffix("")
     assert json.loads((folder / "manifest.json").read_text())["cleaning"]["read"] == 300
     assert not left[0].exists()
 
@@ -220,13 +239,20 @@ def count_and_clean(log: Path, *arguments):
     return encode.clean_text(*arguments)
 
 
-def test_two_processes_at_once_prepare_once(settings, tmp_path):
+def test_two_processes_at_once_prepare_once(corpus, tmp_path):
     log = tmp_path / "preparations"
-    both = [start(settings, {"clean_text": partial(count_and_clean, log)}) for _ in range(2)]
+    both = [start(corpus, {"clean_text": partial(count_and_clean, log)}) for _ in range(2)]
     for process in both:
         process.join(120)
     assert [process.exitcode for process in both] == [0, 0]
     assert log.read_text() == "x"
+
+
+def test_subwords_learnt_apart_are_the_same(data, monkeypatch):
+    here = contents(data()._ready().folder)
+    shutil.rmtree(data()._ready().folder)
+    monkeypatch.setattr(prepare, "_LARGE", 10)
+    assert contents(data()._ready().folder) == here
 
 
 @pytest.mark.parametrize(("split", "message"), [("train", "the train split"), ("val", "the validation split")])
