@@ -1,8 +1,12 @@
 """Shared fixtures: a tokenizer, and run folders small enough to be made within a test."""
 
+import os
 from pathlib import Path
 
 import pytest
+
+os.environ.setdefault("OMP_NUM_THREADS", "1")  # tiny tensors: a second thread only waits
+
 import torch
 from tiny import SENTENCES, Echo
 

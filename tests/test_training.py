@@ -31,7 +31,7 @@ def train(corpus, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("XDG_CACHE_HOME", str(corpus / "cache"))
     config = f"""
-data: {{source: {corpus}, vocab_size: 38, byte_fallback: false, max_length: 40, batch_tokens: 200}}
+data: {{source: {corpus}, vocab_size: 36, byte_fallback: false, max_length: 40, batch_tokens: 200}}
 model:
   network:
     class_path: beamtrain.model.transformer.Transformer
