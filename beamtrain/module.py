@@ -59,7 +59,8 @@ class TranslationModule(pl.LightningModule):
     def configure_optimizers(self) -> Any:
         optimizer = self._optimizer(self.network.parameters())
         schedule = self._schedule
-        scheduler = LambdaLR(optimizer, lambda step: schedule(step))  # a function: a resumed run's config stays in force
+        factor = lambda step: schedule(step)  # noqa: E731 (an object's settings would come back from a checkpoint)
+        scheduler = LambdaLR(optimizer, factor)
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, "interval": "step"}}
 
     def training_step(self, batch: Batch) -> Tensor:

@@ -1,7 +1,7 @@
 """The main job on real text, from files to report. Slow, and only where the text is.
 
-    BEAMTRAIN_WMT14=FOLDER   parquet files in the hub's layout: train-*.parquet, validation-*, test-*, de-en rows
-    BEAMTRAIN_MULTI30K=FOLDER   train.en.gz, train.de.gz, val.*, test_2016_flickr.*
+BEAMTRAIN_WMT14=FOLDER   parquet files in the hub's layout: train-*.parquet, validation-*, test-*, de-en rows
+BEAMTRAIN_MULTI30K=FOLDER   train.en.gz, train.de.gz, val.*, test_2016_flickr.*
 """
 
 import json
