@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: quickstart test slow check clean
+.PHONY: quickstart test slow lint check clean
 
 .venv/.installed: pyproject.toml constraints.txt
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "beamtrain needs Python >= 3.11, this is " + sys.version)'
@@ -21,10 +21,12 @@ test: .venv/.installed  ## the default tests: offline, on the CPU
 slow: .venv/.installed  ## the long tests too: real training, real corpora
 	$(BIN)/python -m pytest -m slow
 
-check: .venv/.installed test  ## what CI runs, and lint and types
+lint: .venv/.installed  ## style and types
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+
+check: lint test  ## what CI runs
 
 clean:
 	rm -rf .venv build dist
