@@ -119,8 +119,6 @@ def sinusoids(positions: int, width: int) -> Tensor:
 class Embedding(nn.Module):
     """Token vectors scaled by sqrt(D), plus sinusoidal positions from 0, then dropout."""
 
-    positions: Tensor
-
     def __init__(self, vocab_size: int, width: int, dropout: float, padding: int) -> None:
         super().__init__()
         self.table = nn.Embedding(vocab_size, width, padding_idx=padding)
@@ -128,13 +126,14 @@ class Embedding(nn.Module):
         with torch.no_grad():
             self.table.weight[padding] = 0
         self.scale, self.dropout = math.sqrt(width), nn.Dropout(dropout)
-        self.register_buffer("positions", sinusoids(256, width), persistent=False)
+        self._sinusoids = sinusoids(256, width)  # no buffer: it grows, and averaging wants buffers of one size
 
     def _positions(self, end: int) -> Tensor:
-        if end > self.positions.size(0):  # any length can be asked for; the table follows
-            longer = sinusoids(2 * end, self.positions.size(1))
-            self.positions = longer.to(self.positions)
-        return self.positions
+        weight = self.table.weight
+        if end > self._sinusoids.size(0):  # any length can be asked for; the table follows
+            self._sinusoids = sinusoids(2 * end, weight.size(1))
+        self._sinusoids = self._sinusoids.to(weight)
+        return self._sinusoids
 
     def forward(self, tokens: Tensor) -> Tensor:
         """Token ids (B, T) at positions 0 to T - 1 -> (B, T, D)"""

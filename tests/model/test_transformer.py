@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from torch.optim.swa_utils import AveragedModel
 
 from beamtrain.data.tokenizer import BOS, EOS, PAD
 from beamtrain.errors import UserError
@@ -94,6 +95,15 @@ def test_any_length_can_be_decoded():
     network = make()
     target = torch.randint(4, V, (1, 600))
     assert network.decode(network.encode(sources()[:1]), target).shape == (1, 600, 16)
+
+
+def test_averaged_weights_survive_a_sentence_longer_than_any_before():
+    network = make()
+    averaged = AveragedModel(network, use_buffers=True)
+    network.decode(network.encode(sources()[:1]), torch.randint(4, V, (1, 600)))
+    averaged.update_parameters(network)
+    for mine, theirs in zip(network.buffers(), averaged.module.buffers(), strict=True):
+        theirs.copy_(mine)
 
 
 def test_tables_are_shared_with_a_joint_vocabulary_and_apart_without():
