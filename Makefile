@@ -12,7 +12,7 @@ BIN := .venv/bin
 
 quickstart: .venv/.installed  ## train on the bundled corpus, score it, translate a few lines
 	$(BIN)/python scripts/train.py --config quickstart.yaml --overwrite
-	printf '%s\n' 'Could you please open the window?' 'The train to Vienna leaves at half past seven.' \
+	@printf '%s\n' 'Could you please open the window?' 'The train to Vienna leaves at half past seven.' \
 	    | $(BIN)/beamtrain translate --model runs/quickstart
 
 test: .venv/.installed  ## the default tests: offline, on the CPU
