@@ -21,9 +21,10 @@ from beamtrain.data.tokenizer import Tokenizer
 from beamtrain.errors import UserError
 from beamtrain.files import atomic_path, write_text
 from beamtrain.model.base import Seq2Seq
+from beamtrain.model.gru import GRUEncoderDecoder
 from beamtrain.model.transformer import Transformer
 
-NETWORKS: dict[str, type[Seq2Seq]] = {"transformer": Transformer}
+NETWORKS: dict[str, type[Seq2Seq]] = {"transformer": Transformer, "gru": GRUEncoderDecoder}
 PREFIX = "network."  # of the network's weights inside a training checkpoint
 
 

@@ -12,6 +12,7 @@ from tiny import SENTENCES, Echo
 
 from beamtrain.data.tokenizer import Tokenizer, train_subwords
 from beamtrain.model.base import Seq2Seq
+from beamtrain.model.gru import GRUEncoderDecoder
 from beamtrain.model.transformer import Transformer
 from beamtrain.run import NETWORKS, save_description, save_weights
 
@@ -42,6 +43,15 @@ def transformer_run(tmp_path_factory: pytest.TempPathFactory, tokenizer: Tokeniz
     """The random Transformer as a run's folder."""
     arguments = {"width": 16, "inner_width": 32, "heads": 2, "encoder_layers": 1, "decoder_layers": 1}
     return _write_run(tmp_path_factory.mktemp("transformer"), transformer, "transformer", arguments, tokenizer)
+
+
+@pytest.fixture
+def gru_run(tmp_path: Path, tokenizer: Tokenizer) -> Path:
+    """A random recurrent network as a run's folder."""
+    torch.manual_seed(4)
+    arguments = {"width": 16, "heads": 2, "encoder_layers": 2, "decoder_layers": 3}
+    network = GRUEncoderDecoder(tokenizer.target.vocab_size, **arguments)
+    return _write_run(tmp_path / "gru", network, "gru", arguments, tokenizer)
 
 
 @pytest.fixture

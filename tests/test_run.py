@@ -9,6 +9,7 @@ import torch
 from safetensors.torch import load_file
 
 from beamtrain.errors import UserError
+from beamtrain.model.gru import GRUEncoderDecoder
 from beamtrain.run import load_checkpoint, load_run, save_weights
 
 
@@ -23,6 +24,15 @@ def test_the_network_comes_back_as_it_was(run, transformer):
     assert not loaded.network.training
     for name, value in transformer.state_dict().items():
         assert torch.equal(loaded.network.state_dict()[name], value)
+
+
+def test_a_recurrent_network_comes_back_as_it_was(gru_run):
+    network, written = load_run(gru_run).network, load_file(gru_run / "model.safetensors")
+    assert isinstance(network, GRUEncoderDecoder) and not network.training
+    parameters = dict(network.named_parameters())
+    assert parameters.keys() == written.keys()
+    for name, value in parameters.items():
+        assert torch.equal(value, written[name])
 
 
 def test_a_shared_table_is_written_once_and_the_weights_say_where_they_are_from(run, transformer):
@@ -77,7 +87,7 @@ def edited(run, **arguments):
 def test_files_that_do_not_belong_together_are_refused(run):
     description = json.loads((run / "model.json").read_text())["network"]
     edited(run, name="os.system")
-    with pytest.raises(UserError, match=r"names the network 'os.system'; known: transformer"):
+    with pytest.raises(UserError, match=r"names the network 'os.system'; known: transformer, gru"):
         load_run(run)
     edited(run, name="transformer", arguments={**description["arguments"], "width": 32})
     with pytest.raises(UserError, match=r"model.safetensors does not fit the network of model.json"):

@@ -88,6 +88,52 @@ def test_an_interrupted_run_that_is_resumed_ends_as_if_it_had_never_stopped(trai
             assert torch.equal(moments["exp_avg_sq"], theirs["state"][index]["exp_avg_sq"])
 
 
+@pytest.fixture
+def recurrent(train):
+    """The same with the other network, named by a second config."""
+    Path("gru.yaml").write_text("""
+model: {network: {class_path: beamtrain.model.gru.GRUEncoderDecoder, init_args: {width: 16, decoder_layers: 2}}}
+""")
+    return lambda *arguments: train("--config", "gru.yaml", "--trainer.precision=bf16-mixed", *arguments)
+
+
+def test_a_recurrent_network_is_trained_resumed_and_used_like_any_other(recurrent, corpus, capsys):
+    assert recurrent("--name=whole", "--score_test=false") == 0
+    assert recurrent("--name=parts", "--score_test=false", "--trainer.max_steps=4") == 0
+    assert recurrent("--name=parts", "--resume") == 0
+    whole, parts = (load_checkpoint(Path(f"runs/{name}/checkpoints/last.ckpt")) for name in ("whole", "parts"))
+    for name, value in whole["state_dict"].items():
+        assert torch.equal(value, parts["state_dict"][name]), name
+    run = load_run("runs/parts")
+    assert run.info["network"]["name"] == "gru" and run.info["network"]["arguments"]["vocab_size"] == 36
+    Path("in.txt").write_text("red cat\ntwo dog\n")
+    assert main(["translate", "--model", "runs/parts", "--input", "in.txt", "--output", "out.txt"]) == 0
+    assert len(Path("out.txt").read_text().split("\n")) == 3
+    scored = [f"--source={corpus}/test.en", f"--reference={corpus}/test.de"]
+    capsys.readouterr()
+    assert main(["evaluate", "--model", "runs/parts", *scored]) == 0
+    assert "nrefs:1|case:mixed" in capsys.readouterr().out
+
+
+def test_a_recurrent_network_with_two_vocabularies_gets_both_sizes(recurrent):
+    assert recurrent("--data.joint_vocabulary=false", "--trainer.max_steps=2", "--score_test=false") == 0
+    assert load_run("runs/gru").network.source_embedding.table.num_embeddings == 36
+
+
+@pytest.mark.parametrize(
+    "arguments, message",
+    [
+        (["--model.network.init_args.widht=8"], "init_args.widht is not a setting; did you mean .*init_args.width"),
+        (["--model.network.init_args.heads=3"], r"width 16 must be even and a multiple of heads \(3\); 18 would do"),
+        (["--model.network.init_args.decoder_layers=0"], "decoder_layers is 0; it must be 1 or more"),
+    ],
+)
+def test_a_wrong_setting_of_a_recurrent_network_is_one_line(recurrent, capsys, arguments, message):
+    assert recurrent(*arguments) == 2
+    lines = [line for line in capsys.readouterr().err.splitlines() if line.startswith("beamtrain: ")]
+    assert len(lines) == 1 and re.search(message, lines[0])
+
+
 def test_sigterm_saves_and_says_so(train, capsys):
     assert train("--trainer.callbacks+=interrupting.SignalAt", "--trainer.callbacks.step=2",
                  "--trainer.callbacks.name=SIGTERM") == 143  # fmt: skip

@@ -1,4 +1,4 @@
-"""The Transformer's parts (Vaswani et al. 2017): attention, feed-forward, residual wiring, sinusoidal positions."""
+"""What networks are built of (Vaswani et al. 2017): attention, feed-forward, residual wiring, sinusoidal positions."""
 
 import math
 from collections.abc import Callable
@@ -7,10 +7,22 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
+from beamtrain.errors import UserError
 from beamtrain.model.attention import attend
 from beamtrain.model.state import Past
 
 NormPosition = Literal["pre", "post"]
+
+
+def check_width(width: int, heads: int) -> None:
+    """Both networks split a vector by heads, and in two halves: sines and cosines, or two directions of reading.
+
+    Raises:
+        UserError: `width` is odd or no multiple of `heads`.
+    """
+    if width % 2 or width % heads:
+        fitting = 2 * heads * max(1, round(width / (2 * heads)))
+        raise UserError(f"width {width} must be even and a multiple of heads ({heads}); {fitting} would do")
 
 
 def split_heads(x: Tensor, heads: int) -> Tensor:
@@ -116,8 +128,8 @@ def sinusoids(positions: int, width: int) -> Tensor:
     return torch.cat((angles.sin(), angles.cos()), dim=1)
 
 
-class Embedding(nn.Module):
-    """Token vectors scaled by sqrt(D), plus sinusoidal positions from 0, then dropout."""
+class TokenEmbedding(nn.Module):
+    """Token vectors scaled by sqrt(D), then dropout."""
 
     def __init__(self, vocab_size: int, width: int, dropout: float, padding: int) -> None:
         super().__init__()
@@ -126,6 +138,21 @@ class Embedding(nn.Module):
         with torch.no_grad():
             self.table.weight[padding] = 0
         self.scale, self.dropout = math.sqrt(width), nn.Dropout(dropout)
+
+    def scaled(self, inputs: Tensor) -> Tensor:
+        """Ids (...) or unscaled vectors (..., D) -> (..., D)"""
+        return (inputs if inputs.is_floating_point() else self.table(inputs)) * self.scale
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        """Ids (...) or unscaled vectors (..., D) -> (..., D)"""
+        return self.dropout(self.scaled(inputs))
+
+
+class Embedding(TokenEmbedding):
+    """The same plus sinusoidal positions from 0, before the dropout."""
+
+    def __init__(self, vocab_size: int, width: int, dropout: float, padding: int) -> None:
+        super().__init__(vocab_size, width, dropout, padding)
         self._sinusoids = sinusoids(256, width)  # no buffer: it grows, and averaging wants buffers of one size
 
     def _positions(self, end: int) -> Tensor:
@@ -138,15 +165,14 @@ class Embedding(nn.Module):
     def forward(self, tokens: Tensor) -> Tensor:
         """Token ids (B, T) at positions 0 to T - 1 -> (B, T, D)"""
         T = tokens.size(1)
-        return self.dropout(self.table(tokens) * self.scale + self._positions(T)[:T])
+        return self.dropout(self.scaled(tokens) + self._positions(T)[:T])
 
     def steps(self, tokens: Tensor, beams: int) -> Tensor:
         """Token ids (B, T * K), K of them at each position from 0 -> (B, T * K, D)"""
         T = tokens.size(1) // beams
         positions = self._positions(T)[:T].repeat_interleave(beams, 0)  # (T, D) -> (T * K, D)
-        return self.dropout(self.table(tokens) * self.scale + positions)
+        return self.dropout(self.scaled(tokens) + positions)
 
     def at(self, inputs: Tensor, position: int) -> Tensor:
         """Ids (B, K) or unscaled vectors (B, K, D), all at one position -> (B, K, D)"""
-        vectors = inputs if inputs.is_floating_point() else self.table(inputs)
-        return self.dropout(vectors * self.scale + self._positions(position + 1)[position])
+        return self.dropout(self.scaled(inputs) + self._positions(position + 1)[position])

@@ -10,7 +10,6 @@ from torch import Tensor, nn
 from torch.nn.functional import linear
 
 from beamtrain.data.tokenizer import PAD
-from beamtrain.errors import UserError
 from beamtrain.model.base import Memory, Seq2Seq
 from beamtrain.model.layers import (
     CrossAttention,
@@ -19,6 +18,7 @@ from beamtrain.model.layers import (
     NormPosition,
     Residual,
     SelfAttention,
+    check_width,
 )
 from beamtrain.model.state import DecoderState, LayerCache, TransformerState
 
@@ -104,9 +104,7 @@ class Transformer(Seq2Seq):
         norm: NormPosition = "pre",
     ) -> None:
         super().__init__()
-        if width % 2 or width % heads:
-            fitting = 2 * heads * max(1, round(width / (2 * heads)))
-            raise UserError(f"width {width} must be even and a multiple of heads ({heads}); {fitting} would do")
+        check_width(width, heads)
         self.vocab_size = vocab_size
         self.target_embedding = Embedding(vocab_size, width, dropout, PAD)
         self.source_embedding = (

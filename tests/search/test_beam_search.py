@@ -7,11 +7,11 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from networks import each_network, small
 from table_model import TableModel, all_sentences, log_prob, moody_table, naive_beam_search, penalty, random_table
 
 from beamtrain.data.tokenizer import BOS, EOS, PAD
 from beamtrain.errors import UserError
-from beamtrain.model.transformer import Transformer
 from beamtrain.search.hard import SearchOptions, beam_search
 
 A, B_ = 3, 4
@@ -200,10 +200,9 @@ def test_stops_as_soon_as_the_bound_allows(kind, alpha):
     assert model.steps < limit
 
 
-def transformer(seed=0, V=37, scale=3.0):
-    """Random weights; the scale makes its choices sharp enough to end sentences."""
-    torch.manual_seed(seed)
-    network = Transformer(V, width=16, inner_width=32, heads=2, encoder_layers=2, decoder_layers=2).eval()
+def random_network(kind="transformer", seed=0, V=37, scale=3.0):
+    """The scale makes its choices sharp enough to end sentences."""
+    network = small(kind, V, seed)
     with torch.no_grad():
         network.target_embedding.table.weight *= scale
         network.target_embedding.table.weight[EOS] *= 2
@@ -228,9 +227,10 @@ def assert_same(found, expected):
             assert h.token_log_probs == pytest.approx(e.token_log_probs, abs=2e-5)
 
 
+@each_network
 @pytest.mark.parametrize("beam_size", [1, 4])
-def test_a_batch_gives_what_its_sentences_give_one_by_one(beam_size):
-    network, source = transformer(), sources()
+def test_a_batch_gives_what_its_sentences_give_one_by_one(kind, beam_size):
+    network, source = random_network(kind), sources()
     options = SearchOptions(beam_size=beam_size, n_best=beam_size, no_repeat_ngram=3)
     together = beam_search(network, source, options)
     assert len({len(row[0].tokens) for row in together}) > 2  # they leave the batch at different times
@@ -238,8 +238,9 @@ def test_a_batch_gives_what_its_sentences_give_one_by_one(beam_size):
     assert_same(together, alone)
 
 
-def test_decoding_a_hypothesis_at_once_gives_the_log_probabilities_of_the_search():
-    network, source = transformer(1), sources(seed=4)
+@each_network
+def test_decoding_a_hypothesis_at_once_gives_the_log_probabilities_of_the_search(kind):
+    network, source = random_network(kind, 1), sources(seed=4)
     found = beam_search(network, source, SearchOptions(beam_size=4, n_best=4, max_length=14))
     for row, hypotheses in zip(source, found, strict=True):
         memory = network.encode(row.unsqueeze(0))
@@ -250,8 +251,9 @@ def test_decoding_a_hypothesis_at_once_gives_the_log_probabilities_of_the_search
             assert h.log_prob == pytest.approx(rescored.sum().item(), abs=1e-4)
 
 
-def test_beam_one_is_greedy():
-    network, source = transformer(2), sources(seed=5)
+@each_network
+def test_beam_one_is_greedy(kind):
+    network, source = random_network(kind, 2), sources(seed=5)
     found = beam_search(network, source, SearchOptions(beam_size=1, max_length=12))
     for row, (h,) in zip(source, found, strict=True):
         memory, tokens = network.encode(row.unsqueeze(0)), [BOS]
@@ -263,9 +265,10 @@ def test_beam_one_is_greedy():
         assert h.tokens == tokens[1:-1]
 
 
+@each_network
 @torch.no_grad()
-def test_attention_has_a_row_for_every_token_and_equals_that_of_a_single_path():
-    network, source = transformer(3), sources(seed=6)
+def test_attention_has_a_row_for_every_token_and_equals_that_of_a_single_path(kind):
+    network, source = random_network(kind, 3), sources(seed=6)
     found = beam_search(network, source, SearchOptions(beam_size=4, n_best=2, max_length=9), attention=True)
     for index, hypotheses in enumerate(found):
         for h in hypotheses:
@@ -279,8 +282,9 @@ def test_attention_has_a_row_for_every_token_and_equals_that_of_a_single_path():
             torch.testing.assert_close(h.attention, torch.stack(rows), atol=1e-5, rtol=1e-4)
 
 
-def test_bfloat16_keeps_its_scores_in_float32():
-    network, source = transformer(4).bfloat16(), sources(seed=7)
+@each_network
+def test_bfloat16_keeps_its_scores_in_float32(kind):
+    network, source = random_network(kind, 4).bfloat16(), sources(seed=7)
     for row in beam_search(network, source, SearchOptions(beam_size=3, n_best=3, max_length=10)):
         for h in row:
             assert h.log_prob == pytest.approx(sum(h.token_log_probs), abs=1e-5)
@@ -288,7 +292,7 @@ def test_bfloat16_keeps_its_scores_in_float32():
 
 
 def test_a_network_that_gives_nan_is_reported():
-    network = transformer()
+    network = random_network()
     with torch.no_grad():
         network.target_embedding.table.weight[:] = math.nan
     with pytest.raises(UserError, match="gives no sentence a probability"):

@@ -4,27 +4,27 @@ import math
 
 import pytest
 import torch
+from networks import each_network, small
 
 from beamtrain.data.tokenizer import EOS, PAD
 from beamtrain.errors import UserError
 from beamtrain.model.base import Memory
-from beamtrain.model.transformer import Transformer
 from beamtrain.search.hard import SearchOptions, beam_search
 from beamtrain.search.soft import UnrollOptions, soft_beam_search
 from beamtrain.search.tree import tree_beam_search
 from beamtrain.topk import SoftTopK
 
 V, S = 11, 5
+UNROLLS = [("transformer", soft_beam_search), ("transformer", tree_beam_search), ("gru", soft_beam_search)]
 ALL = ("score_update", "accumulated_score", "embeddings", "ancestry")
 
 
-def make(seed=0, scale=2.0, dtype=torch.float64, layers=2):
-    torch.manual_seed(seed)
-    network = Transformer(V, width=8, inner_width=16, heads=2, encoder_layers=1, decoder_layers=layers)
+def make(kind="transformer", seed=0, scale=2.0, layers=2):
+    network = small(kind, V, seed, width=8, layers=layers)
     with torch.no_grad():
         for parameter in network.parameters():
             parameter.mul_(scale)  # decided enough for beams to differ
-    return network.to(dtype).eval()
+    return network.double()
 
 
 def sources(B=4, seed=1):
@@ -60,23 +60,26 @@ def searched(network, source, limit, K, **penalty):
 
 @pytest.mark.parametrize("K", [1, 2, 4, 8])
 @pytest.mark.parametrize("penalty", [{"length_penalty": "none"}, {"length_penalty": "gnmt", "alpha": 1.0}])
-@pytest.mark.parametrize("search", [soft_beam_search, tree_beam_search])
-def test_with_hard_choices_the_unroll_is_the_search_that_users_run(K, penalty, search):
-    network, source = make(), sources()
-    beams = unrolled(network, source, 7, search=search, beam_size=K, candidates=16, choice="hard")
+@pytest.mark.parametrize("choice", ["hard", "straight_through"])
+@pytest.mark.parametrize("kind, search", UNROLLS)
+def test_with_hard_choices_the_unroll_is_the_search_that_users_run(K, penalty, choice, kind, search):
+    network, source = make(kind), sources()
+    beams = unrolled(network, source, 7, search=search, beam_size=K, candidates=16, choice=choice)
     assert as_sentences(beams) == searched(network, source, 7, K, **penalty)
     assert (beams.finished == 1).all()
 
 
 @pytest.mark.parametrize("K", [1, 2, 4, 8])
-def test_as_the_temperature_falls_the_soft_search_becomes_the_hard_one(K):
-    network, source = make(), sources()
-    beams = unrolled(network, source, 7, SoftTopK(1e-4, None), beam_size=K, candidates=16, choice="soft")
+@each_network
+def test_as_the_temperature_falls_the_soft_search_becomes_the_hard_one(K, kind):
+    network, source = make(kind), sources()
+    beams = unrolled(network, source, 7, SoftTopK(1e-6, None), beam_size=K, candidates=16, choice="soft")
     assert as_sentences(beams) == searched(network, source, 7, K)
 
 
-def test_a_warm_search_mixes_and_keeps_its_distributions():
-    beams = unrolled(make(), sources(), 6, SoftTopK(0.5, None), beam_size=3, candidates=12, choice="soft")
+@each_network
+def test_a_warm_search_mixes_and_keeps_its_distributions(kind):
+    beams = unrolled(make(kind), sources(), 6, SoftTopK(0.5, None), beam_size=3, candidates=12, choice="soft")
     torch.testing.assert_close(beams.weights.sum(-1), torch.ones_like(beams.weights[..., 0]))
     assert ((beams.weights > 0.05) & (beams.weights < 0.95)).any()
     assert ((beams.finished >= 0) & (beams.finished <= 1 + 1e-9)).all()
@@ -119,10 +122,11 @@ def test_the_forward_pass_of_straight_through_is_hard():
     torch.testing.assert_close(hard.scores, through.scores)
 
 
+@each_network
 @pytest.mark.parametrize("seed", range(3))
-def test_the_gradient_of_the_whole_search_is_that_of_finite_differences(seed):
+def test_the_gradient_of_the_whole_search_is_that_of_finite_differences(kind, seed):
     """Soft choices with every path open, along random directions in the space of all weights."""
-    network, source = make(seed, scale=1.5, layers=1), sources(B=2)
+    network, source = make(kind, seed, scale=1.5, layers=1), sources(B=2)
     operator = SoftTopK(0.3, None)
     parameters = list(network.parameters())
     generator = torch.Generator().manual_seed(seed)
@@ -149,8 +153,9 @@ def test_the_gradient_of_the_whole_search_is_that_of_finite_differences(seed):
         assert slope == pytest.approx((values[0] - values[1]) / (2 * step), rel=2e-4, abs=1e-6)
 
 
-def test_gradcheck_through_the_source():
-    network, source = make(scale=1.5, layers=1), sources(B=1)
+@each_network
+def test_gradcheck_through_the_source(kind):
+    network, source = make(kind, scale=1.5, layers=1), sources(B=1)
     memory = network.encode(source)
     limits = torch.tensor([3])
     options = UnrollOptions(beam_size=2, candidates=2 * V, choice="soft", open_paths=ALL)
@@ -162,9 +167,9 @@ def test_gradcheck_through_the_source():
     assert torch.autograd.gradcheck(search, memory.states.detach().requires_grad_())
 
 
-@pytest.mark.parametrize("search", [soft_beam_search, tree_beam_search])
-def test_with_closed_paths_gradients_stay_bounded_over_sixty_steps(search):
-    network, source = make(scale=1.5), sources()
+@pytest.mark.parametrize("kind, search", UNROLLS)
+def test_with_closed_paths_gradients_stay_bounded_over_sixty_steps(kind, search):
+    network, source = make(kind, scale=1.5), sources()
     norms = {}
     for limit in (5, 60):
         beams = unrolled(network, source, limit, search=search, beam_size=3, candidates=10)
