@@ -1,7 +1,7 @@
 """A recurrent encoder-decoder with attention: gated recurrent units (Cho et al. 2014), many layers if asked for.
 
 The encoder reads the source in both directions (Bahdanau et al. 2015, section 3.2). The decoder attends from its lowest
-layer, and what it finds goes to all layers above (GNMT, Wu et al. 2016, section 3.1), so nothing of a later layer
+layer, and what it finds goes to all layers above (GNMT, Wu et al. 2016, section 3), so nothing of a later layer
 enters an earlier one and each layer reads a whole given target in one call:
 
     e_t   = sqrt(D) E[y_(t-1)]
