@@ -6,11 +6,11 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from networks import small
 
 from beamtrain.data.batch import Batch, pad
 from beamtrain.data.tokenizer import BOS, EOS, PAD
 from beamtrain.errors import UserError
-from beamtrain.model.transformer import Transformer
 from beamtrain.objectives.beam import BeamTraining
 from beamtrain.objectives.ngram_overlap import NgramOverlap, soft_gleu
 from beamtrain.objectives.teacher_forcing import TeacherForcing
@@ -54,9 +54,8 @@ def test_half_a_word_is_half_an_ngram():
     assert found[0].tolist() == pytest.approx([(1 + 0.5 + 0.5) / 3] * 2)  # 4, half a 5, half a "4 5", of 3 n-grams
 
 
-def network_and_batch():
-    torch.manual_seed(0)
-    network = Transformer(V, width=16, inner_width=16, heads=2, encoder_layers=1, decoder_layers=1, dropout=0.1)
+def network_and_batch(kind="transformer"):
+    network = small(kind, V, layers=1, dropout=0.1).train()
     with torch.no_grad():
         for parameter in network.parameters():
             parameter.mul_(1.5)
@@ -106,9 +105,12 @@ def test_the_gradient_is_that_of_the_beam_loss_until_it_is_clipped():
     assert norm == pytest.approx(plain.norm().item(), rel=1e-4)
 
 
-@pytest.mark.parametrize("choice", ["soft", "straight_through", "hard"])
-def test_after_a_likelihood_start_a_few_steps_raise_the_overlap_of_what_the_search_finds(choice):
-    network, batch = network_and_batch()
+@pytest.mark.parametrize(
+    "kind, choice",
+    [("transformer", "soft"), ("transformer", "straight_through"), ("transformer", "hard"), ("gru", "soft")],
+)
+def test_after_a_likelihood_start_a_few_steps_raise_the_overlap_of_what_the_search_finds(kind, choice):
+    network, batch = network_and_batch(kind)
     start = objective(weight=0.0)
     aim = objective(weight=1.0, unroll=UnrollOptions(beam_size=3, candidates=8, choice=choice), max_gradient_norm=5.0)
     optimizer = torch.optim.Adam(network.parameters(), lr=0.01)
