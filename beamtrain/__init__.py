@@ -10,9 +10,10 @@ The package in the order that data flows; a file imports only from its own block
     search/                                           beam search and sampling
     objectives/                                       what training minimises
     schedule, module                                  one training run's moving parts
-    run, device, parallel_text, progress              run folders and what they are used on
+    checkpoints, run, device, parallel_text, progress run folders and what they are used on
     translator, evaluation, report                    lines to translations, translations to scores, scores to tables
-    callbacks, settings, training                     `beamtrain train`
+    callbacks, saving, metrics_table, resuming        around a training step; where a run stands
+    settings, training                                `beamtrain train`
     commands/, cli                                    `beamtrain`
 
 Axes, everywhere: B sentences, K beams, V vocabulary, S source length, T target length, D model width, H attention

@@ -1,7 +1,6 @@
-"""What happens around training steps: lines for people, a clean stop on a signal, checkpoints that are whole files."""
+"""Around training steps: lines for people, randomness that depends on the place, a folder that can be loaded."""
 
 import math
-import signal
 import sys
 import time
 from hashlib import sha256
@@ -10,19 +9,9 @@ from typing import Any
 
 import lightning.pytorch as pl
 import torch
-from lightning.fabric.plugins import TorchCheckpointIO
 
 from beamtrain.data.batch import Batch
-from beamtrain.files import atomic_path
 from beamtrain.run import save_description
-
-
-class Interrupted(Exception):  # noqa: N818 (no error: it was asked for)
-    """Training was asked to stop by a signal, and its state is saved."""
-
-    def __init__(self, signal_number: int, step: int) -> None:
-        super().__init__(f"stopped by {signal.Signals(signal_number).name} after step {step:,}")
-        self.exit_code = 128 + signal_number
 
 
 class Progress(pl.Callback):
@@ -108,49 +97,6 @@ class SeedEachBatch(pl.Callback):
         torch.manual_seed(int.from_bytes(sha256(key.encode()).digest()[:7], "big"))
 
 
-class LastCheckpoint(pl.Callback):
-    """Saves `path`, to resume from: after each validation, and when training ends between two."""
-
-    def __init__(self, path: Path) -> None:
-        self._path = path
-
-    def on_train_batch_end(
-        self, trainer: pl.Trainer, module: pl.LightningModule, outputs: Any, batch: Batch, batch_idx: int
-    ) -> None:
-        if trainer.should_stop or trainer.global_step == trainer.max_steps:
-            trainer.save_checkpoint(self._path)
-
-    def on_validation_end(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
-        trainer.save_checkpoint(self._path)
-
-
-class StopOnSignal(pl.Callback):
-    """SIGINT (Ctrl-C) or SIGTERM: finish the step, save `path`, raise `Interrupted`; a second signal stops at once."""
-
-    def __init__(self, path: Path) -> None:
-        self._path, self._received = path, 0
-
-    def on_train_start(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
-        self._before = {number: signal.signal(number, self._note) for number in (signal.SIGINT, signal.SIGTERM)}
-
-    def _note(self, number: int, frame: Any) -> None:
-        self._received = number
-        _say(f"{signal.Signals(number).name}: saving after this step (a second one stops at once, unsaved)")
-        for each, handler in self._before.items():
-            signal.signal(each, handler)
-
-    def on_train_batch_end(
-        self, trainer: pl.Trainer, module: pl.LightningModule, outputs: Any, batch: Batch, batch_idx: int
-    ) -> None:
-        if self._received:
-            trainer.save_checkpoint(self._path)
-            raise Interrupted(self._received, trainer.global_step)
-
-    def on_train_end(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
-        for number, handler in self._before.items():
-            signal.signal(number, handler)
-
-
 class Describe(pl.Callback):
     """Makes the run's folder one that can be loaded: writes the tokenizer and model.json before the first step."""
 
@@ -161,17 +107,6 @@ class Describe(pl.Callback):
         if trainer.is_global_zero:
             trainer.datamodule.tokenizer.save(self._folder)  # type: ignore[attr-defined]
             save_description(self._folder, self._info)
-
-
-class AtomicCheckpointIO(TorchCheckpointIO):
-    """Checkpoints appear under their name only when they are whole and on disk; loading runs no code from them."""
-
-    def save_checkpoint(self, checkpoint: dict[str, Any], path: Any, storage_options: Any = None) -> None:
-        with atomic_path(Path(path)) as temporary:
-            torch.save(checkpoint, temporary)
-
-    def load_checkpoint(self, path: Any, map_location: Any = None, weights_only: bool | None = None) -> dict[str, Any]:
-        return torch.load(path, map_location=map_location or "cpu", weights_only=True)
 
 
 def _say(line: str) -> None:

@@ -55,6 +55,7 @@ class TranslationModule(pl.LightningModule):
         self._schedule = schedule or InverseSquareRoot()
         self._max_gradient_norm, self._gradient_rule = max_gradient_norm, gradient_rule
         self._translations: dict[int, str] = {}  # row of the development set -> its translation
+        self._dev_bleu: float | None = None  # of the last validation
 
     def configure_optimizers(self) -> Any:
         optimizer = self._optimizer(self.network.parameters())
@@ -107,11 +108,14 @@ class TranslationModule(pl.LightningModule):
         _, references = self.trainer.datamodule.pairs("validation")  # type: ignore[attr-defined]
         translations = self._gathered_translations()
         bleu = corpus_bleu([translations[row] for row in sorted(translations)], references[: len(translations)])
+        self._dev_bleu = bleu.value
         self.log("dev_bleu", bleu.value)
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        bleu = self.trainer.callback_metrics.get("dev_bleu")
-        checkpoint["dev_bleu"] = None if bleu is None else float(bleu)
+        checkpoint["dev_bleu"] = self._dev_bleu
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        self._dev_bleu = checkpoint.get("dev_bleu")
 
     def _gathered_translations(self) -> dict[int, str]:
         if self.trainer.world_size == 1:

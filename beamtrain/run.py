@@ -8,6 +8,7 @@
 Nothing in the folder is executed: the network is one of `NETWORKS`, weights are tensors only.
 """
 
+import hashlib
 import json
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +18,7 @@ import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save_file
 
+from beamtrain.checkpoints import first_line, load_checkpoint
 from beamtrain.data.tokenizer import Tokenizer
 from beamtrain.errors import UserError
 from beamtrain.files import atomic_path, write_text
@@ -48,14 +50,15 @@ def save_description(folder: Path, info: dict[str, Any]) -> None:
 def save_weights(folder: Path, weights: dict[str, torch.Tensor], about: dict[str, Any] | None = None) -> None:
     """Write model.safetensors from a network's state dict; a tensor that appears twice is written once.
 
-    `about` (step, dev_bleu) travels in the file, and is what `Run.info["weights"]` gives back.
+    `about` (step, dev_bleu) travels in the file, and is what `Run.info["weights"]` gives back. So does a checksum.
     """
     unique: dict[int, str] = {}
     for name, tensor in weights.items():
         unique.setdefault(tensor.data_ptr(), name)
     kept = {name: weights[name].detach().cpu().contiguous() for name in unique.values()}
+    text = json.dumps(about or {})
     with atomic_path(folder / "model.safetensors") as path:
-        save_file(kept, path, {"about": json.dumps(about or {})})
+        save_file(kept, path, {"about": text, "sha256": _digest(kept, text)})
 
 
 def checkpoint_weights(path: Path) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
@@ -64,23 +67,6 @@ def checkpoint_weights(path: Path) -> tuple[dict[str, torch.Tensor], dict[str, A
     state = checkpoint["state_dict"]
     weights = {name.removeprefix(PREFIX): value for name, value in state.items() if name.startswith(PREFIX)}
     return weights, {"step": checkpoint["global_step"], "dev_bleu": checkpoint.get("dev_bleu")}
-
-
-def load_checkpoint(path: Path) -> dict[str, Any]:
-    """A training checkpoint, read without running anything it contains.
-
-    Raises:
-        UserError: `path` is missing or no checkpoint.
-    """
-    try:
-        checkpoint = torch.load(path, map_location="cpu", weights_only=True)
-    except FileNotFoundError:
-        raise UserError(f"there is no checkpoint {path}") from None
-    except Exception as error:  # torch raises half a dozen types for a broken or hostile file
-        raise UserError(f"{path} is not a checkpoint that can be read: {_first_line(error)}") from error
-    if not isinstance(checkpoint, dict) or "state_dict" not in checkpoint:
-        raise UserError(f"{path} is not a training checkpoint: it holds no state_dict")
-    return checkpoint
 
 
 def load_run(path: Path | str, device: torch.device | str = "cpu") -> Run:
@@ -100,7 +86,7 @@ def load_run(path: Path | str, device: torch.device | str = "cpu") -> Run:
     try:
         network.load_state_dict({name: value for name, value in weights.items() if name in shared}, strict=False)
     except RuntimeError as error:
-        raise UserError(f"{origin} does not fit the network of model.json: {_first_line(error)}") from error
+        raise UserError(f"{origin} does not fit the network of model.json: {first_line(error)}") from error
     missing = sorted(shared - weights.keys())
     if missing:
         raise UserError(f"{origin} lacks {len(missing)} of the network's tensors, first {missing[0]}")
@@ -117,19 +103,17 @@ def _description(folder: Path) -> dict[str, Any]:
     except FileNotFoundError:
         raise UserError(f"--model {folder}: not a run's folder, it has no model.json") from None
     except (ValueError, KeyError, TypeError) as error:
-        raise UserError(f"--model {folder}: model.json is damaged ({_first_line(error)})") from error
+        raise UserError(f"--model {folder}: model.json is damaged ({first_line(error)})") from error
 
 
 def _weights(folder: Path) -> tuple[dict[str, torch.Tensor], dict[str, Any], Path]:
     path = folder / "model.safetensors"
     if path.exists():
         try:
-            with safe_open(path, "pt") as file:
-                about = json.loads((file.metadata() or {}).get("about", "{}"))
-            return load_file(path), about, path
-        except (SafetensorError, OSError) as error:
+            return *_load_weights(path), path
+        except (SafetensorError, OSError, ValueError) as error:
             raise UserError(
-                f"{path} is damaged ({_first_line(error)}); without it, checkpoints/best.ckpt is used"
+                f"{path} is damaged ({first_line(error)}); without it, checkpoints/best.ckpt is used"
             ) from error
     for name in ("best.ckpt", "last.ckpt"):
         path = folder / "checkpoints" / name
@@ -138,5 +122,23 @@ def _weights(folder: Path) -> tuple[dict[str, torch.Tensor], dict[str, Any], Pat
     raise UserError(f"--model {folder}: the run has no weights yet, neither model.safetensors nor a checkpoint")
 
 
-def _first_line(error: BaseException) -> str:
-    return str(error).strip().split("\n")[0]
+def _load_weights(path: Path) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
+    """The tensors of a safetensors file, and what it says about them.
+
+    Raises ValueError when they do not fit the file's checksum; a file from elsewhere has none.
+    """
+    with safe_open(path, "pt") as file:
+        metadata = file.metadata() or {}
+    weights, about = load_file(path), metadata.get("about", "{}")
+    if metadata.get("sha256", digest := _digest(weights, about)) != digest:
+        raise ValueError("its content does not fit its checksum")
+    return weights, json.loads(about)
+
+
+def _digest(weights: dict[str, torch.Tensor], about: str) -> str:
+    """SHA-256 over the text, and over name, type, shape and bytes of every tensor, sorted by name."""
+    digest = hashlib.sha256(about.encode())
+    for name, tensor in sorted(weights.items()):
+        digest.update(f"\n{name} {tensor.dtype} {tuple(tensor.shape)}\n".encode())
+        digest.update(tensor.reshape(-1).view(torch.uint8).numpy().data)
+    return digest.hexdigest()

@@ -6,6 +6,7 @@ Every setting is a key of a YAML file and an option of the command line; `--prin
 import json
 import logging
 import platform
+import shlex
 import shutil
 import subprocess
 import sys
@@ -19,26 +20,21 @@ import lightning.pytorch as pl
 import torch
 from jsonargparse import ArgumentError
 from lightning.fabric.utilities.exceptions import MisconfigurationException
-from lightning.pytorch.callbacks import ModelCheckpoint
+from lightning.pytorch.callbacks import Checkpoint
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
-from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
+from lightning.pytorch.loggers import TensorBoardLogger
 from lightning.pytorch.utilities.rank_zero import rank_zero_only
 
 from beamtrain.allocator import keep_freed_memory
-from beamtrain.callbacks import (
-    AtomicCheckpointIO,
-    Describe,
-    Interrupted,
-    LastCheckpoint,
-    Progress,
-    SeedEachBatch,
-    StopOnSignal,
-)
+from beamtrain.callbacks import Describe, Progress, SeedEachBatch
 from beamtrain.data.datamodule import TranslationData
 from beamtrain.errors import UserError
 from beamtrain.files import write_text
+from beamtrain.metrics_table import MetricsTable
 from beamtrain.module import TranslationModule
-from beamtrain.run import NETWORKS, checkpoint_weights, load_checkpoint, load_run, save_weights
+from beamtrain.resuming import LAST, PREVIOUS, checkpoint_to_resume, is_finished
+from beamtrain.run import NETWORKS, checkpoint_weights, load_run, save_weights
+from beamtrain.saving import BestCheckpoint, Interrupted, LastCheckpoint, StopOnSignal, VerifiedCheckpointIO
 from beamtrain.settings import check_keys, located
 
 TRAINER_DEFAULTS: dict[str, Any] = {
@@ -75,10 +71,12 @@ def main(arguments: Sequence[str]) -> int:
         cli.trainer.fit(cli.model, cli.datamodule, ckpt_path=cli.starting_point, weights_only=True)
     except Interrupted as stop:
         _save_best_weights(cli.folder)
-        same = [argument for argument in arguments if argument not in ("--resume", "--overwrite")]
         print(f"{stop}; {cli.folder} can be used as it is", file=sys.stderr)
-        print("to go on: beamtrain train", *same, "--resume", file=sys.stderr)
+        print(f"to go on: {_same_command(arguments)} --resume", file=sys.stderr)
         return stop.exit_code
+    except OSError as error:  # a full disk, most often
+        problem = f"{error.filename or 'a file'}: {error.strerror or error}"
+        raise UserError(f"training has stopped: {problem}; the checkpoints are as they were") from error
     if cli.trainer.is_global_zero:
         _save_best_weights(cli.folder)
         if cli.config.score_test:
@@ -94,7 +92,7 @@ class TrainingCLI(LightningCLI):
     starting_point: Path | None
 
     def __init__(self, arguments: list[str], configs: list[Path]) -> None:
-        self._configs = configs
+        self._configs, self._same_command = configs, _same_command(arguments)
         super().__init__(
             TranslationModule,
             TranslationData,
@@ -112,7 +110,16 @@ class TrainingCLI(LightningCLI):
         parser.add_argument("--name", type=str | None, default=None, help="the run's name (default: the config's name)")
         parser.add_argument("--runs", type=str, default="runs", help="the folder that runs lie in")
         parser.add_argument("--resume", action="store_true", help="go on with the run of that name")
+        parser.add_argument(
+            "--resume_from", type=str | None, default=None, help="go on from this checkpoint of the run, not its last"
+        )
         parser.add_argument("--overwrite", action="store_true", help="replace a run of that name")
+        parser.add_argument(
+            "--save_every",
+            type=int,
+            default=1000,
+            help="steps between checkpoints, besides those after validation; 0: no",
+        )
         parser.add_argument("--score_test", type=bool, default=True, help="translate and score the test set at the end")
         parser.set_defaults({name: {"class_path": class_path} for name, class_path in CLASS_DEFAULTS.items()})
         parser.link_arguments("data.vocab_size", "model.network.init_args.vocab_size")
@@ -130,29 +137,39 @@ class TrainingCLI(LightningCLI):
     def before_instantiate_classes(self) -> None:
         name = self.config.name or (self._configs[-1].stem if self._configs else "run")
         self.folder = Path(self.config.runs) / name
-        max_steps = self.config.trainer.max_steps
-        self.starting_point = _starting_point(self.folder, self.config.resume, self.config.overwrite, max_steps)
+        self.starting_point, self._steps_done = _starting_point(self.folder, self.config, self._same_command)
 
     def instantiate_trainer(self, **settings: Any) -> pl.Trainer:
-        settings.update(plugins=[AtomicCheckpointIO()], default_root_dir=str(self.folder))
+        logs, checkpoints, every = (
+            self.folder / "logs",
+            self.folder / "checkpoints",
+            self.config.trainer.log_every_n_steps,
+        )
+        last = LastCheckpoint(checkpoints / LAST, self.config.save_every)
+        settings.update(
+            plugins=[VerifiedCheckpointIO(checkpoints / LAST, checkpoints / PREVIOUS)],
+            default_root_dir=str(self.folder),
+            enable_checkpointing=self._user_saves_checkpoints(),
+        )
         if self.config.trainer.logger is None:
-            settings["logger"] = [
-                TensorBoardLogger(self.folder / "logs", name="tensorboard"),
-                CSVLogger(self.folder / "logs", name="csv"),
-            ]
+            settings["logger"] = TensorBoardLogger(logs, name="tensorboard", version="", purge_step=self._steps_done)
         trainer = super().instantiate_trainer(**settings)
         _write_settings(self)
-        checkpoints = self.folder / "checkpoints"
-        last = checkpoints / "last.ckpt"
         trainer.callbacks += [  # type: ignore[attr-defined]
             Describe(self.folder, _description(self.config)),
-            Progress(self.config.trainer.log_every_n_steps),
+            Progress(every),
+            MetricsTable(logs / "metrics.csv", every),
             SeedEachBatch(self.config.seed_everything),
-            LastCheckpoint(last),
+            BestCheckpoint(checkpoints),
+            last,  # after all whose state it saves
             StopOnSignal(last),
-            ModelCheckpoint(checkpoints, "best", monitor="dev_bleu", mode="max", enable_version_counter=False),
         ]
         return trainer
+
+    def _user_saves_checkpoints(self) -> bool:
+        """Whether the config has a checkpoint callback of its own; Lightning would add one that nobody asked for."""
+        callbacks = self.config_init.trainer.callbacks or []
+        return any(isinstance(each, Checkpoint) for each in (callbacks if isinstance(callbacks, list) else [callbacks]))
 
 
 def _source_vocab_size(joint: bool, vocab_size: int) -> int | None:
@@ -181,21 +198,31 @@ def _quiet() -> None:
     warnings.filterwarnings("ignore", module="torch.optim.lr_scheduler")
 
 
-def _starting_point(folder: Path, resume: bool, overwrite: bool, max_steps: int) -> Path | None:
-    """The checkpoint to go on from, or None for a fresh start."""
-    if resume:
-        last = folder / "checkpoints" / "last.ckpt"
-        step = load_checkpoint(last)["global_step"]
-        if 0 <= max_steps <= step:
-            raise UserError(
-                f"{folder} is already at step {step:,} >= trainer.max_steps {max_steps:,}; raise it to go on"
-            )
-        return last
+def _starting_point(folder: Path, config: Any, same_command: str) -> tuple[Path | None, int]:
+    """The checkpoint to go on from and the steps done, or (None, 0) for a fresh start."""
+    if config.resume or config.resume_from:
+        checkpoint, step = checkpoint_to_resume(folder, config.resume_from, same_command)
+        if checkpoint is None:
+            print(f"{folder} has no checkpoint yet: starting at the beginning", file=sys.stderr)
+        elif 0 <= (most := config.trainer.max_steps) <= step and is_finished(folder, checkpoint, config.score_test):
+            raise UserError(f"{folder} is already at step {step:,} >= trainer.max_steps {most:,}; raise it to go on")
+        return checkpoint, step
     if folder.exists() and _is_first_process():  # a launched process finds the folder that the first one made
-        if not overwrite:
+        if not config.overwrite:
             raise UserError(f"{folder} exists: --resume goes on, --overwrite replaces it, --name NAME starts another")
         shutil.rmtree(folder)
-    return None
+    return None, 0
+
+
+def _same_command(arguments: list[str]) -> str:
+    """What was typed, without the options that say where to start."""
+    same, pending = ["beamtrain", "train"], iter(arguments)
+    for argument in pending:
+        if argument == "--resume_from":
+            next(pending, None)
+        elif argument.partition("=")[0] not in ("--resume", "--resume_from", "--overwrite"):
+            same.append(argument)
+    return shlex.join(same)
 
 
 def _write_settings(cli: TrainingCLI) -> None:

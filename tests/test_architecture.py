@@ -17,9 +17,9 @@ FLOW = [  # each block imports only from itself and from those before it
     {"search"},
     {"objectives"},
     {"schedule", "module"},
-    {"run", "device", "parallel_text", "progress"},
+    {"checkpoints", "run", "device", "parallel_text", "progress"},
     {"translator", "evaluation", "report"},
-    {"callbacks", "settings", "training"},
+    {"callbacks", "saving", "metrics_table", "settings", "resuming", "training"},
     {"commands"},
     {"cli"},
 ]

@@ -8,9 +8,10 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
+from beamtrain.checkpoints import load_checkpoint
 from beamtrain.errors import UserError
 from beamtrain.model.gru import GRUEncoderDecoder
-from beamtrain.run import load_checkpoint, load_run, save_weights
+from beamtrain.run import _weights, load_run, save_weights
 
 
 @pytest.fixture
@@ -123,3 +124,31 @@ def test_a_file_that_is_no_training_checkpoint_is_refused(tmp_path):
         load_checkpoint(tmp_path / "other.pt")
     with pytest.raises(UserError, match=r"there is no checkpoint"):
         load_checkpoint(tmp_path / "missing.ckpt")
+
+
+def test_a_changed_byte_in_the_weights_is_found_or_changes_nothing(tmp_path):
+    weights = {"b": torch.arange(3.0), "a": torch.ones(2, 2, dtype=torch.bfloat16)}
+    about = {"step": 12, "dev_bleu": 3.5}
+    save_weights(tmp_path, weights, about)
+    path = tmp_path / "model.safetensors"
+    content = path.read_bytes()
+    found = 0
+    for place in range(len(content)):
+        path.write_bytes(content[:place] + bytes([content[place] ^ 0x01]) + content[place + 1 :])
+        try:
+            read, said, _ = _weights(tmp_path)
+        except UserError as error:
+            assert "model.safetensors is damaged" in str(error)
+            found += 1
+        else:
+            assert said == about and all(torch.equal(read[name], weights[name]) for name in weights)
+    assert found > 0.9 * len(content)
+
+
+def test_weights_that_were_cut_off_are_found(run):
+    path = run / "model.safetensors"
+    content = path.read_bytes()
+    for length in (0, 7, 100, len(content) // 2, len(content) - 1):
+        path.write_bytes(content[:length])
+        with pytest.raises(UserError, match=r"model.safetensors is damaged.*checkpoints/best.ckpt is used"):
+            load_run(run)

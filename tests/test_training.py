@@ -1,28 +1,23 @@
 """A run from its config to its scores: what it leaves behind, and how it goes on after a stop."""
 
 import json
-import random
 import re
+import subprocess
 from pathlib import Path
 
 import pytest
 import torch
+from words import CONFIG, write_corpus
 
+from beamtrain.checkpoints import load_checkpoint
 from beamtrain.cli import main
-from beamtrain.run import load_checkpoint, load_run
-
-WORDS = ["red", "green", "blue", "one", "two", "three", "cat", "dog", "bird", "sees", "has", "likes", "small", "large"]
+from beamtrain.run import load_run
+from beamtrain.saving import BestCheckpoint
 
 
 @pytest.fixture(scope="module")
 def corpus(tmp_path_factory):
-    """Sentences of English words and the same words backwards."""
-    folder, draw = tmp_path_factory.mktemp("corpus"), random.Random(5)
-    for split, rows in (("train", 300), ("validation", 20), ("test", 12)):
-        lines = [" ".join(draw.choices(WORDS, k=draw.randint(2, 8))) for _ in range(rows)]
-        (folder / f"{split}.en").write_text("".join(f"{line}\n" for line in lines))
-        (folder / f"{split}.de").write_text("".join(f"{' '.join(reversed(line.split()))}\n" for line in lines))
-    return folder
+    return write_corpus(tmp_path_factory.mktemp("corpus"), rows=300)
 
 
 @pytest.fixture
@@ -30,15 +25,7 @@ def train(corpus, tmp_path, monkeypatch):
     """Runs `beamtrain train` in an empty folder with tiny settings; returns the exit code."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("XDG_CACHE_HOME", str(corpus / "cache"))
-    config = f"""
-data: {{source: {corpus}, vocab_size: 36, byte_fallback: false, max_length: 40, batch_tokens: 200}}
-model:
-  network:
-    class_path: beamtrain.model.transformer.Transformer
-    init_args: {{width: 16, inner_width: 32, heads: 2, encoder_layers: 1, decoder_layers: 1, dropout: 0.1}}
-trainer: {{max_steps: 8, val_check_interval: 4, log_every_n_steps: 2, accelerator: cpu}}
-"""
-    Path("tiny.yaml").write_text(config)
+    Path("tiny.yaml").write_text(CONFIG.format(corpus=corpus, vocab_size=36))
     return lambda *arguments: main(["train", "--config", "tiny.yaml", *arguments])
 
 
@@ -57,7 +44,8 @@ def test_a_run_leaves_a_folder_that_translates_and_says_how_good_it_is(train, ca
         assert (folder / name).stat().st_size > 0
     assert json.loads((folder / "environment.json").read_text())["seed"] == 1
     assert len((folder / "report" / "test.hyp").read_text().splitlines()) == 12
-    assert list(folder.glob("logs/csv/version_0/metrics.csv")) and list(folder.glob("logs/**/events*"))
+    assert (folder / "logs" / "metrics.csv").exists() and list(folder.glob("logs/**/events*"))
+    assert {path.name for path in folder.rglob("*.ckpt")} == {"best.ckpt", "last.ckpt", "previous.ckpt"}
     run = load_run(folder)
     assert run.info["weights"]["step"] in (4, 8)
     Path("in.txt").write_text("red cat\n\nold dog\n")
@@ -145,7 +133,7 @@ def test_a_run_is_never_overwritten_by_accident_nor_resumed_past_its_end(train, 
     assert train("--score_test=false") == 0
     assert train() == 2
     assert "runs/tiny exists: --resume goes on, --overwrite replaces it" in capsys.readouterr().err
-    assert train("--resume") == 2
+    assert train("--resume", "--score_test=false") == 2
     assert "runs/tiny is already at step 8 >= trainer.max_steps 8; raise it" in capsys.readouterr().err
     assert train("--resume", "--trainer.max_steps=9", "--score_test=false") == 0
     assert train("--overwrite", "--score_test=false", "--trainer.max_steps=4") == 0
@@ -153,8 +141,8 @@ def test_a_run_is_never_overwritten_by_accident_nor_resumed_past_its_end(train, 
 
 
 def test_resuming_what_is_not_there_or_broken_says_so(train, capsys):
-    assert train("--resume") == 2
-    assert "there is no checkpoint runs/tiny/checkpoints/last.ckpt" in capsys.readouterr().err
+    assert train("--resume_from=elsewhere.ckpt") == 2
+    assert "there is no checkpoint elsewhere.ckpt" in capsys.readouterr().err
     Path("runs/tiny/checkpoints").mkdir(parents=True)
     Path("runs/tiny/checkpoints/last.ckpt").write_bytes(b"no checkpoint")
     assert train("--resume") == 2
@@ -180,3 +168,80 @@ def test_a_wrong_setting_is_one_line_and_leaves_nothing_behind(train, capsys, ar
     lines = [line for line in capsys.readouterr().err.splitlines() if line.startswith("beamtrain: ")]
     assert len(lines) == 1 and re.search(message, lines[0])
     assert not list(Path().glob("runs/**/*.ckpt"))
+
+
+@pytest.fixture
+def small_disk(tmp_path):
+    """A file system of 2 MB, with room for some ten checkpoints."""
+    folder = tmp_path / "disk"
+    folder.mkdir()
+    mount = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=2m", "tmpfs", folder], capture_output=True)
+    if mount.returncode:
+        pytest.skip("this user cannot mount a file system")
+    yield folder
+    subprocess.run(["umount", folder], check=True)
+
+
+def test_a_full_disk_stops_training_with_one_line_and_breaks_no_checkpoint(train, small_disk, capsys):
+    fill = ("--trainer.callbacks+=interrupting.FillDisk", f"--trainer.callbacks.file={small_disk}/filler")
+    assert train(f"--runs={small_disk}", "--save_every=1", *fill) == 2
+    (line,) = [line for line in capsys.readouterr().err.splitlines() if line.startswith("beamtrain: ")]
+    assert re.search(r"cannot write .*ckpt: No space left on device; training has stopped.*go on with --resume", line)
+    checkpoints = small_disk / "tiny" / "checkpoints"
+    steps = {path.name: load_checkpoint(path)["global_step"] for path in checkpoints.glob("*.ckpt")}
+    assert steps == {"last.ckpt": 3, "previous.ckpt": 2}
+    assert not list(small_disk.rglob(".*"))
+    (small_disk / "filler").unlink()
+    subprocess.run(["mount", "-o", "remount,size=5m", small_disk], check=True)
+    assert train(f"--runs={small_disk}", "--score_test=false", "--resume") == 0
+
+
+def test_a_damaged_checkpoint_is_named_and_the_newest_good_one_goes_on(train, capsys):
+    assert train("--score_test=false", "--save_every=3") == 0  # last.ckpt at steps 3, 4, 6, 8
+    checkpoints = Path("runs/tiny/checkpoints")
+    content = (checkpoints / "last.ckpt").read_bytes()
+    (checkpoints / "last.ckpt").write_bytes(content[:5000] + b"?" + content[5001:])
+    (checkpoints / ".last.ckpt.77.part").write_bytes(content[:5000])  # from a process that was killed
+    assert train("--resume", "--score_test=false") == 2
+    error = capsys.readouterr().err
+    assert "runs/tiny/checkpoints/last.ckpt is damaged: its content does not fit its checksum" in error
+    (command,) = re.findall(r"is that of step 6; to go on from it: beamtrain (train .*)\n", error)
+    assert command.endswith("--score_test=false --resume_from=runs/tiny/checkpoints/previous.ckpt")
+    assert main(command.split()) == 0
+    assert load_checkpoint(checkpoints / "last.ckpt")["global_step"] == 8
+    assert load_checkpoint(checkpoints / "previous.ckpt")["global_step"] == 6  # the damaged one did not take its place
+    assert not (checkpoints / ".last.ckpt.77.part").exists()
+
+
+def test_a_run_that_was_killed_after_its_last_step_is_completed(train, capsys):
+    assert train("--score_test=false") == 0
+    before = weights("runs/tiny")
+    Path("runs/tiny/model.safetensors").unlink()
+    assert train("--resume") == 0
+    assert all(torch.equal(before[name], value) for name, value in weights("runs/tiny").items())
+    assert Path("runs/tiny/report/report.json").exists()
+    assert train("--resume") == 2
+
+
+def test_a_run_that_had_stopped_early_stays_so_when_it_is_resumed(train, capsys):
+    early = ("--trainer.callbacks+=lightning.pytorch.callbacks.EarlyStopping", "--trainer.callbacks.monitor=dev_bleu",
+             "--trainer.callbacks.mode=max", "--trainer.callbacks.patience=1", "--trainer.callbacks.min_delta=100",
+             "--trainer.val_check_interval=1", "--score_test=false")  # fmt: skip
+    assert train(*early) == 0
+    last = Path("runs/tiny/checkpoints/last.ckpt")
+    stopped = load_checkpoint(last)["global_step"]
+    assert stopped == 2
+    Path("runs/tiny/model.safetensors").unlink()
+    assert train(*early, "--resume") == 0
+    assert load_checkpoint(last)["global_step"] == stopped and Path("runs/tiny/model.safetensors").exists()
+
+
+def test_the_best_checkpoint_stays_the_best_when_the_folder_moves(tmp_path):
+    before, after = BestCheckpoint(tmp_path / "before"), BestCheckpoint(tmp_path / "after")
+    after.load_state_dict(before.state_dict())
+    assert after.best_model_score is None and not after.best_k_models
+    before.best_model_score = torch.tensor(5.0)
+    before.best_k_models = {str(tmp_path / "before" / "best.ckpt"): before.best_model_score}
+    after.load_state_dict(before.state_dict())
+    assert after.best_model_score == 5 and after.kth_best_model_path == str(tmp_path / "after" / "best.ckpt")
+    assert after.best_k_models == {after.kth_best_model_path: 5}
