@@ -4,15 +4,16 @@ The encoder reads the source in both directions (Bahdanau et al. 2015, section 3
 layer, and what it finds goes to all layers above (GNMT, Wu et al. 2016, section 3), so nothing of a later layer
 enters an earlier one and each layer reads a whole given target in one call:
 
-    e_t   = sqrt(D) E[y_(t-1)]
-    h^1_t = GRU_1(e_t, h^1_(t-1))
-    c_t   = W_c sum_s softmax_s(q_t . k_s / sqrt(D)) v_s        q_t = W_q h^1_t,  k_s = W_k x_s,  v_s = W_v x_s
-    h^l_t = h^(l-1)_t + GRU_l([h^(l-1)_t; c_t])                 l = 2, ..., L
-    o_t   = tanh(W_o [h^L_t; c_t]),  logits = E o_t
+    x^0_t = sqrt(D) E[y_(t-1)]
+    x^1_t = h^1_t = GRU_1(x^0_t, h^1_(t-1))
+    c_t   = W_c sum_s softmax_s(q_t . k_s / sqrt(D)) v_s        q_t = W_q x^1_t,  k_s = W_k m_s,  v_s = W_v m_s
+    h^l_t = GRU_l([x^(l-1)_t; c_t], h^l_(t-1)),  x^l_t = x^(l-1)_t + h^l_t        l = 2, ..., L
+    o_t   = tanh(W_o [x^L_t; c_t]),  logits = E o_t
 
-The score is Luong et al. 2015's "general" one (equation 8), scaled as in a Transformer and with as many heads as asked
-for; so is the output (their equation 5), whose matrix is the table of token vectors (Press and Wolf 2017). The first
-hidden vectors are h_0 = tanh(W mean_s x_s), as in Nematus (Sennrich et al. 2017).
+with m_s the encoder's states; each head has such a sum over its D/H entries. The score is Luong et al. 2015's
+"general" one (equation 8), scaled as in a Transformer, and the output is theirs too (equation 5); its matrix is the
+table of token vectors (Press and Wolf 2017). The first hidden vectors are h_0 = tanh(W mean_s m_s), as in Nematus
+(Sennrich et al. 2017).
 
 This deviates from Bahdanau et al. 2015, the model of Xie et al. 2020's experiments, where an additive attention from
 the *previous* hidden vector enters the only GRU: that is a recurrence through the attention, which no single call can
@@ -64,9 +65,8 @@ class Decoder(nn.Module):
         self.dropout = nn.Dropout(dropout)
 
     def first_hidden(self, memory: Memory) -> Tensor:
-        """tanh(W x) of the mean x of the source's real positions: (L, B, D)"""
-        size = memory.mask.sum(1, keepdim=True)  # (B, 1)
-        mean = memory.states.masked_fill(~memory.mask.unsqueeze(2), 0.0).sum(1) / size  # (B, D)
+        """tanh(W m) of the mean m of the source's real positions; padding is 0: (L, B, D)"""
+        mean = memory.states.sum(1) / memory.mask.sum(1, keepdim=True)  # (B, S, D) -> (B, D)
         return self.beginning(mean).tanh().unflatten(1, (-1, mean.size(1))).transpose(0, 1).contiguous()
 
     def forward(self, x: Tensor, hidden: Tensor, attend: Callable[[Tensor], Tensor]) -> tuple[Tensor, Tensor]:
