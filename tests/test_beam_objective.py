@@ -106,13 +106,15 @@ def test_the_gradient_is_that_of_the_beam_loss_until_it_is_clipped():
 
 
 @pytest.mark.parametrize(
-    "kind, choice",
+    "kind, selection",
     [("transformer", "soft"), ("transformer", "straight_through"), ("transformer", "hard"), ("gru", "soft")],
 )
-def test_after_a_likelihood_start_a_few_steps_raise_the_overlap_of_what_the_search_finds(kind, choice):
+def test_after_a_likelihood_start_a_few_steps_raise_the_overlap_of_what_the_search_finds(kind, selection):
     network, batch = network_and_batch(kind)
     start = objective(weight=0.0)
-    aim = objective(weight=1.0, unroll=UnrollOptions(beam_size=3, candidates=8, choice=choice), max_gradient_norm=5.0)
+    aim = objective(
+        weight=1.0, unroll=UnrollOptions(beam_size=3, candidates=8, selection=selection), max_gradient_norm=5.0
+    )
     optimizer = torch.optim.Adam(network.parameters(), lr=0.01)
     losses = []
     for step in range(75):

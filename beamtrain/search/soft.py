@@ -12,7 +12,7 @@ do the same with a peaked softmax).
 f is absorbing: what has finished offers only itself. Candidates, masks, limits and ties are those of the hard search,
 so with one-hot A the unroll is that search, token for token.
 
-What the operator's matrix is: `soft`, A itself; `straight_through`, one-hot forward with the gradient of A backward;
+The selection: `soft`, A itself; `straight_through`, one-hot forward with the gradient of A backward;
 `hard`, one-hot with no gradient through the choice (a loss can still learn through the scores).
 
 Gradients through the whole recursion explode with its length. Each way back from a step to the steps before it can
@@ -21,7 +21,7 @@ be opened by name, and all are closed by default: see `GradientPath`.
 
 import math
 from dataclasses import dataclass
-from typing import Literal, get_args
+from typing import Literal, NamedTuple, get_args
 
 import torch
 from torch import Tensor
@@ -33,14 +33,15 @@ from beamtrain.model.base import Memory, Seq2Seq
 from beamtrain.search.constraints import Constraints
 from beamtrain.search.step import Candidates, best_candidates
 from beamtrain.topk.base import Operator
-from beamtrain.topk.soft import SoftTopK
+from beamtrain.topk.soft import SoftTopK, soft_topk
 
-Choice = Literal["soft", "straight_through", "hard"]
+SelectionKind = Literal["soft", "straight_through", "hard"]
 GradientPath = Literal["score_update", "accumulated_score", "embeddings", "ancestry"]
 """score_update: A as it mixes scores and finished mass. accumulated_score: the slots' scores as they enter the operator
 (closed: a choice is credited with its own token's log-probability only). embeddings: A as it mixes the next inputs.
 ancestry: A as it mixes the decoder state."""
 
+_WATCHED = 4  # sentences of a batch whose pruning is bounded: every one would cost a twentieth of the step
 _SMALLEST = 1e-6  # of a finished mass that is neither 0 nor 1, where its logarithm is taken
 
 
@@ -56,7 +57,7 @@ class UnrollOptions:
     """K, slots of each sentence."""
     candidates: int = 32
     """M, the best continuations of all slots that the operator chooses from; at least beam_size."""
-    choice: Choice = "straight_through"
+    selection: SelectionKind = "straight_through"
     """What the operator's matrix is: soft, straight_through or hard."""
     open_paths: tuple[GradientPath, ...] = ()
     """Recurrent gradient paths to keep: score_update, accumulated_score, embeddings, ancestry."""
@@ -66,8 +67,9 @@ class UnrollOptions:
             raise UserError(f"beam_size is {self.beam_size}; it must be 1 or more")
         if self.candidates < self.beam_size:
             raise UserError(f"candidates is {self.candidates}; it must be at least beam_size ({self.beam_size})")
-        if self.choice not in get_args(Choice):
-            raise UserError(f"choice is {self.choice!r}; it must be one of {', '.join(get_args(Choice))}")
+        if self.selection not in get_args(SelectionKind):
+            kinds = ", ".join(get_args(SelectionKind))
+            raise UserError(f"selection is {self.selection!r}; it must be one of {kinds}")
         unknown = [path for path in self.open_paths if path not in get_args(GradientPath)]
         if unknown:
             raise UserError(f"open_paths names {unknown[0]!r}; known: {', '.join(get_args(GradientPath))}")
@@ -81,8 +83,13 @@ class SoftBeams:
     weights: Tensor  # (B, T, K, M) what final beam r has at a position: rows sum to 1
     scores: Tensor  # (B, K) accumulated log-probability
     finished: Tensor  # (B, K) finished mass
-    matrices: Tensor  # (B, T, K, M) the operator's own A at each position, detached
+    matrices: Tensor  # (B, T, K, M) the operator's own A at each position, before it is made hard; detached
     parents: Tensor  # (B, T, M) slot that each candidate continues
+    origins: Tensor  # (B, T, K, K) how much final beam r has of slot j as it was when position t was predicted
+    open: Tensor  # (B, T, K) whether slot j was there and unfinished when position t was predicted
+    slot_scores: Tensor  # (B, T, K) accumulated log-probability of the slots after each position
+    reference_log_probs: Tensor | None  # (B, T, K, U) of each reference token as the next one of slot j; if asked for
+    pruned: Tensor | None  # (b, T) bound on the mass beyond the M candidates, of the first few sentences (SOFT only)
 
     @property
     def lengths(self) -> Tensor:
@@ -97,7 +104,12 @@ class SoftBeams:
 
 
 def soft_beam_search(
-    network: Seq2Seq, memory: Memory, limits: Tensor, options: UnrollOptions, operator: Operator | None = None
+    network: Seq2Seq,
+    memory: Memory,
+    limits: Tensor,
+    options: UnrollOptions,
+    operator: Operator | None = None,
+    reference: Tensor | None = None,
 ) -> SoftBeams:
     """Unroll the search step by step, any recurrent path open or closed.
 
@@ -106,35 +118,53 @@ def soft_beam_search(
         memory: the encoded sources.
         limits: (B,) the most tokens of each sentence, EOS included: at the last one only EOS is allowed.
         operator: a top-k operator that gives an order; sorted SOFT at temperature 0.5 (the paper's eps = 1) by default.
+        reference: (B, U) token ids whose log-probabilities are wanted at every slot, see SoftBeams.
     """
     chain = Chain(limits.size(0), options, operator, like=memory.states)
+    chain.watch_pruning = options.selection != "hard"
     constraints = Constraints(limits)
     state = network.start_soft(memory, options.beam_size)
     inputs = network.embed(torch.full_like(chain.finished, BOS, dtype=torch.long))  # (B, K) -> (B, K, D)
     for _ in range(int(limits.max())):
         hidden = network.step(inputs, state)  # (B, K, D)
         candidates = chain.candidates(network, hidden.detach(), constraints)
-        log_probs = candidate_log_probs(network, hidden, candidates)  # (B, M)
-        A = chain.advance(candidates, log_probs)  # (B, K, M)
+        log_probs, of_reference = candidate_log_probs(network, hidden, candidates, reference)  # (B, M), (B, K, U)
+        A = chain.advance(candidates, log_probs, of_reference)  # (B, K, M)
         inputs = chain.through("embeddings", A) @ network.embed(candidates.tokens).to(A.dtype)  # (B, K, D)
         state.mix(_parents(chain.through("ancestry", A), candidates.parents))
     return chain.result()
 
 
-def candidate_log_probs(network: Seq2Seq, hidden: Tensor, candidates: Candidates) -> Tensor:
-    """(B, M) log-probabilities of the candidates given the slots' decoder outputs (B, K, D); 0 for an absorbed PAD.
+def candidate_log_probs(
+    network: Seq2Seq, hidden: Tensor, candidates: Candidates, reference: Tensor | None
+) -> tuple[Tensor, Tensor | None]:
+    """Log-probabilities given the slots' decoder outputs (B, K, D): (B, M) of the candidates, 0 for an absorbed PAD;
+    and (B, K, U) of every token of `reference` (B, U).
 
     The V-way softmax is recomputed for the gradient instead of being kept.
     """
     return checkpoint(
-        _gathered, network, hidden, candidates.parents, candidates.tokens, use_reentrant=False, preserve_rng_state=False
+        _gathered,
+        network,
+        hidden,
+        candidates.parents,
+        candidates.tokens,
+        reference,
+        use_reentrant=False,
+        preserve_rng_state=False,
     )
 
 
-def _gathered(network: Seq2Seq, hidden: Tensor, parents: Tensor, tokens: Tensor) -> Tensor:
+def _gathered(
+    network: Seq2Seq, hidden: Tensor, parents: Tensor, tokens: Tensor, reference: Tensor | None
+) -> tuple[Tensor, Tensor | None]:
     log_probs = next_log_probs(network, hidden)  # (B, K, V)
     picked = log_probs.flatten(1).gather(1, parents * log_probs.size(-1) + tokens)  # (B, K * V) -> (B, M)
-    return picked.masked_fill(tokens == PAD, 0.0)
+    picked = picked.masked_fill(tokens == PAD, 0.0)
+    if reference is None:
+        return picked, None
+    places = reference.unsqueeze(1).expand(-1, hidden.size(1), -1)  # (B, U) -> (B, K, U)
+    return picked, log_probs.gather(2, places)
 
 
 def next_log_probs(network: Seq2Seq, hidden: Tensor) -> Tensor:
@@ -153,7 +183,9 @@ class Chain:
         self.scores = torch.full((sentences, K), -math.inf, dtype=dtype, device=like.device)  # (B, K)
         self.scores[:, 0] = 0.0  # at the first position the other slots would only repeat it
         self.finished = torch.zeros_like(self.scores)  # (B, K)
-        self._steps: list[tuple[Candidates, Tensor]] = []
+        self._steps: list[_Step] = []
+        self.watch_pruning = False  # whether to bound what pruning to M leaves out
+        self.pruned: list[Tensor] = []
 
     @property
     def position(self) -> int:
@@ -174,54 +206,104 @@ class Chain:
         """The hard search's M best continuations, given the slots' decoder outputs (B, K, D)."""
         log_probs = next_log_probs(network, hidden)  # (B, K, V)
         constraints.forbid(log_probs, hidden.new_empty(*hidden.shape[:2], self.position))
-        return best_candidates(log_probs, self.going, self.absorbed, self._options.candidates)
+        found = best_candidates(log_probs, self.going, self.absorbed, self._options.candidates)
+        if self.watch_pruning and isinstance(self._operator, SoftTopK):
+            self.pruned.append(self._beyond(log_probs, found.scores.size(1)))
+        return found
+
+    def _beyond(self, log_probs: Tensor, count: int) -> Tensor:
+        """The operator's bound (b,) on the mass of all candidates but the best `count`, in the first sentences."""
+        few = slice(_WATCHED)
+        going = (self.going.unsqueeze(2) + log_probs)[few].flatten(1)  # (b, K, V) -> (b, K * V)
+        every = torch.cat((going, self.absorbed[few]), dim=1)
+        return soft_topk(every, self._options.beam_size, self._operator.temperature, candidates=count).tail
 
     def through(self, path: GradientPath, A: Tensor) -> Tensor:
         """A, with its gradient if the path is open."""
         return A if path in self._options.open_paths else A.detach()
 
-    def advance(self, candidates: Candidates, log_probs: Tensor, A: Tensor | None = None) -> Tensor:
-        """Choose among the candidates, whose log-probabilities (B, M) carry the gradient; the matrix (B, K, M)."""
+    def advance(
+        self,
+        candidates: Candidates,
+        log_probs: Tensor,
+        of_reference: Tensor | None = None,
+        solved: Tensor | None = None,
+    ) -> Tensor:
+        """Choose among the candidates, whose log-probabilities (B, M) carry the gradient; the matrix (B, K, M).
+
+        `solved` is the operator's own matrix for them, if it is known already.
+        """
+        unfinished = (self.going > -math.inf).detach()  # (B, K)
         absorbing = candidates.tokens == PAD  # (B, M)
         before = torch.where(
             absorbing, self.absorbed.gather(1, candidates.parents), self.going.gather(1, candidates.parents)
         )  # (B, M)
         exists = candidates.scores > -math.inf
         scores = (before + log_probs).masked_fill(~exists, 0.0)
-        if A is None:
+        if solved is None:
             entering = before if "accumulated_score" in self._options.open_paths else before.detach()
-            A = self.matrix((entering + log_probs).masked_fill(~exists, -math.inf))
+            solved = self.solve((entering + log_probs).masked_fill(~exists, -math.inf))
+        A = self._selected(solved)
         mixing = self.through("score_update", A)
         self.scores = (mixing @ scores.unsqueeze(2)).squeeze(2)  # (B, K, M) x (B, M, 1) -> (B, K)
         self.finished = (mixing * candidates.finished.unsqueeze(1)).sum(2)
-        self._steps.append((candidates, A))
+        self._steps.append(_Step(candidates, A, solved.detach(), unfinished, self.scores, of_reference))
         return A
 
-    def matrix(self, scores: Tensor) -> Tensor:
-        """A (B, K, M) for candidates in the order of the hard search, with what `choice` says of its gradient."""
+    def solve(self, scores: Tensor) -> Tensor:
+        """The operator's matrix (B, K, M) for candidates (B, M) in the order of the hard search."""
         K, M = self._options.beam_size, scores.size(1)
-        hard = torch.eye(K, M, dtype=scores.dtype, device=scores.device).expand(scores.size(0), K, M)
-        if self._options.choice == "hard":
-            return hard
-        soft = self._operator.select(scores, K).dense(M)
-        return soft if self._options.choice == "soft" else hard + (soft - soft.detach())
+        if self._options.selection == "hard":
+            return torch.eye(K, M, dtype=scores.dtype, device=scores.device).expand(scores.size(0), K, M)
+        generator = _default_generator(scores.device) if self._operator.draws else None
+        return self._operator.select(scores, K, generator).dense(M)
+
+    def _selected(self, solved: Tensor) -> Tensor:
+        """A: the operator's matrix with what `selection` makes of it."""
+        if self._options.selection != "straight_through":
+            return solved
+        one_hot = torch.eye(*solved.shape[1:], dtype=solved.dtype, device=solved.device).expand_as(solved)
+        return one_hot + (solved - solved.detach())
 
     def result(self) -> SoftBeams:
         """Follow the final beams back: at position t, beam r has (P_T ... P_(t+1)) A_t."""
         K = self._options.beam_size
         back = torch.eye(K, dtype=self.scores.dtype, device=self.scores.device)  # (K, K), then (B, K, K)
-        weights = []
-        for candidates, A in reversed(self._steps):
-            weights.append(back @ A)  # (B, K, M)
-            back = back @ _parents(A, candidates.parents)
+        weights, origins = [], []
+        for step in reversed(self._steps):
+            weights.append(back @ step.A)  # (B, K, M)
+            back = back @ _parents(step.A, step.candidates.parents)
+            origins.append(back)
+        of_reference = [step.of_reference for step in self._steps if step.of_reference is not None]
         return SoftBeams(
-            tokens=torch.stack([candidates.tokens for candidates, _ in self._steps], dim=1),
+            tokens=torch.stack([step.candidates.tokens for step in self._steps], dim=1),
             weights=torch.stack(weights[::-1], dim=1),
             scores=self.scores,
             finished=self.finished,
-            matrices=torch.stack([A.detach() for _, A in self._steps], dim=1),
-            parents=torch.stack([candidates.parents for candidates, _ in self._steps], dim=1),
+            matrices=torch.stack([step.solved for step in self._steps], dim=1),
+            parents=torch.stack([step.candidates.parents for step in self._steps], dim=1),
+            origins=torch.stack(origins[::-1], dim=1),
+            open=torch.stack([step.open for step in self._steps], dim=1),
+            slot_scores=torch.stack([step.scores for step in self._steps], dim=1),
+            reference_log_probs=torch.stack(of_reference, dim=1) if of_reference else None,
+            pruned=torch.stack(self.pruned, dim=1) if self.pruned else None,
         )
+
+
+class _Step(NamedTuple):
+    """What one position leaves behind."""
+
+    candidates: Candidates
+    A: Tensor  # (B, K, M) as selected
+    solved: Tensor  # (B, K, M) as the operator gave it, detached
+    open: Tensor  # (B, K)
+    scores: Tensor  # (B, K)
+    of_reference: Tensor | None  # (B, K, U)
+
+
+def _default_generator(device: torch.device) -> torch.Generator:
+    """The generator that the training loop seeds for each batch."""
+    return torch.cuda.default_generators[device.index or 0] if device.type == "cuda" else torch.default_generator
 
 
 def _parents(A: Tensor, parents: Tensor) -> Tensor:

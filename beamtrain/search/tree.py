@@ -1,12 +1,13 @@
 """The unroll in parallel: decode first, then score every prefix of the search in one pass.
 
-While the choices are one-hot forward and neither embeddings nor ancestry carry a gradient, each log-probability depends
-on hard prefixes only, so the graph is not recurrent. The search itself runs without a graph, as in inference; then one
+While the selection is one-hot forward and neither embeddings nor ancestry carry a gradient, each log-probability
+depends on hard prefixes only, so the graph is not recurrent. The search itself runs without a graph, as in inference; then one
 pass over the tree of its T * K prefixes, each attending to its own ancestors, gives the same numbers with a gradient,
 in a few large matrix products forward and backward.
 """
 
 import math
+from dataclasses import replace
 
 import torch
 from torch import Tensor
@@ -24,47 +25,52 @@ from beamtrain.topk.base import Operator
 
 
 def tree_beam_search(
-    network: Transformer, memory: Memory, limits: Tensor, options: UnrollOptions, operator: Operator | None = None
+    network: Transformer,
+    memory: Memory,
+    limits: Tensor,
+    options: UnrollOptions,
+    operator: Operator | None = None,
+    reference: Tensor | None = None,
 ) -> SoftBeams:
-    """What `soft_beam_search` returns, for a one-hot choice with the paths embeddings and ancestry closed.
+    """What `soft_beam_search` returns, for a one-hot selection with the paths embeddings and ancestry closed.
 
     Raises:
         UserError: the options are not of that kind.
     """
     if not fits(options):
         raise UserError(
-            "the parallel unroll needs choice straight_through or hard and the paths embeddings and ancestry closed; "
-            f"not choice {options.choice} with open_paths {', '.join(options.open_paths) or 'none'}"
+            "the parallel unroll needs selection straight_through or hard and the paths embeddings and ancestry "
+            f"closed; not selection {options.selection} with open_paths {', '.join(options.open_paths) or 'none'}"
         )
     K = options.beam_size
-    steps, tokens, visible = _search(network, memory, limits, options)
+    searched = Chain(limits.size(0), replace(options, selection="hard"), operator, like=memory.states)
+    searched.watch_pruning = options.selection != "hard"
+    steps, tokens, visible = _search(network, memory, limits, searched, K)
     hidden = network.decode_tree(memory, tokens, visible, K)  # (B, T * K, D)
-    log_probs = [
-        candidate_log_probs(network, slots, candidates)  # (B, M)
+    scored = [
+        candidate_log_probs(network, slots, candidates, reference)  # (B, M), (B, K, U)
         for slots, candidates in zip(hidden.split(K, dim=1), steps, strict=True)
     ]
     chain = Chain(limits.size(0), options, operator, like=memory.states)
-    matrices = (
-        _matrices(chain, steps, log_probs) if "accumulated_score" not in options.open_paths else [None] * len(steps)
-    )
-    for candidates, own, A in zip(steps, log_probs, matrices, strict=True):
-        chain.advance(candidates, own, A)
+    chain.pruned = searched.pruned
+    together = "accumulated_score" not in options.open_paths
+    solved = _solved(chain, steps, [own for own, _ in scored]) if together else [None] * len(steps)
+    for candidates, (own, of_reference), matrix in zip(steps, scored, solved, strict=True):
+        chain.advance(candidates, own, of_reference, matrix)
     return chain.result()
 
 
 def fits(options: UnrollOptions) -> bool:
     """Whether the graph of the unroll is not recurrent."""
-    return options.choice != "soft" and not {"embeddings", "ancestry"} & set(options.open_paths)
+    return options.selection != "soft" and not {"embeddings", "ancestry"} & set(options.open_paths)
 
 
 @torch.no_grad()
 def _search(
-    network: Transformer, memory: Memory, limits: Tensor, options: UnrollOptions
+    network: Transformer, memory: Memory, limits: Tensor, chain: Chain, K: int
 ) -> tuple[list[Candidates], Tensor, Tensor]:
     """The hard search: its candidates at each position, and its prefixes (B, T * K) with what each may see."""
-    K, T = options.beam_size, int(limits.max())
-    hard = UnrollOptions(beam_size=K, candidates=options.candidates, choice="hard")
-    chain = Chain(limits.size(0), hard, None, like=memory.states)
+    T = int(limits.max())
     constraints = Constraints(limits)
     state = network.start(memory, K)
     assert isinstance(state.ancestry, HardAncestry)
@@ -82,9 +88,9 @@ def _search(
     return steps, torch.cat(prefixes, dim=1), torch.cat(visible, dim=1)
 
 
-def _matrices(chain: Chain, steps: list[Candidates], log_probs: list[Tensor]) -> list[Tensor]:
-    """The operator's matrices of all positions, in one call: possible where no choice enters the next one's scores."""
+def _solved(chain: Chain, steps: list[Candidates], log_probs: list[Tensor]) -> list[Tensor]:
+    """The operator's matrices of all positions, in one call: possible where none enters the next one's scores."""
     scores = torch.stack([each.scores for each in steps])  # (T, B, M)
     before = scores - torch.stack([each.log_probs for each in steps])
     entering = torch.where(scores > -math.inf, before + torch.stack(log_probs), -math.inf)
-    return list(chain.matrix(entering.flatten(0, 1)).unflatten(0, scores.shape[:2]).unbind(0))
+    return list(chain.solve(entering.flatten(0, 1)).unflatten(0, scores.shape[:2]).unbind(0))

@@ -60,11 +60,11 @@ def searched(network, source, limit, K, **penalty):
 
 @pytest.mark.parametrize("K", [1, 2, 4, 8])
 @pytest.mark.parametrize("penalty", [{"length_penalty": "none"}, {"length_penalty": "gnmt", "alpha": 1.0}])
-@pytest.mark.parametrize("choice", ["hard", "straight_through"])
+@pytest.mark.parametrize("selection", ["hard", "straight_through"])
 @pytest.mark.parametrize("kind, search", UNROLLS)
-def test_with_hard_choices_the_unroll_is_the_search_that_users_run(K, penalty, choice, kind, search):
+def test_with_hard_choices_the_unroll_is_the_search_that_users_run(K, penalty, selection, kind, search):
     network, source = make(kind), sources()
-    beams = unrolled(network, source, 7, search=search, beam_size=K, candidates=16, choice=choice)
+    beams = unrolled(network, source, 7, search=search, beam_size=K, candidates=16, selection=selection)
     assert as_sentences(beams) == searched(network, source, 7, K, **penalty)
     assert (beams.finished == 1).all()
 
@@ -73,13 +73,13 @@ def test_with_hard_choices_the_unroll_is_the_search_that_users_run(K, penalty, c
 @each_network
 def test_as_the_temperature_falls_the_soft_search_becomes_the_hard_one(K, kind):
     network, source = make(kind), sources()
-    beams = unrolled(network, source, 7, SoftTopK(1e-6, None), beam_size=K, candidates=16, choice="soft")
+    beams = unrolled(network, source, 7, SoftTopK(1e-6, None), beam_size=K, candidates=16, selection="soft")
     assert as_sentences(beams) == searched(network, source, 7, K)
 
 
 @each_network
 def test_a_warm_search_mixes_and_keeps_its_distributions(kind):
-    beams = unrolled(make(kind), sources(), 6, SoftTopK(0.5, None), beam_size=3, candidates=12, choice="soft")
+    beams = unrolled(make(kind), sources(), 6, SoftTopK(0.5, None), beam_size=3, candidates=12, selection="soft")
     torch.testing.assert_close(beams.weights.sum(-1), torch.ones_like(beams.weights[..., 0]))
     assert ((beams.weights > 0.05) & (beams.weights < 0.95)).any()
     assert ((beams.finished >= 0) & (beams.finished <= 1 + 1e-9)).all()
@@ -98,11 +98,11 @@ def gradients(network, loss):
     return [torch.zeros(1, dtype=loss.dtype) if gradient is None else gradient for gradient in found]
 
 
-@pytest.mark.parametrize("choice", ["straight_through", "hard"])
+@pytest.mark.parametrize("selection", ["straight_through", "hard"])
 @pytest.mark.parametrize("open_paths", [(), ("score_update",), ("score_update", "accumulated_score")])
-def test_the_parallel_unroll_is_the_sequential_one(choice, open_paths):
+def test_the_parallel_unroll_is_the_sequential_one(selection, open_paths):
     network, source, operator = make(), sources(), SoftTopK(0.5, None)
-    options = {"beam_size": 3, "candidates": 10, "choice": choice, "open_paths": open_paths}
+    options = {"beam_size": 3, "candidates": 10, "selection": selection, "open_paths": open_paths}
     losses = [
         some_loss(unrolled(network, source, 6, operator, search, **options))
         for search in (soft_beam_search, tree_beam_search)
@@ -115,8 +115,8 @@ def test_the_parallel_unroll_is_the_sequential_one(choice, open_paths):
 def test_the_forward_pass_of_straight_through_is_hard():
     network, source = make(), sources()
     hard, through = (
-        unrolled(network, source, 6, SoftTopK(0.5, None), beam_size=3, choice=choice, candidates=10)
-        for choice in ("hard", "straight_through")
+        unrolled(network, source, 6, SoftTopK(0.5, None), beam_size=3, selection=selection, candidates=10)
+        for selection in ("hard", "straight_through")
     )
     assert torch.equal(hard.best_tokens, through.best_tokens)
     torch.testing.assert_close(hard.scores, through.scores)
@@ -133,7 +133,7 @@ def test_the_gradient_of_the_whole_search_is_that_of_finite_differences(kind, se
 
     def loss():
         return some_loss(
-            unrolled(network, source, 4, operator, beam_size=2, candidates=2 * V, choice="soft", open_paths=ALL)
+            unrolled(network, source, 4, operator, beam_size=2, candidates=2 * V, selection="soft", open_paths=ALL)
         )
 
     exact = gradients(network, loss())
@@ -158,7 +158,7 @@ def test_gradcheck_through_the_source(kind):
     network, source = make(kind, scale=1.5, layers=1), sources(B=1)
     memory = network.encode(source)
     limits = torch.tensor([3])
-    options = UnrollOptions(beam_size=2, candidates=2 * V, choice="soft", open_paths=ALL)
+    options = UnrollOptions(beam_size=2, candidates=2 * V, selection="soft", open_paths=ALL)
 
     def search(states):
         beams = soft_beam_search(network, Memory(states, memory.mask), limits, options, SoftTopK(0.3, None))
@@ -182,7 +182,7 @@ def test_with_closed_paths_gradients_stay_bounded_over_sixty_steps(kind, search)
     [
         ({"beam_size": 0}, "beam_size is 0; it must be 1 or more"),
         ({"beam_size": 4, "candidates": 3}, r"candidates is 3; it must be at least beam_size \(4\)"),
-        ({"choice": "softish"}, "choice is 'softish'; it must be one of soft, straight_through, hard"),
+        ({"selection": "softish"}, "selection is 'softish'; it must be one of soft, straight_through, hard"),
         ({"open_paths": ("embedding",)}, "open_paths names 'embedding'; known: score_update, accumulated_score"),
     ],
 )
@@ -191,7 +191,7 @@ def test_wrong_options_are_refused(options, message):
         UnrollOptions(**options)
 
 
-@pytest.mark.parametrize("options", [{"choice": "soft"}, {"open_paths": ("embeddings",)}])
+@pytest.mark.parametrize("options", [{"selection": "soft"}, {"open_paths": ("embeddings",)}])
 def test_a_recurrent_graph_is_not_unrolled_in_parallel(options):
-    with pytest.raises(UserError, match="the parallel unroll needs choice straight_through or hard"):
+    with pytest.raises(UserError, match="the parallel unroll needs selection straight_through or hard"):
         unrolled(make(), sources(), 4, search=tree_beam_search, **options)
