@@ -65,7 +65,7 @@ class TranslationModule(pl.LightningModule):
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, "interval": "step"}}
 
     def training_step(self, batch: Batch) -> Tensor:
-        loss = self.objective(self.network, batch)
+        loss = self.objective(self.network, batch, self.global_step)
         mean = loss.total / self._shared_weight(loss)
         self.log("train/loss", mean.detach())
         for name, total in loss.figures.items():

@@ -11,10 +11,17 @@ from networks import small
 from beamtrain.data.batch import Batch, pad
 from beamtrain.data.tokenizer import BOS, EOS, PAD
 from beamtrain.errors import UserError
+from beamtrain.objectives.annealing import Annealing
 from beamtrain.objectives.beam import BeamTraining
-from beamtrain.objectives.ngram_overlap import NgramOverlap, soft_gleu
+from beamtrain.objectives.gold_margin import GoldMargin
+from beamtrain.objectives.minimum_risk import MinimumRisk
+from beamtrain.objectives.ngram_overlap import NgramOverlap
+from beamtrain.objectives.optimal_completion import OptimalCompletion, optimal_next
+from beamtrain.objectives.position_cross_entropy import PositionCrossEntropy
+from beamtrain.objectives.soft_gleu import hard_gleu, soft_gleu
 from beamtrain.objectives.teacher_forcing import TeacherForcing
 from beamtrain.search.soft import SoftBeams, UnrollOptions
+from beamtrain.topk import Gumbel, RelaxedSubset, SoftTopK
 
 V = 12
 SENTENCES = st.lists(st.integers(4, 7), min_size=0, max_size=9)  # few words: many repetitions
@@ -25,8 +32,21 @@ def hard_beams(sentences, T):
     rows = torch.tensor([[*s, EOS, *[PAD] * (T - len(s) - 1)] for s in sentences])  # (K, T)
     tokens = rows.T.unsqueeze(0)  # (1, T, M = K)
     weights = torch.eye(len(sentences)).expand(1, T, -1, -1)
-    scores = torch.zeros(1, len(sentences))
-    return SoftBeams(tokens, weights, scores, torch.ones_like(scores), weights, torch.zeros_like(tokens))
+    K = len(sentences)
+    scores = torch.zeros(1, K)
+    return SoftBeams(
+        tokens=tokens,
+        weights=weights,
+        scores=scores,
+        finished=torch.ones_like(scores),
+        matrices=weights,
+        parents=torch.arange(K).expand(1, T, K),
+        origins=torch.eye(K).expand(1, T, K, K),
+        open=(tokens != PAD),
+        slot_scores=torch.zeros(1, T, K),
+        reference_log_probs=None,
+        pruned=None,
+    )
 
 
 def counted_gleu(hypothesis, reference, order):
@@ -111,15 +131,15 @@ def test_the_gradient_is_that_of_the_beam_loss_until_it_is_clipped():
 )
 def test_after_a_likelihood_start_a_few_steps_raise_the_overlap_of_what_the_search_finds(kind, selection):
     network, batch = network_and_batch(kind)
-    start = objective(weight=0.0)
+    start = objective(start_step=25)
     aim = objective(
         weight=1.0, unroll=UnrollOptions(beam_size=3, candidates=8, selection=selection), max_gradient_norm=5.0
     )
     optimizer = torch.optim.Adam(network.parameters(), lr=0.01)
     losses = []
     for step in range(75):
-        loss = (start if step < 25 else aim)(network, batch)
-        losses.append(loss.figures["beam_loss"].item() / loss.weight)
+        loss = (start if step < 25 else aim)(network, batch, step)
+        losses.append(loss.figures["beam_loss"].item() / loss.weight if step >= 25 else 1.0)
         optimizer.zero_grad()
         (loss.total / loss.weight).backward()
         optimizer.step()
@@ -141,6 +161,10 @@ def test_the_search_drops_out_only_when_asked():
     "make, message",
     [
         (lambda: objective(weight=1.5), "weight is 1.5, but the beam part's share must be from 0 to 1"),
+        (lambda: objective(start_step=-1), "start_step is -1, but must be 0 or more"),
+        (lambda: objective(operator=SoftTopK(sorted=False)), "gives no one row of weights for each rank"),
+        (lambda: Annealing(1.0, 0.0, 10), "annealing's final is 0.0, but must be positive"),
+        (lambda: GoldMargin(margin=-1.0), "margin is -1.0, but must be 0 or more"),
         (lambda: objective(margin=-1), "margin is -1, but must be 0 or more"),
         (lambda: objective(max_gradient_norm=0), "max_gradient_norm is 0, but must be positive"),
         (lambda: NgramOverlap(order=0), "order is 0, but n-grams have at least 1 token"),
@@ -150,3 +174,184 @@ def test_the_search_drops_out_only_when_asked():
 def test_wrong_settings_are_refused(make, message):
     with pytest.raises(UserError, match=message):
         make()
+
+
+def test_before_its_start_step_it_is_teacher_forcing():
+    network, batch = network_and_batch()
+    network.eval()
+    aim = objective(start_step=3)
+    assert aim(network, batch, step=2).figures.keys() == {"nll"}
+    assert "beam_loss" in aim(network, batch, step=3).figures
+    assert not aim.needs_trained_network
+    assert objective().needs_trained_network
+
+
+def test_the_temperature_falls_geometrically_from_the_start_step_on():
+    network, batch = network_and_batch()
+    aim = objective(start_step=2, annealing=Annealing(1.0, 0.01, 10))
+    seen = []
+    for step in (2, 7, 12, 30):
+        aim(network, batch, step)
+        seen.append(aim.operator.temperature)
+    assert seen == pytest.approx([1.0, 0.1, 0.01, 0.01])
+
+
+def test_what_is_logged():
+    network, batch = network_and_batch()
+    loss = objective(max_gradient_norm=0.01)(network, batch)
+    figures = {name: value.item() / loss.weight for name, value in loss.figures.items()}
+    assert 0 < figures["sharpness"] < 1
+    for share in ("reward", "agreement", "recombined"):
+        assert 0 <= figures[share] <= 1
+    assert figures["pruned"] >= 0
+    assert figures["gold_gradient_norm"] > 0
+    assert -1 <= figures["gradient_cosine"] <= 1
+
+
+def test_an_operator_that_draws_draws_anew_and_repeats_with_the_seed():
+    network, batch = network_and_batch()
+    aim = objective(operator=Gumbel(RelaxedSubset(0.5, None)), unroll=UnrollOptions(3, 8, "soft"))
+
+    def loss(seed):
+        torch.manual_seed(seed)
+        return aim(network.eval(), batch).figures["beam_loss"].item()
+
+    assert loss(1) == loss(1) != loss(2)
+
+
+def searched(loss, K=3, selection="hard", dtype=torch.float64):
+    network, batch = network_and_batch()
+    network = network.to(dtype).eval()
+    aim = objective(loss=loss, unroll=UnrollOptions(K, 8, selection))
+    return network, batch, aim.search(network, network.encode(batch.source), batch)
+
+
+def test_minimum_risk_is_the_expected_loss_of_the_final_beams():
+    loss = MinimumRisk(order=2)
+    _, batch, beams = searched(loss)
+    normalised = beams.scores / ((5 + beams.lengths) / 6)
+    expected = []
+    for b, reference in enumerate(batch.target_out.tolist()):
+        gold = [token for token in reference if token not in (EOS, PAD)]
+        said = [[token for token in row if token not in (EOS, PAD)] for row in beams.best_tokens[b].tolist()]
+        share = (normalised[b] / 0.3).softmax(-1).tolist()
+        expected.append(sum(w * (1 - counted_gleu(s, gold, 2)) for w, s in zip(share, said, strict=True)))
+    assert loss(beams, batch).tolist() == pytest.approx(expected, abs=1e-9)
+    assert torch.allclose(hard_gleu(beams, batch.target_out, 2), soft_gleu(beams, batch.target_out, 2))
+
+
+def of_prefix(network, source, prefix):
+    """Next-token log-probabilities after a prefix, by an uncached pass."""
+    hidden = network.decode(network.encode(source), torch.tensor([[BOS, *prefix]]))
+    return network.logits(hidden)[0, -1].log_softmax(-1)
+
+
+def test_position_cross_entropy_asks_the_search_s_own_prefixes_for_the_gold_tokens():
+    loss = PositionCrossEntropy()
+    network, batch, beams = searched(loss, K=1)
+    for b, reference in enumerate(batch.target_out.tolist()):
+        gold = [token for token in reference if token != PAD]
+        said = beams.best_tokens[b, 0].tolist()
+        if EOS in said[: len(gold) - 1]:
+            continue  # after its end the network's input is PAD
+        wanted = -sum(of_prefix(network, batch.source[b : b + 1], said[:t])[g] for t, g in enumerate(gold)) / len(gold)
+        assert loss(beams, batch)[b].item() == pytest.approx(wanted.item(), rel=1e-6)
+
+
+def edit_distance(a, b):
+    row = list(range(len(b) + 1))
+    for i, x in enumerate(a, 1):
+        new = [i]
+        for j, y in enumerate(b, 1):
+            new.append(min(row[j] + 1, new[-1] + 1, row[j - 1] + (x != y)))
+        row = new
+    return row[-1]
+
+
+def closest(prefix, reference, words, longest):
+    """The least edit distance to the reference of any sentence that begins with `prefix`."""
+    best, frontier = edit_distance(prefix, reference), [prefix]
+    for _ in range(longest):
+        frontier = [[*each, word] for each in frontier for word in words]
+        best = min([best, *(edit_distance(each, reference) for each in frontier)])
+    return best
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.lists(st.integers(4, 6), min_size=0, max_size=4), st.lists(st.integers(4, 6), min_size=1, max_size=4))
+def test_optimal_next_tokens_are_those_that_keep_the_least_distance_in_reach(prefix, reference):
+    beams = hard_beams([prefix], T=6)
+    t, words = len(prefix), [4, 5, 6]
+    gold = torch.tensor([[*reference, EOS, PAD]])
+    marked = optimal_next(beams, gold)[0, t, 0]
+    found = [gold[0, u].item() for u in range(gold.size(1)) if marked[u]]
+    least = closest(prefix, reference, words, 4)
+    expected = {w for w in words if closest([*prefix, w], reference, words, 4) == least}
+    if edit_distance(prefix, reference) == least:
+        expected.add(EOS)
+    assert set(found) == expected & {*reference, EOS}
+    assert set(found) and len(found) == len(set(found))
+
+
+def test_optimal_completion_is_the_mean_over_open_slots():
+    loss = OptimalCompletion()
+    network, batch, beams = searched(loss, K=1)
+    values = loss(beams, batch)
+    for b, reference in enumerate(batch.target_out.tolist()):
+        said, terms = beams.best_tokens[b, 0].tolist(), []
+        marked = optimal_next(beams, batch.target_out)[b, :, 0]
+        for t in range(said.index(EOS) + 1):
+            log_probs = of_prefix(network, batch.source[b : b + 1], said[:t])
+            chosen = [log_probs[reference[u]].item() for u in range(len(reference)) if marked[t, u]]
+            terms.append(-sum(chosen) / len(chosen))
+        assert values[b].item() == pytest.approx(sum(terms) / len(terms), rel=1e-6)
+
+
+def test_the_gold_margin_is_that_of_a_search_by_hand():
+    loss = GoldMargin(margin=1.0)
+    network, batch, beams = searched(loss)
+    gold = torch.zeros_like(batch.target_out, dtype=torch.float64)
+    expected = []
+    for b, reference in enumerate(batch.target_out.tolist()):
+        tokens = [token for token in reference if token != PAD]
+        total, sofar = 0.0, 0.0
+        for t, token in enumerate(tokens):
+            gold[b, t] = of_prefix(network, batch.source[b : b + 1], tokens[:t])[token]
+            sofar += gold[b, t].item()
+            scores = beams.slot_scores[b, t]
+            rival = scores[0] if t == len(tokens) - 1 else scores[-1]
+            total += max(0.0, 1.0 + rival.item() - sofar)
+            if sofar < scores[-1]:
+                break
+        expected.append(total / len(tokens))
+    assert loss(beams, batch, gold).tolist() == pytest.approx(expected, rel=1e-6)
+    assert objective(loss=loss).beam_part(network, batch)[0].item() == pytest.approx(sum(expected) / 3, rel=1e-5)
+
+
+@pytest.mark.parametrize("loss", [MinimumRisk(), PositionCrossEntropy(), OptimalCompletion(), GoldMargin()])
+@pytest.mark.parametrize(
+    "selection, open_paths",
+    [("soft", ("score_update", "accumulated_score", "embeddings", "ancestry")), ("hard", ())],
+    ids=["soft", "hard"],
+)
+def test_the_slope_of_every_loss_along_its_gradient_is_the_gradient_s_square(loss, selection, open_paths):
+    """With every path open, or nothing to choose, the gradient is that of the loss itself."""
+    network, batch = network_and_batch()
+    network.double().eval()
+    aim = objective(loss=loss, unroll=UnrollOptions(3, 8, selection, open_paths))
+    parameters = list(network.parameters())
+    before = aim.beam_part(network, batch)[0]
+    found = torch.autograd.grad(before, parameters, allow_unused=True)
+    found = [torch.zeros_like(p) if g is None else g for p, g in zip(parameters, found, strict=True)]
+    found[0][PAD] = 0  # the table's PAD row takes no gradient as an input
+    step = 1e-7 / sum(g.square().sum() for g in found).sqrt()
+    values = []
+    for sign in (1, -1):
+        with torch.no_grad():
+            for parameter, gradient in zip(parameters, found, strict=True):
+                parameter.add_(sign * step * gradient)
+            values.append(aim.beam_part(network, batch)[0].item())
+            for parameter, gradient in zip(parameters, found, strict=True):
+                parameter.sub_(sign * step * gradient)
+    slope = (values[0] - values[1]) / (2 * step.item())
+    assert slope == pytest.approx(sum(g.square().sum().item() for g in found), rel=1e-3)

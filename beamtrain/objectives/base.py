@@ -20,6 +20,11 @@ class Loss(NamedTuple):
 class Objective(nn.Module):
     """A differentiable objective of a network on a batch."""
 
+    @property
+    def needs_trained_network(self) -> bool:
+        """Whether it makes no sense to begin with random weights."""
+        return False
+
     @abstractmethod
-    def forward(self, network: Seq2Seq, batch: Batch) -> Loss:
-        """The loss of `network` on `batch`."""
+    def forward(self, network: Seq2Seq, batch: Batch, step: int = 0) -> Loss:
+        """The loss of `network` on `batch`, after `step` optimiser steps."""

@@ -1,59 +1,65 @@
 """Training with the beam search in the loop: teacher forcing plus a loss on what the search finds."""
 
-from abc import abstractmethod
-
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn.utils import get_total_norm
 
 from beamtrain.data.batch import Batch
+from beamtrain.data.tokenizer import PAD
 from beamtrain.errors import UserError
 from beamtrain.model.base import Memory, Seq2Seq
 from beamtrain.model.transformer import Transformer
+from beamtrain.objectives.annealing import Annealing
 from beamtrain.objectives.base import Loss, Objective
+from beamtrain.objectives.beam_loss import BeamLoss
+from beamtrain.objectives.soft_gleu import hard_gleu
 from beamtrain.objectives.teacher_forcing import TeacherForcing
-from beamtrain.search.soft import SoftBeams, UnrollOptions, gold_limits, soft_beam_search
+from beamtrain.search.soft import SoftBeams, UnrollOptions, gold_limits, next_log_probs, soft_beam_search
 from beamtrain.search.tree import fits, tree_beam_search
 from beamtrain.topk.base import Operator
 from beamtrain.topk.soft import SoftTopK
 
-
-class BeamLoss(nn.Module):
-    """A loss on the final beams of a batch."""
-
-    @abstractmethod
-    def forward(self, beams: SoftBeams, batch: Batch) -> Tensor:
-        """(B,) the loss of each sentence."""
+REWARD_ORDER = 4  # longest n-grams of the GLEU that is logged as `reward`
 
 
 class BeamTraining(Objective):
-    """(1 - weight) * teacher forcing + weight * the mean over sentences of a loss on the search's final beams.
+    """(1 - weight) * teacher forcing + weight * the mean over sentences of a loss on the search's beams.
 
     The two gradients differ in size by orders of magnitude from batch to batch, so the beam part's is clipped by itself
-    before they are added. It wants a network that was trained by likelihood first: the search of an untrained one finds
-    nothing that a loss could tell apart.
+    before they are added. The search of an untrained network finds nothing that a loss could tell apart: begin with
+    teacher forcing alone (`start_step`), or from a trained run.
+
+    Logged, besides the teacher-forced part's figures: `beam_loss`; `reward`, the GLEU of the search's first hypothesis;
+    `sharpness`, the mean of the largest weight of each row of the operator's matrices, 1 for a hard choice;
+    `agreement`, the share of rows whose largest weight is on the hard search's choice; `recombined`, the share of
+    rows that continue another slot than that of their rank; `pruned`, the bound on the mass beyond the M candidates
+    (SOFT only); the 2-norms of both parts' gradients, before weighting and clipping, and their cosine.
 
     Args:
-        loss: the loss on the final beams.
+        loss: the loss on the search's beams.
         weight: lambda, the share of the beam part, 0 to 1.
+        start_step: optimiser steps of teacher forcing alone, before the beam part enters.
         label_smoothing: of the teacher-forced part.
         unroll: the search inside the loss.
-        operator: the differentiable top-k; it must give an order.
+        operator: the differentiable top-k; it must give an order. Sorted SOFT at temperature 0.5 by default.
+        annealing: the operator's temperature from `start_step` on; None leaves it.
         margin: a sentence is searched to its gold length plus so many tokens.
         dropout: whether the network drops out in the search too.
         max_gradient_norm: the 2-norm at which the beam part's gradient is clipped.
 
     Raises:
-        UserError: a value out of its range.
+        UserError: a value out of its range, or an operator without an order.
     """
 
     def __init__(
         self,
         loss: BeamLoss,
         weight: float = 0.9,
+        start_step: int = 0,
         label_smoothing: float = 0.1,
         unroll: UnrollOptions = UnrollOptions(),  # noqa: B008 (frozen)
         operator: Operator | None = None,
+        annealing: Annealing | None = None,
         margin: int = 4,
         dropout: bool = False,
         max_gradient_norm: float = 0.5,
@@ -61,58 +67,108 @@ class BeamTraining(Objective):
         super().__init__()
         if not 0 <= weight <= 1:
             raise UserError(f"weight is {weight}, but the beam part's share must be from 0 to 1; 0.9 is usual")
+        if start_step < 0:
+            raise UserError(f"start_step is {start_step}, but must be 0 or more optimiser steps")
         if margin < 0:
             raise UserError(f"margin is {margin}, but must be 0 or more tokens beyond the gold length")
         if not max_gradient_norm > 0:
             raise UserError(f"max_gradient_norm is {max_gradient_norm}, but must be positive; 0.5 is usual")
-        self.teacher_forcing, self.loss = TeacherForcing(label_smoothing), loss
-        self.weight, self.unroll, self.margin, self.dropout = weight, unroll, margin, dropout
         self.operator = operator or SoftTopK(temperature=0.5, candidates=None)
+        try:
+            self.operator.require("order", "gradient", purpose="a search in the loop")
+        except ValueError as error:
+            raise UserError(str(error)) from error
+        self.teacher_forcing, self.loss = TeacherForcing(label_smoothing), loss
+        self.weight, self.start_step, self.annealing = weight, start_step, annealing
+        self.unroll, self.margin, self.dropout = unroll, margin, dropout
         self.max_gradient_norm = max_gradient_norm
 
-    def forward(self, network: Seq2Seq, batch: Batch) -> Loss:
-        beam, figures = self._beam_part(network, batch)
-        gold = self.teacher_forcing(network, batch)
-        total = (1 - self.weight) * gold.total + self.weight * gold.weight * beam
-        shown = {name: value * gold.weight for name, value in figures.items()}
-        return Loss(total, gold.weight, {**gold.figures, **shown})
+    @property
+    def needs_trained_network(self) -> bool:
+        return self.start_step == 0 and self.weight > 0
 
-    def _beam_part(self, network: Seq2Seq, batch: Batch) -> tuple[Tensor, dict[str, Tensor]]:
-        """The mean beam loss, as a scalar whose gradient is the clipped one, and figures to watch."""
+    def forward(self, network: Seq2Seq, batch: Batch, step: int = 0) -> Loss:
+        if step < self.start_step or not self.weight:
+            return self.teacher_forcing(network, batch)
+        if self.annealing is not None:
+            self.operator.temperature = self.annealing(step - self.start_step)
+        gold = self.teacher_forcing(network, batch)
+        if not torch.is_grad_enabled():
+            beam, figures = self.beam_part(network, batch)
+            total = (1 - self.weight) * gold.total / gold.weight + self.weight * beam
+            return _as_sum(total, gold, figures)
+        parameters = [parameter for parameter in network.parameters() if parameter.requires_grad]
+        of_gold = _gradient(gold.total / gold.weight, parameters)  # one graph is freed before the other is built
+        beam, figures = self.beam_part(network, batch)
+        of_beam = _gradient(beam, parameters)
+        norm, gold_norm = get_total_norm(of_beam), get_total_norm(of_gold)
+        dot = torch.stack([(one * two).sum() for one, two in zip(of_gold, of_beam, strict=True)]).sum()
+        figures |= {
+            "beam_gradient_norm": norm,
+            "gold_gradient_norm": gold_norm,
+            "gradient_cosine": dot / (norm * gold_norm + 1e-12),
+        }
+        clip = (self.max_gradient_norm / (norm + 1e-6)).clamp(max=1.0)
+        mixed = [(1 - self.weight) * one + self.weight * clip * two for one, two in zip(of_gold, of_beam, strict=True)]
+        linear = torch.stack([(p * one).sum() for p, one in zip(parameters, mixed, strict=True)]).sum()
+        value = (1 - self.weight) * gold.total.detach() / gold.weight + self.weight * beam.detach()
+        return _as_sum(value + linear - linear.detach(), gold, figures)  # the gradient of `linear` is `mixed`
+
+    def beam_part(self, network: Seq2Seq, batch: Batch) -> tuple[Tensor, dict[str, Tensor]]:
+        """The mean over sentences of the loss on the search's beams, and figures to watch."""
         training = network.training
         network.train(training and self.dropout)
         try:
-            beams = self.search(network, network.encode(batch.source), batch)
+            memory = network.encode(batch.source)
+            beams = self.search(network, memory, batch)
+            gold = _gold_log_probs(network, memory, batch) if self.loss.reads_gold else None
         finally:
             network.train(training)
-        mean = self.loss(beams, batch).mean()
-        figures = {"beam_loss": mean.detach(), "sharpness": _sharpness(beams), "recombined": _recombined(beams)}
-        if not mean.requires_grad:
-            return mean, figures
-        parameters = [parameter for parameter in network.parameters() if parameter.requires_grad]
-        found = torch.autograd.grad(mean, parameters, allow_unused=True)
-        pairs = [(p, gradient) for p, gradient in zip(parameters, found, strict=True) if gradient is not None]
-        norm = get_total_norm([gradient for _, gradient in pairs])
-        scale = (self.max_gradient_norm / (norm + 1e-6)).clamp(max=1.0)
-        linear = torch.stack([(p * (gradient * scale)).sum() for p, gradient in pairs]).sum()
-        return mean.detach() + linear - linear.detach(), {**figures, "beam_gradient_norm": norm.detach()}
+        mean = self.loss(beams, batch, gold).mean()
+        with torch.no_grad():
+            return mean, {"beam_loss": mean.detach(), **_figures(beams, batch)}
 
     def search(self, network: Seq2Seq, memory: Memory, batch: Batch) -> SoftBeams:
         """The unroll, in parallel where its graph is not recurrent."""
         limits = gold_limits(batch.target_out, self.margin)
+        reference = batch.target_out if self.loss.reads_reference else None
         if fits(self.unroll) and isinstance(network, Transformer):
-            return tree_beam_search(network, memory, limits, self.unroll, self.operator)
-        return soft_beam_search(network, memory, limits, self.unroll, self.operator)
+            return tree_beam_search(network, memory, limits, self.unroll, self.operator, reference)
+        return soft_beam_search(network, memory, limits, self.unroll, self.operator, reference)
 
 
-def _sharpness(beams: SoftBeams) -> Tensor:
-    """The mean of the largest weight of each row: 1 is a hard choice."""
-    return beams.weights.detach().amax(-1).mean()
+def _gradient(value: Tensor, parameters: list[torch.nn.Parameter]) -> list[Tensor]:
+    found = torch.autograd.grad(value, parameters, allow_unused=True)
+    return [torch.zeros_like(p) if one is None else one for p, one in zip(parameters, found, strict=True)]
 
 
-def _recombined(beams: SoftBeams) -> Tensor:
-    """The share of positions and slots whose row's best candidate does not continue the slot of the same rank."""
+def _gold_log_probs(network: Seq2Seq, memory: Memory, batch: Batch) -> Tensor:
+    """(B, U) of each gold token given those before it, 0 at PAD."""
+    real = batch.target_out != PAD
+    hidden = network.decode(memory, batch.target_in)[real]  # (B, U, D) -> (tokens, D)
+    log_probs = next_log_probs(network, hidden)  # (tokens, V)
+    found = log_probs.gather(1, batch.target_out[real].unsqueeze(1)).squeeze(1)
+    return found.new_zeros(real.shape).masked_scatter(real, found)
+
+
+def _as_sum(mean: Tensor, gold: Loss, figures: dict[str, Tensor]) -> Loss:
+    """A mean loss and mean figures as sums over the target tokens, which the training loop divides by."""
+    sums = {name: value * gold.weight for name, value in figures.items()}
+    return Loss(mean * gold.weight, gold.weight, {**gold.figures, **sums})
+
+
+def _figures(beams: SoftBeams, batch: Batch) -> dict[str, Tensor]:
     K = beams.matrices.size(2)
     best = beams.matrices.argmax(-1)  # (B, T, K)
     ranks = torch.arange(K, device=best.device)
-    return (beams.parents.gather(2, best) != ranks).float().mean()
+    seen = beams.open.any(-1, keepdim=True).expand_as(best)  # positions before all slots have finished
+    figures = {
+        "reward": hard_gleu(beams, batch.target_out, REWARD_ORDER)[:, 0].mean(),
+        "sharpness": beams.matrices.amax(-1)[seen].mean(),
+        "agreement": (best == ranks)[seen].float().mean(),
+        "recombined": (beams.parents.gather(2, best) != ranks)[seen].float().mean(),
+    }
+    if beams.pruned is not None:
+        few = beams.open[: beams.pruned.size(0)].any(-1)  # (b, T)
+        figures["pruned"] = beams.pruned[few].mean()
+    return figures

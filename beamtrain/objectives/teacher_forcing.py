@@ -33,7 +33,7 @@ class TeacherForcing(Objective):
             raise UserError(f"label_smoothing is {label_smoothing}, but must be at least 0 and below 1; 0.1 is usual")
         self.label_smoothing = label_smoothing
 
-    def forward(self, network: Seq2Seq, batch: Batch) -> Loss:
+    def forward(self, network: Seq2Seq, batch: Batch, step: int = 0) -> Loss:
         hidden = network.decode(network.encode(batch.source), batch.target_in)  # (B, T, D)
         real = batch.target_out != PAD  # (B, T)
         logits = network.logits(hidden[real]).float()  # (B, T, D) -> (tokens, D) -> (tokens, V)

@@ -86,7 +86,7 @@ class SoftBeams:
     matrices: Tensor  # (B, T, K, M) the operator's own A at each position, before it is made hard; detached
     parents: Tensor  # (B, T, M) slot that each candidate continues
     origins: Tensor  # (B, T, K, K) how much final beam r has of slot j as it was when position t was predicted
-    open: Tensor  # (B, T, K) whether slot j was there and unfinished when position t was predicted
+    open: Tensor  # (B, T, K) whether slot j was there and mostly unfinished when position t was predicted
     slot_scores: Tensor  # (B, T, K) accumulated log-probability of the slots after each position
     reference_log_probs: Tensor | None  # (B, T, K, U) of each reference token as the next one of slot j; if asked for
     pruned: Tensor | None  # (b, T) bound on the mass beyond the M candidates, of the first few sentences (SOFT only)
@@ -168,7 +168,7 @@ def _gathered(
 
 
 def next_log_probs(network: Seq2Seq, hidden: Tensor) -> Tensor:
-    """(B, K, D) -> (B, K, V), in float32 or better"""
+    """(..., D) -> (..., V), in float32 or better"""
     logits = network.logits(hidden)
     return logits.log_softmax(-1, dtype=torch.promote_types(logits.dtype, torch.float32))
 
@@ -233,7 +233,7 @@ class Chain:
 
         `solved` is the operator's own matrix for them, if it is known already.
         """
-        unfinished = (self.going > -math.inf).detach()  # (B, K)
+        unfinished = (self.scores.detach() > -math.inf) & (self.finished.detach() < 0.5)  # (B, K)
         absorbing = candidates.tokens == PAD  # (B, M)
         before = torch.where(
             absorbing, self.absorbed.gather(1, candidates.parents), self.going.gather(1, candidates.parents)

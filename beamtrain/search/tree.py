@@ -1,9 +1,9 @@
 """The unroll in parallel: decode first, then score every prefix of the search in one pass.
 
 While the selection is one-hot forward and neither embeddings nor ancestry carry a gradient, each log-probability
-depends on hard prefixes only, so the graph is not recurrent. The search itself runs without a graph, as in inference; then one
-pass over the tree of its T * K prefixes, each attending to its own ancestors, gives the same numbers with a gradient,
-in a few large matrix products forward and backward.
+depends on hard prefixes only, so the graph is not recurrent. The search itself runs without a graph, as in inference;
+then one pass over the tree of its T * K prefixes, each attending to its own ancestors, gives the same numbers with a
+gradient, in a few large matrix products forward and backward.
 """
 
 import math

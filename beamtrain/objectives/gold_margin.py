@@ -1,0 +1,47 @@
+"""Beam search optimisation: the gold sentence must stay in the beam, and end up first, by a margin."""
+
+import torch
+from torch import Tensor
+
+from beamtrain.data.batch import Batch
+from beamtrain.data.tokenizer import PAD
+from beamtrain.errors import UserError
+from beamtrain.objectives.beam_loss import BeamLoss
+from beamtrain.search.soft import SoftBeams
+
+
+class GoldMargin(BeamLoss):
+    """(1/U) sum_t max(0, margin + s_t - g_t), up to the position where the gold prefix leaves the beam.
+
+    g_t is the accumulated log-probability of the gold prefix, s_t that of the beam's K-th slot, at the last gold
+    position U that of the first. Wiseman and Rush 2016 ("Sequence-to-Sequence Learning as Beam-Search Optimization"),
+    section 4.1, without their mistake-specific cost. They restart the search from the gold prefix after a violation;
+    here the sum ends there (early update, Collins and Roark 2004), because the search runs once for the whole batch.
+
+    Args:
+        margin: in nats of the accumulated log-probability.
+
+    Raises:
+        UserError: the margin is negative.
+    """
+
+    reads_gold = True
+
+    def __init__(self, margin: float = 1.0) -> None:
+        super().__init__()
+        if not margin >= 0:
+            raise UserError(f"margin is {margin}, but must be 0 or more; 1 is usual")
+        self.margin = margin
+
+    def forward(self, beams: SoftBeams, batch: Batch, gold_log_probs: Tensor | None = None) -> Tensor:
+        assert gold_log_probs is not None
+        real = batch.target_out != PAD  # (B, U)
+        U, length = real.size(1), real.sum(1)
+        gold = gold_log_probs.cumsum(1)  # (B, U)
+        scores = beams.slot_scores[:, :U]  # (B, U, K)
+        last = torch.arange(U, device=gold.device) == (length - 1).unsqueeze(1)  # (B, U)
+        rival = torch.where(last, scores[..., 0], scores[..., -1])
+        fallen = (gold < scores[..., -1]).detach() & real
+        before_it = fallen.cumsum(1) - fallen.long() == 0  # up to the first fall, that one included
+        violation = (self.margin + rival - gold).clamp(min=0)
+        return torch.where(real & before_it & rival.isfinite(), violation, 0.0).sum(1) / length
