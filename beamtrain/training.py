@@ -36,6 +36,7 @@ from beamtrain.resuming import LAST, PREVIOUS, checkpoint_to_resume, is_finished
 from beamtrain.run import NETWORKS, checkpoint_weights, load_run, save_weights
 from beamtrain.saving import BestCheckpoint, Interrupted, LastCheckpoint, StopOnSignal, VerifiedCheckpointIO
 from beamtrain.settings import check_keys, located
+from beamtrain.warm_start import OPTION, copy_weights, inherited, origin
 
 TRAINER_DEFAULTS: dict[str, Any] = {
     "max_steps": 100_000,
@@ -65,7 +66,7 @@ def main(arguments: Sequence[str]) -> int:
     _quiet()
     keep_freed_memory()
     arguments, configs = located(list(arguments))
-    cli = _command_line(arguments, configs)
+    cli = _command_line(arguments, configs, origin(arguments))
     assert isinstance(cli, TrainingCLI)
     try:
         cli.trainer.fit(cli.model, cli.datamodule, ckpt_path=cli.starting_point, weights_only=True)
@@ -91,12 +92,13 @@ class TrainingCLI(LightningCLI):
     folder: Path
     starting_point: Path | None
 
-    def __init__(self, arguments: list[str], configs: list[Path]) -> None:
+    def __init__(self, arguments: list[str], configs: list[Path], origin: Path | None) -> None:
         self._configs, self._same_command = configs, _same_command(arguments)
+        self._origin, self._inherited = origin, inherited(origin) if origin else {}
         super().__init__(
             TranslationModule,
             TranslationData,
-            args=arguments,
+            args=[f"--config={json.dumps(self._inherited)}", *arguments] if origin else arguments,
             run=False,
             save_config_callback=None,
             seed_everything_default=1,
@@ -120,6 +122,9 @@ class TrainingCLI(LightningCLI):
             default=1000,
             help="steps between checkpoints, besides those after validation; 0: no",
         )
+        parser.add_argument(
+            OPTION, type=str | None, default=None, help="the run to take data, network and weights from"
+        )
         parser.add_argument("--score_test", type=bool, default=True, help="translate and score the test set at the end")
         parser.set_defaults({name: {"class_path": class_path} for name, class_path in CLASS_DEFAULTS.items()})
         parser.link_arguments("data.vocab_size", "model.network.init_args.vocab_size")
@@ -131,7 +136,9 @@ class TrainingCLI(LightningCLI):
 
     def parse_arguments(self, parser: LightningArgumentParser, args: Any) -> None:
         known = {action.dest for action in parser._actions}
-        check_keys(known, args, self._configs, CLASS_DEFAULTS)
+        network = self._inherited.get("model", {}).get("network", {})
+        classes = {**CLASS_DEFAULTS, **({"model.network": network["class_path"]} if network else {})}
+        check_keys(known, args[1:] if self._origin else args, self._configs, classes)
         self.config = parser.parse_args(args)
 
     def before_instantiate_classes(self) -> None:
@@ -140,6 +147,10 @@ class TrainingCLI(LightningCLI):
         self.starting_point, self._steps_done = _starting_point(self.folder, self.config, self._same_command)
 
     def instantiate_trainer(self, **settings: Any) -> pl.Trainer:
+        if self.starting_point is None:
+            _warm_start(self.model, self._origin, self.config.model.network)
+        if self.config.overwrite:
+            _make_room(self.folder)
         logs, checkpoints, every = (
             self.folder / "logs",
             self.folder / "checkpoints",
@@ -176,9 +187,22 @@ def _source_vocab_size(joint: bool, vocab_size: int) -> int | None:
     return None if joint else vocab_size
 
 
-def _command_line(arguments: list[str], configs: list[Path]) -> TrainingCLI:
+def _warm_start(model: Any, origin: Path | None, network: Any) -> None:
+    """Begin with the weights of the run `origin`, or see to it that random ones make sense."""
+    if origin is not None:
+        run = copy_weights(origin, model.network, vars(network.init_args))
+        print(f"weights of {origin}, step {run.info['weights'].get('step')}", file=sys.stderr)
+    elif model.objective.needs_trained_network:
+        raise UserError(
+            f"{type(model.objective).__name__} from random weights learns nothing: the search of an untrained network "
+            f"finds nothing that a loss could tell apart. Give {OPTION} RUN, or let teacher forcing go first with "
+            "--model.objective.start_step STEPS"
+        )
+
+
+def _command_line(arguments: list[str], configs: list[Path], origin: Path | None) -> TrainingCLI:
     try:
-        return TrainingCLI(arguments, configs)
+        return TrainingCLI(arguments, configs, origin)
     except (ArgumentError, MisconfigurationException, ValueError) as error:
         raise _our_own(error) or UserError(" ".join(str(error).split())) from error
 
@@ -207,10 +231,8 @@ def _starting_point(folder: Path, config: Any, same_command: str) -> tuple[Path 
         elif 0 <= (most := config.trainer.max_steps) <= step and is_finished(folder, checkpoint, config.score_test):
             raise UserError(f"{folder} is already at step {step:,} >= trainer.max_steps {most:,}; raise it to go on")
         return checkpoint, step
-    if folder.exists() and _is_first_process():  # a launched process finds the folder that the first one made
-        if not config.overwrite:
-            raise UserError(f"{folder} exists: --resume goes on, --overwrite replaces it, --name NAME starts another")
-        shutil.rmtree(folder)
+    if folder.exists() and _is_first_process() and not config.overwrite:  # a launched process finds the first one's
+        raise UserError(f"{folder} exists: --resume goes on, --overwrite replaces it, --name NAME starts another")
     return None, 0
 
 
@@ -223,6 +245,12 @@ def _same_command(arguments: list[str]) -> str:
         elif argument.partition("=")[0] not in ("--resume", "--resume_from", "--overwrite"):
             same.append(argument)
     return shlex.join(same)
+
+
+def _make_room(folder: Path) -> None:
+    """Remove the run that is replaced, once nothing else can refuse the new one."""
+    if folder.exists() and _is_first_process():
+        shutil.rmtree(folder)
 
 
 def _write_settings(cli: TrainingCLI) -> None:

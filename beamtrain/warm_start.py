@@ -26,7 +26,9 @@ def origin(arguments: list[str]) -> Path | None:
     if value is None:
         return None
     if not (Path(value) / "config.yaml").is_file():
-        raise UserError(f"{OPTION} {value}: not a run's folder, it has no config.yaml; give one such as runs/quickstart")
+        raise UserError(
+            f"{OPTION} {value}: not a run's folder, it has no config.yaml; give one such as runs/quickstart"
+        )
     return Path(value)
 
 

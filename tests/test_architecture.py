@@ -19,7 +19,7 @@ FLOW = [  # each block imports only from itself and from those before it
     {"schedule", "module"},
     {"checkpoints", "run", "device", "parallel_text", "progress"},
     {"translator", "evaluation", "report"},
-    {"callbacks", "saving", "metrics_table", "settings", "resuming", "training"},
+    {"callbacks", "saving", "metrics_table", "settings", "resuming", "warm_start", "training"},
     {"commands"},
     {"cli"},
 ]
