@@ -57,7 +57,7 @@ def check_keys(known: set[str], arguments: list[str], configs: list[Path], class
     """
     problems, classes = [], dict(classes)
     for path in configs:
-        problems += [f"{path.name}: {problem}" for problem in _unknown_keys(_read(path), known, "", classes)]
+        problems += [f"{path.name}: {problem}" for problem in _unknown_keys(read_config(path), known, "", classes)]
     for argument, following in zip(arguments, [*arguments[1:], ""], strict=True):
         if not argument.startswith("--"):
             continue
@@ -71,7 +71,12 @@ def check_keys(known: set[str], arguments: list[str], configs: list[Path], class
         raise UserError("\n".join(problems) if len(problems) == 1 else "\n  ".join(["unknown settings", *problems]))
 
 
-def _read(path: Path) -> dict[str, Any]:
+def read_config(path: Path) -> dict[str, Any]:
+    """The settings in a YAML file.
+
+    Raises:
+        UserError: it is not YAML, or holds something else.
+    """
     try:
         tree = yaml.safe_load(path.read_text(encoding="utf-8"))
     except (yaml.YAMLError, UnicodeDecodeError) as error:

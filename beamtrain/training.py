@@ -66,7 +66,7 @@ def main(arguments: Sequence[str]) -> int:
     _quiet()
     keep_freed_memory()
     arguments, configs = located(list(arguments))
-    cli = _command_line(arguments, configs, origin(arguments))
+    cli = _command_line(arguments, configs, origin(arguments, configs))
     assert isinstance(cli, TrainingCLI)
     try:
         cli.trainer.fit(cli.model, cli.datamodule, ckpt_path=cli.starting_point, weights_only=True)

@@ -1,4 +1,4 @@
-"""Starting a run from another one's weights: `--init_from RUN`."""
+"""Starting a run from another one's data settings, network and weights: `--init_from RUN`."""
 
 from pathlib import Path
 from typing import Any
@@ -8,26 +8,30 @@ import yaml
 from beamtrain.errors import UserError
 from beamtrain.model.base import Seq2Seq
 from beamtrain.run import Run, load_run
+from beamtrain.settings import read_config
 
 OPTION = "--init_from"
 
 
-def origin(arguments: list[str]) -> Path | None:
-    """The run that `--init_from RUN` names.
+def origin(arguments: list[str], configs: list[Path]) -> Path | None:
+    """The run that `--init_from RUN` names, or `init_from: RUN` in a config; the command line wins, then the last one.
 
     Raises:
         UserError: it has no config.yaml.
     """
     value = None
+    for path in configs:
+        settings = read_config(path)
+        value = settings.get(OPTION.removeprefix("--"), value)
     for argument, following in zip(arguments, [*arguments[1:], ""], strict=True):
         option, equals, own = argument.partition("=")
         if option == OPTION:
             value = own if equals else following
-    if value is None:
+    if value in (None, "null"):
         return None
     if not (Path(value) / "config.yaml").is_file():
         raise UserError(
-            f"{OPTION} {value}: not a run's folder, it has no config.yaml; give one such as runs/quickstart"
+            f"{OPTION} {value}: not a run's folder, it has no config.yaml; train that run first, or name another"
         )
     return Path(value)
 

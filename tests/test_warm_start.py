@@ -68,6 +68,14 @@ def test_beam_training_starts_from_a_run_s_weights_data_and_subwords(train, star
     assert settings["init_from"] == str(start / "start")
 
 
+def test_a_config_can_name_the_run_to_start_from(start, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(start / "cache"))
+    Path("fine.yaml").write_text(f"{BEAM}\ninit_from: {start / 'start'}\n")
+    assert main(["train", "--config=fine.yaml"]) == 0
+    assert main(["train", "--config=fine.yaml", "--name=other", "--init_from=null"]) == 2
+
+
 def test_what_is_given_wins_over_what_is_inherited(train, start):
     assert train("--init_from", start / "start", "--model.network.dropout=0.3", "--data.batch_tokens=100") == 0
     settings = yaml.safe_load(Path("runs/beam/config.yaml").read_text())

@@ -55,8 +55,8 @@ class UnrollOptions:
 
     beam_size: int = 4
     """K, slots of each sentence."""
-    candidates: int = 32
-    """M, the best continuations of all slots that the operator chooses from; at least beam_size."""
+    candidates: int | None = 32
+    """M, the best continuations of all slots that the operator chooses from, at least beam_size; None: all K * V."""
     selection: SelectionKind = "straight_through"
     """What the operator's matrix is: soft, straight_through or hard."""
     open_paths: tuple[GradientPath, ...] = ()
@@ -65,7 +65,7 @@ class UnrollOptions:
     def __post_init__(self) -> None:
         if self.beam_size < 1:
             raise UserError(f"beam_size is {self.beam_size}; it must be 1 or more")
-        if self.candidates < self.beam_size:
+        if self.candidates is not None and self.candidates < self.beam_size:
             raise UserError(f"candidates is {self.candidates}; it must be at least beam_size ({self.beam_size})")
         if self.selection not in get_args(SelectionKind):
             kinds = ", ".join(get_args(SelectionKind))
@@ -206,9 +206,10 @@ class Chain:
         """The hard search's M best continuations, given the slots' decoder outputs (B, K, D)."""
         log_probs = next_log_probs(network, hidden)  # (B, K, V)
         constraints.forbid(log_probs, hidden.new_empty(*hidden.shape[:2], self.position))
-        found = best_candidates(log_probs, self.going, self.absorbed, self._options.candidates)
-        if self.watch_pruning and isinstance(self._operator, SoftTopK):
-            self.pruned.append(self._beyond(log_probs, found.scores.size(1)))
+        count = self._options.candidates or log_probs[0].numel()
+        found = best_candidates(log_probs, self.going, self.absorbed, count)
+        if self.watch_pruning and self._options.candidates and isinstance(self._operator, SoftTopK):
+            self.pruned.append(self._beyond(log_probs, count))
         return found
 
     def _beyond(self, log_probs: Tensor, count: int) -> Tensor:

@@ -87,6 +87,27 @@ def test_a_warm_search_mixes_and_keeps_its_distributions(kind):
     assert (beams.scores[:, :-1] >= beams.scores[:, 1:] - 1e-9).all()
 
 
+def test_without_pruning_all_continuations_take_part():
+    network, source = make(), sources()
+    every, most = (
+        unrolled(network, source, 4, SoftTopK(0.5, None), beam_size=2, candidates=count, selection="soft")
+        for count in (None, 2 * V)
+    )
+    torch.testing.assert_close(every.scores, most.scores)
+    assert every.tokens.size(2) == 2 * V
+    assert every.pruned is None
+
+
+@pytest.mark.parametrize("search", [soft_beam_search, tree_beam_search])
+def test_the_bound_on_what_is_pruned_falls_with_the_candidates(search):
+    network, source = make(), sources()
+    bounds = [
+        unrolled(network, source, 4, SoftTopK(0.5, None), search, beam_size=2, candidates=count).pruned.mean().item()
+        for count in (3, 8, 20)
+    ]
+    assert 2 >= bounds[0] > bounds[1] > bounds[2] >= 0
+
+
 def some_loss(beams):
     """A scalar that depends on everything the unroll gives."""
     values = torch.sin(beams.tokens.double() * 1.7).unsqueeze(2)  # (B, T, 1, M)
