@@ -149,7 +149,7 @@ class TrainingCLI(LightningCLI):
     def instantiate_trainer(self, **settings: Any) -> pl.Trainer:
         if self.starting_point is None:
             _warm_start(self.model, self._origin, self.config.model.network)
-        if self.config.overwrite:
+        if self.config.overwrite and not (self.config.resume or self.config.resume_from):
             _make_room(self.folder)
         logs, checkpoints, every = (
             self.folder / "logs",

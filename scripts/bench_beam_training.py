@@ -43,8 +43,8 @@ def main() -> None:
     bench = Bench(options)
     print(
         f"D {options.width}, V {options.vocab_size:,}, {options.layers} + {options.layers} layers, "
-        f"B {options.sentences}, {options.precision} on {options.device}, {options.threads} threads, gold length T + margin {options.margin}, "
-        f"torch {torch.__version__}\n"
+        f"B {options.sentences}, {options.precision} on {options.device}, {options.threads} threads, "
+        f"gold length T, searched to T + {options.margin}, torch {torch.__version__}\n"
     )
     bench.ratio(options.beams, options.length)
     bench.split(options.beams, options.length)
