@@ -11,7 +11,7 @@ The package in the order that data flows; a file imports only from its own block
     objectives/                                       what training minimises
     schedule, module                                  one training run's moving parts
     checkpoints, run, device, parallel_text, progress run folders and what they are used on
-    translator, evaluation, report                    lines to translations, translations to scores, scores to tables
+    translator, translator_pool, evaluation, report   lines to translations, translations to scores, scores to tables
     callbacks, saving, metrics_table, resuming        around a training step; where a run stands
     settings, warm_start, training                    `beamtrain train`
     commands/, cli                                    `beamtrain`

@@ -26,6 +26,12 @@ def choose_device(name: str) -> torch.device:
     return device
 
 
+def device_of_process(name: str, rank: int) -> str:
+    """The device for one of several processes: "auto" and "cuda" give each the next GPU, if there is one."""
+    count = torch.cuda.device_count()
+    return f"cuda:{rank % count}" if name in ("auto", "cuda") and count else name
+
+
 def _devices() -> list[str]:
     names = ["cpu"] + [f"cuda:{index}" for index in range(torch.cuda.device_count())]
     return [*names, "mps"] if torch.backends.mps.is_available() else names

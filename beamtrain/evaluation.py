@@ -58,7 +58,7 @@ def evaluate(
     check_lines(sources, *references, name=f"the source of {data}")
     translator = Translator(network, tokenizer, search, batch_tokens=batch_tokens)
     start = time.perf_counter()
-    translations = list(translator.translate_windows([sources]))  # one window: the least padding
+    (translations,) = translator.translate_windows([sources])  # one window: the least padding
     seconds = time.perf_counter() - start
     hypotheses = [translation.text for translation in translations]
     return Evaluation(

@@ -51,6 +51,10 @@ class LineReader:
             raise self._error
         return [self._lines.popleft() for _ in range(min(most, len(self._lines)))]
 
+    def ready(self) -> bool:
+        """Whether there is something to read, so that `window` need not wait; of an unfinished line it may have to."""
+        return bool(self._lines) or self._ended or self._readable()
+
     def __iter__(self) -> Iterator[str]:
         while window := self.window(most=4096):
             yield from window

@@ -6,7 +6,7 @@ the order they came in. The first window is small, so that the first translation
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from itertools import islice, repeat
+from itertools import chain, islice, repeat
 from random import Random
 
 import torch
@@ -72,6 +72,15 @@ class Sampling:
 
 
 @dataclass(frozen=True)
+class Window:
+    """Lines to translate together, and what their translations must begin with."""
+
+    first_line: int
+    lines: Sequence[str]
+    prefixes: Sequence[str]
+
+
+@dataclass(frozen=True)
 class _Job:
     """A line to decode."""
 
@@ -113,43 +122,35 @@ class Translator:
 
         Raises UserError when there are not as many prefixes as lines.
         """
-        return self.translate_windows(_windows(lines), prefixes)
+        return chain.from_iterable(self.translate_windows(_windows(lines), prefixes))
 
     def translate_windows(
         self, windows: Iterable[Sequence[str]], prefixes: Iterable[str] | None = None
-    ) -> Iterator[Translation]:
+    ) -> Iterator[list[Translation]]:
         """`translate`, with the lines already in the windows to sort and decode together."""
-        done = 0
-        forced = repeat("") if prefixes is None else iter(prefixes)
-        for window in windows:
-            window_prefixes = list(islice(forced, len(window)))
-            if len(window_prefixes) < len(window):
-                raise UserError(f"the prefixes end after line {done + len(window_prefixes)}, but not the input")
-            yield from self._translate_window(window, window_prefixes, first_line=done + 1)
-            done += len(window)
-        if prefixes is not None and next(forced, None) is not None:
-            raise UserError(f"the input ends after line {done}, but not the prefixes")
+        return map(self.translate_window, numbered(windows, prefixes))
 
-    def _translate_window(self, lines: Sequence[str], prefixes: list[str], first_line: int) -> list[Translation]:
-        translations = [_left_empty(first_line + place) for place in range(len(lines))]
+    def translate_window(self, window: Window) -> list[Translation]:
+        """A translation of each line of the window."""
+        translations = [_left_empty(window.first_line + place) for place in range(len(window.lines))]
         jobs = []
-        for job in self._jobs(lines, prefixes, first_line):
+        for job in self._jobs(window):
             if problem := self._problem(job):
-                translations[job.line - first_line] = _left_empty(job.line, problem)
+                translations[job.line - window.first_line] = _left_empty(job.line, problem)
             else:
                 jobs.append(job)
         for batch in self._batches(jobs):
             for job, hypotheses in zip(batch, self._decode(batch), strict=True):
-                translations[job.line - first_line] = self._translation(job, hypotheses)
+                translations[job.line - window.first_line] = self._translation(job, hypotheses)
         return translations
 
-    def _jobs(self, lines: Sequence[str], prefixes: list[str], first_line: int) -> list[_Job]:
+    def _jobs(self, window: Window) -> list[_Job]:
         """The lines that have something to translate: also not those of which no subword is left."""
-        filled = [place for place, line in enumerate(lines) if line.strip()]
-        sources = self._tokenizer.source.encode([lines[place] for place in filled])
-        forced = self._tokenizer.target.encode([prefixes[place] for place in filled])
+        filled = [place for place, line in enumerate(window.lines) if line.strip()]
+        sources = self._tokenizer.source.encode([window.lines[place] for place in filled])
+        forced = self._tokenizer.target.encode([window.prefixes[place] for place in filled])
         return [
-            _Job(first_line + place, [*source, EOS], prefix)
+            _Job(window.first_line + place, [*source, EOS], prefix)
             for place, source, prefix in zip(filled, sources, forced, strict=True)
             if source
         ]
@@ -237,6 +238,23 @@ class Translator:
 
 def _left_empty(line: int, problem: str | None = None) -> Translation:
     return Translation(line, [], [Candidate("", 0.0, 0.0, [], [])], problem)
+
+
+def numbered(windows: Iterable[Sequence[str]], prefixes: Iterable[str] | None) -> Iterator[Window]:
+    """The windows with the numbers of their lines and with their prefixes, empty ones unless given.
+
+    Raises UserError, after the last whole window, when there are not as many prefixes as lines.
+    """
+    done = 0
+    forced = repeat("") if prefixes is None else iter(prefixes)
+    for lines in windows:
+        taken = list(islice(forced, len(lines)))
+        if len(taken) < len(lines):
+            raise UserError(f"the prefixes end after line {done + len(taken)}, but not the input")
+        yield Window(done + 1, lines, taken)
+        done += len(lines)
+    if prefixes is not None and next(forced, None) is not None:
+        raise UserError(f"the input ends after line {done}, but not the prefixes")
 
 
 def window_sizes() -> Iterator[int]:

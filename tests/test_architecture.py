@@ -18,7 +18,7 @@ FLOW = [  # each block imports only from itself and from those before it
     {"objectives"},
     {"schedule", "module"},
     {"checkpoints", "run", "device", "parallel_text", "progress"},
-    {"translator", "evaluation", "report"},
+    {"translator", "translator_pool", "evaluation", "report"},
     {"callbacks", "saving", "metrics_table", "settings", "resuming", "warm_start", "training"},
     {"commands"},
     {"cli"},

@@ -1,7 +1,9 @@
 """`beamtrain translate`: one output line for every input line, in order, as they come."""
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, BinaryIO
 
@@ -26,6 +28,8 @@ from beamtrain.progress import progress
 
 if TYPE_CHECKING:
     from beamtrain.text_io import LineReader
+    from beamtrain.translator import Translation, Translator
+    from beamtrain.translator_pool import TranslatorPool
 
 Input = Annotated[Path | None, typer.Option(help="Text to translate, a sentence per line. Default: standard input.")]
 Output = Annotated[Path | None, typer.Option(help="Where translations go. Default: standard output.")]
@@ -55,6 +59,9 @@ Temperature = Annotated[
 Seed = Annotated[int | None, typer.Option(min=0, help="--sample: the same seed, the same translations. Default: 1.")]
 TokenScores = Annotated[bool, typer.Option("--token-scores", help="tsv, jsonl: subwords and their log-probabilities.")]
 Attention = Annotated[bool, typer.Option("--attention", help="jsonl: how each subword looked at the source.")]
+Processes = Annotated[
+    int, typer.Option(min=1, max=1024, help="Processes that translate, each with the model; on GPUs one for each.")
+]
 MaxSourceTokens = Annotated[
     int, typer.Option(min=1, help="Subwords of a line; a longer one is left empty and reported.")
 ]
@@ -86,6 +93,7 @@ def translate(
     target_lang: TargetLang = None,
     device: Device = "auto",
     precision: Precision = "fp32",
+    processes: Processes = 1,
 ) -> None:
     """Translate text, one line at a time: beamtrain translate --model runs/quickstart < in.txt > out.txt"""
     _check_format(format, nbest, token_scores, attention)
@@ -102,23 +110,45 @@ def translate(
 
     run = load_model(model, device, precision, source_lang, target_lang)
     searching["beam_size"] = searching.pop("beam", None)
-    translator = Translator(
-        run.network,
-        run.tokenizer,
-        search_options(run, **searching, max_length=max_length, n_best=None if sample else nbest),
-        sampling=Sampling(samples=nbest, **drawing) if sample else None,
-        attention=attention,
-        batch_tokens=batch_tokens,
-        max_source_tokens=max_source_tokens,
-    )
+    settings: dict[str, Any] = {
+        "options": search_options(run, **searching, max_length=max_length, n_best=None if sample else nbest),
+        "sampling": Sampling(samples=nbest, **drawing) if sample else None,
+        "attention": attention,
+        "batch_tokens": batch_tokens,
+        "max_source_tokens": max_source_tokens,
+    }
     write = formatter(format, token_scores)
     prefixes = None if prefix is None else read_lines(prefix)
-    with open_lines(input) as lines, open_output(output) as out:
-        translations = translator.translate_windows(_windows(lines, out), prefixes)
-        for translation in progress(translations, total, to_file=output is not None):
+    with ExitStack() as stack:
+        lines = stack.enter_context(open_lines(input))
+        out = stack.enter_context(open_output(output))
+        if processes == 1:
+            translations = Translator(run.network, run.tokenizer, **settings).translate_windows(
+                _windows(lines), prefixes
+            )
+        else:
+            del run
+            pool = stack.enter_context(_pool(processes, model, device, precision, settings))
+            translations = pool.translate_windows(_windows(lines), prefixes, ready=lines.ready)
+        for translation in progress(_flushed(translations, out), total, to_file=output is not None):
             if translation.problem:
                 print(f"beamtrain: line {translation.line}: {translation.problem}", file=sys.stderr)
             out.write(write(translation).encode("utf-8"))
+
+
+def _pool(processes: int, model: Path, device: str, precision: str, settings: dict[str, Any]) -> "TranslatorPool":
+    from beamtrain.translator_pool import TranslatorPool
+
+    return TranslatorPool(partial(_make_translator, model, device, precision, settings), processes)
+
+
+def _make_translator(model: Path, device: str, precision: str, settings: dict[str, Any], rank: int) -> "Translator":
+    """The translator of process `rank`."""
+    from beamtrain.device import device_of_process
+    from beamtrain.translator import Translator
+
+    run = load_model(model, device_of_process(device, rank), precision)
+    return Translator(run.network, run.tokenizer, **settings)
 
 
 def _given(**options: Any) -> dict[str, Any]:
@@ -158,8 +188,8 @@ def _count_lines(input: Path | None, prefix: Path | None) -> int | None:
     return count
 
 
-def _windows(lines: "LineReader", out: BinaryIO) -> Iterator[list[str]]:
-    """The input in growing windows; what came of one is on its way before the next is waited for."""
+def _windows(lines: "LineReader") -> Iterator[list[str]]:
+    """The input in growing windows."""
     from beamtrain.translator import window_sizes
 
     for size in window_sizes():
@@ -167,4 +197,10 @@ def _windows(lines: "LineReader", out: BinaryIO) -> Iterator[list[str]]:
         if not window:
             return
         yield window
+
+
+def _flushed(windows: Iterable[list["Translation"]], out: BinaryIO) -> Iterator["Translation"]:
+    """The translations one by one; what came of a window is on its way before the next is waited for."""
+    for translations in windows:
+        yield from translations
         out.flush()

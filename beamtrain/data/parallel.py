@@ -29,7 +29,7 @@ def map_spans(task: Callable[[int, int], Result], total: int, title: str) -> Ite
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
     spans = [(start, min(start + _SPAN_ROWS, total)) for start in range(0, total, _SPAN_ROWS)]
-    workers = min(_processors(), _MOST_WORKERS, len(spans) // 4)
+    workers = min(processors(), _MOST_WORKERS, len(spans) // 4)
     results = _in_processes(task, spans, workers) if workers > 1 else (task(*span) for span in spans)
     console = Console(stderr=True)
     columns = (TextColumn(title), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
@@ -42,7 +42,7 @@ def map_spans(task: Callable[[int, int], Result], total: int, title: str) -> Ite
 
 def run_apart(task: Callable[[], Result]) -> Result:
     """`task()` in a process of its own, so that the memory it needs is given back at its end."""
-    with ProcessPoolExecutor(1, _FRESH, initializer=_end_with_parent) as pool:
+    with ProcessPoolExecutor(1, _FRESH, initializer=end_with_parent) as pool:
         return pool.submit(task).result()
 
 
@@ -63,10 +63,10 @@ def _in_processes(task: Callable[[int, int], Result], spans: list[Span], workers
 def _start_worker(task: Callable[[int, int], Any]) -> None:
     global _task
     _task = task
-    _end_with_parent()
+    end_with_parent()
 
 
-def _end_with_parent() -> None:
+def end_with_parent() -> None:
     """Let this worker process end when the process that started it does, even by a kill."""
 
     def wait() -> None:
@@ -83,6 +83,6 @@ def _run_task(start: int, stop: int) -> Any:
     return _task(start, stop)
 
 
-def _processors() -> int:
+def processors() -> int:
     """Processors that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

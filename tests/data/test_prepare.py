@@ -145,7 +145,7 @@ def test_several_processes_give_the_same_corpus(data, monkeypatch):
     alone = contents(data()._ready().folder)
     shutil.rmtree(data()._ready().folder)
     monkeypatch.setattr(parallel, "_SPAN_ROWS", 16)
-    monkeypatch.setattr(parallel, "_processors", lambda: 2)
+    monkeypatch.setattr(parallel, "processors", lambda: 2)
     assert contents(data()._ready().folder) == alone
 
 
