@@ -13,7 +13,7 @@ The package in the order that data flows; a file imports only from its own block
     checkpoints, run, device, parallel_text, progress run folders and what they are used on
     translator, translator_pool, evaluation, report   lines to translations, translations to scores, scores to tables
     callbacks, saving, metrics_table, resuming        around a training step; where a run stands
-    settings, warm_start, training                    `beamtrain train`
+    settings, warm_start, processes, training         `beamtrain train`, on one process or several
     commands/, cli                                    `beamtrain`
 
 Axes, everywhere: B sentences, K beams, V vocabulary, S source length, T target length, D model width, H attention

@@ -27,7 +27,7 @@ class Progress(pl.Callback):
         self._first_step = trainer.global_step
         if trainer.is_global_zero:
             parameters = sum(parameter.numel() for parameter in module.parameters())
-            machine = f"{trainer.num_devices} x {module.device.type}, {trainer.precision}"
+            machine = f"{trainer.world_size} x {module.device.type}, {trainer.precision}"
             _say(f"{parameters:,} parameters | {machine} | from step {trainer.global_step:,}")
 
     def on_train_batch_end(

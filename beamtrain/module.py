@@ -56,6 +56,7 @@ class TranslationModule(pl.LightningModule):
         self._max_gradient_norm, self._gradient_rule = max_gradient_norm, gradient_rule
         self._translations: dict[int, str] = {}  # row of the development set -> its translation
         self._dev_bleu: float | None = None  # of the last validation
+        self._likelihood = torch.zeros(2)  # of the development set: negative log-likelihood, and number of tokens
 
     def configure_optimizers(self) -> Any:
         optimizer = self._optimizer(self.network.parameters())
@@ -66,18 +67,24 @@ class TranslationModule(pl.LightningModule):
 
     def training_step(self, batch: Batch) -> Tensor:
         loss = self.objective(self.network, batch, self.global_step)
-        mean = loss.total / self._shared_weight(loss)
-        self.log("train/loss", mean.detach())
-        for name, total in loss.figures.items():
-            self.log(f"train/{name}", total / loss.weight)
-        return mean
+        weight, total, *figures = self._averages_over_processes(loss)
+        self.log("train/loss", total / weight)
+        for name, figure in zip(loss.figures, figures, strict=True):
+            self.log(f"train/{name}", figure / weight)
+        return loss.total / weight
 
-    def _shared_weight(self, loss: Loss) -> float:
-        """What to divide a process's sum by, so that the average over processes is the mean over all their items."""
-        if self.trainer.world_size == 1:
-            return loss.weight
-        weight = torch.tensor(float(loss.weight), device=self.device)
-        return float(self.trainer.strategy.reduce(weight, reduce_op="mean"))
+    def _averages_over_processes(self, loss: Loss) -> Tensor:
+        """The weight, the total and the figures, each averaged over all processes.
+
+        Gradients are averaged too, so that of totals over the average weight is the mean over the items of all.
+        """
+        own = [torch.tensor(loss.weight, device=self.device), loss.total.detach(), *loss.figures.values()]
+        return self._sums_over_processes(torch.stack([each.float() for each in own])) / self.trainer.world_size
+
+    def _sums_over_processes(self, own: Tensor) -> Tensor:
+        if self.trainer.world_size > 1:
+            torch.distributed.all_reduce(own)
+        return own
 
     def configure_gradient_clipping(self, optimizer: Optimizer, *_: Any, **__: Any) -> None:
         gradients = [p.grad for p in self.network.parameters() if p.grad is not None]
@@ -92,14 +99,14 @@ class TranslationModule(pl.LightningModule):
             torch._foreach_mul_(gradients, gamma / (norm + gamma))
 
     def on_validation_epoch_start(self) -> None:
-        self._translations = {}
+        self._translations, self._likelihood = {}, torch.zeros(2, device=self.device)
 
     def validation_step(self, batch: Batch) -> None:
         hidden = self.network.decode(self.network.encode(batch.source), batch.target_in)  # (B, T, D)
         real = batch.target_out != PAD
         log_probs = self.network.logits(hidden[real]).float().log_softmax(-1)  # (tokens, V)
-        nll = -log_probs.gather(1, batch.target_out[real].unsqueeze(1)).mean()
-        self.log("dev/nll", nll, on_epoch=True, batch_size=batch.num_target_tokens, sync_dist=True)
+        nll = -log_probs.gather(1, batch.target_out[real].unsqueeze(1)).sum()
+        self._likelihood += torch.stack([nll, real.sum()])
         best = [hypotheses[0].tokens for hypotheses in beam_search(self.network, batch.source, self.search)]
         texts = self.trainer.datamodule.tokenizer.target.decode(best)  # type: ignore[attr-defined]
         self._translations.update(zip(batch.index.tolist(), texts, strict=True))
@@ -107,9 +114,12 @@ class TranslationModule(pl.LightningModule):
     def on_validation_epoch_end(self) -> None:
         _, references = self.trainer.datamodule.pairs("validation")  # type: ignore[attr-defined]
         translations = self._gathered_translations()
-        bleu = corpus_bleu([translations[row] for row in sorted(translations)], references[: len(translations)])
+        rows = sorted(translations)
+        bleu = corpus_bleu([translations[row] for row in rows], [references[row] for row in rows])
         self._dev_bleu = bleu.value
         self.log("dev_bleu", bleu.value)
+        nll, tokens = self._sums_over_processes(self._likelihood)
+        self.log("dev/nll", nll / tokens)
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         checkpoint["dev_bleu"] = self._dev_bleu

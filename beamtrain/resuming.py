@@ -5,6 +5,7 @@ from pathlib import Path
 from beamtrain.checkpoints import load_checkpoint, newest_checkpoint
 from beamtrain.errors import UserError
 from beamtrain.files import remove_unfinished
+from beamtrain.processes import is_first
 
 LAST, PREVIOUS = "last.ckpt", "previous.ckpt"
 
@@ -21,8 +22,9 @@ def checkpoint_to_resume(folder: Path, chosen: str | None, again: str) -> tuple[
         UserError: the checkpoint is missing or damaged, with the command that goes on from the newest good one.
     """
     checkpoints = folder / "checkpoints"
-    for each in (folder, checkpoints):
-        remove_unfinished(each)
+    if is_first():  # which alone writes there
+        remove_unfinished(folder)
+        remove_unfinished(checkpoints)
     path = Path(chosen) if chosen else checkpoints / LAST
     if chosen is None and not list(checkpoints.glob("*.ckpt")):
         return None, 0

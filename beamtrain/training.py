@@ -23,7 +23,6 @@ from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch.callbacks import Checkpoint
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
 from lightning.pytorch.loggers import TensorBoardLogger
-from lightning.pytorch.utilities.rank_zero import rank_zero_only
 
 from beamtrain.allocator import keep_freed_memory
 from beamtrain.callbacks import Describe, Progress, SeedEachBatch
@@ -32,6 +31,7 @@ from beamtrain.errors import UserError
 from beamtrain.files import write_text
 from beamtrain.metrics_table import MetricsTable
 from beamtrain.module import TranslationModule
+from beamtrain.processes import ProcessLost, check_strategy, is_first, joined, speaks_before_training
 from beamtrain.resuming import LAST, PREVIOUS, checkpoint_to_resume, is_finished
 from beamtrain.run import NETWORKS, checkpoint_weights, load_run, save_weights
 from beamtrain.saving import BestCheckpoint, Interrupted, LastCheckpoint, StopOnSignal, VerifiedCheckpointIO
@@ -65,16 +65,27 @@ def main(arguments: Sequence[str]) -> int:
     """
     _quiet()
     keep_freed_memory()
-    arguments, configs = located(list(arguments))
-    cli = _command_line(arguments, configs, origin(arguments, configs))
-    assert isinstance(cli, TrainingCLI)
     try:
-        cli.trainer.fit(cli.model, cli.datamodule, ckpt_path=cli.starting_point, weights_only=True)
+        arguments, configs = located(list(arguments))
+        cli = _command_line(arguments, configs, origin(arguments, configs))
+        cli.datamodule.setup()  # a fault of the data is found before other processes are started
+    except UserError:
+        if speaks_before_training():
+            raise
+        return 2
+    to_go_on = f"to go on: {_same_command(arguments)} --resume"
+    try:
+        with joined(cli.trainer, arguments):
+            cli.trainer.fit(cli.model, cli.datamodule, ckpt_path=cli.starting_point, weights_only=True)
     except Interrupted as stop:
-        _save_best_weights(cli.folder)
-        print(f"{stop}; {cli.folder} can be used as it is", file=sys.stderr)
-        print(f"to go on: {_same_command(arguments)} --resume", file=sys.stderr)
+        if cli.trainer.is_global_zero:
+            _save_best_weights(cli.folder)
+            print(f"{stop}; {cli.folder} can be used as it is", to_go_on, sep="\n", file=sys.stderr)
         return stop.exit_code
+    except ProcessLost as lost:
+        if str(lost):
+            print(f"beamtrain: {lost}; {to_go_on}", file=sys.stderr)
+        return lost.exit_code
     except OSError as error:  # a full disk, most often
         problem = f"{error.filename or 'a file'}: {error.strerror or error}"
         raise UserError(f"training has stopped: {problem}; the checkpoints are as they were") from error
@@ -142,6 +153,7 @@ class TrainingCLI(LightningCLI):
         self.config = parser.parse_args(args)
 
     def before_instantiate_classes(self) -> None:
+        check_strategy(self.config.trainer.strategy, self.config.trainer.num_nodes)
         name = self.config.name or (self._configs[-1].stem if self._configs else "run")
         self.folder = Path(self.config.runs) / name
         self.starting_point, self._steps_done = _starting_point(self.folder, self.config, self._same_command)
@@ -227,11 +239,12 @@ def _starting_point(folder: Path, config: Any, same_command: str) -> tuple[Path 
     if config.resume or config.resume_from:
         checkpoint, step = checkpoint_to_resume(folder, config.resume_from, same_command)
         if checkpoint is None:
-            print(f"{folder} has no checkpoint yet: starting at the beginning", file=sys.stderr)
+            if is_first():
+                print(f"{folder} has no checkpoint yet: starting at the beginning", file=sys.stderr)
         elif 0 <= (most := config.trainer.max_steps) <= step and is_finished(folder, checkpoint, config.score_test):
             raise UserError(f"{folder} is already at step {step:,} >= trainer.max_steps {most:,}; raise it to go on")
         return checkpoint, step
-    if folder.exists() and _is_first_process() and not config.overwrite:  # a launched process finds the first one's
+    if folder.exists() and is_first() and not config.overwrite:  # a launched process finds the first one's
         raise UserError(f"{folder} exists: --resume goes on, --overwrite replaces it, --name NAME starts another")
     return None, 0
 
@@ -249,12 +262,12 @@ def _same_command(arguments: list[str]) -> str:
 
 def _make_room(folder: Path) -> None:
     """Remove the run that is replaced, once nothing else can refuse the new one."""
-    if folder.exists() and _is_first_process():
+    if folder.exists() and is_first():
         shutil.rmtree(folder)
 
 
 def _write_settings(cli: TrainingCLI) -> None:
-    if not _is_first_process():
+    if not is_first():
         return
     cli.folder.mkdir(parents=True, exist_ok=True)
     write_text(cli.folder / "config.yaml", cli.parser.dump(cli.config))
@@ -269,10 +282,6 @@ def _write_settings(cli: TrainingCLI) -> None:
         "packages": {name: version(name) for name in PACKAGES},
     }
     write_text(cli.folder / "environment.json", json.dumps(environment, indent=2) + "\n")
-
-
-def _is_first_process() -> bool:
-    return getattr(rank_zero_only, "rank", 0) == 0
 
 
 def _git_commit() -> str | None:
