@@ -12,8 +12,9 @@ The package in the order that data flows; a file imports only from its own block
     schedule, module                                  one training run's moving parts
     checkpoints, run, device, parallel_text, progress run folders and what they are used on
     translator, translator_pool, evaluation, report   lines to translations, translations to scores, scores to tables
-    callbacks, saving, metrics_table, resuming        around a training step; where a run stands
-    settings, warm_start, processes, training         `beamtrain train`, on one process or several
+    bad_steps, callbacks, saving, metrics_table       what happens around a training step
+    resuming, settings, warm_start                    where a run stands, and what it is given
+    processes, training                               `beamtrain train`, on one process or several
     commands/, cli                                    `beamtrain`
 
 Axes, everywhere: B sentences, K beams, V vocabulary, S source length, T target length, D model width, H attention

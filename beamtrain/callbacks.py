@@ -9,8 +9,11 @@ from typing import Any
 
 import lightning.pytorch as pl
 import torch
+from torch import Tensor
 
+from beamtrain.bad_steps import BAD_STEPS
 from beamtrain.data.batch import Batch
+from beamtrain.data.tokenizer import PAD
 from beamtrain.run import save_description
 
 
@@ -19,7 +22,8 @@ class Progress(pl.Callback):
 
     def __init__(self, every: int) -> None:
         self._every = every
-        self._tokens, self._since, self._first_step, self._started = 0, 0.0, 0, 0.0
+        self._tokens: int | Tensor = 0
+        self._since, self._first_step, self._started = 0.0, 0, 0.0
         self._best = (-math.inf, 0)
 
     def on_train_start(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
@@ -33,13 +37,13 @@ class Progress(pl.Callback):
     def on_train_batch_end(
         self, trainer: pl.Trainer, module: pl.LightningModule, outputs: Any, batch: Batch, batch_idx: int
     ) -> None:
-        self._tokens += batch.num_target_tokens
+        self._tokens += (batch.target_out != PAD).sum()  # on the device: nothing waits for it
         step = trainer.global_step
         window_closed = (batch_idx + 1) % trainer.accumulate_grad_batches == 0
         if not window_closed or step % self._every or not trainer.is_global_zero:
             return
         now = time.monotonic()
-        speed = self._tokens * trainer.world_size / max(now - self._since, 1e-9)
+        speed = float(self._tokens) * trainer.world_size / max(now - self._since, 1e-9)
         figures = {name: float(value) for name, value in trainer.callback_metrics.items()}
         nll = figures.get("train/nll", math.nan)
         module.log("train/tokens_per_second", speed)
@@ -51,6 +55,8 @@ class Progress(pl.Callback):
             f"{speed:,.0f} target tokens/s",
             f"{_clock(self._time_left(trainer, now))} left",
         ]
+        if bad := int(figures.get(BAD_STEPS, 0)):
+            parts.append(f"{bad:,} bad steps skipped")
         _say(" | ".join(parts))
         self._tokens, self._since = 0, now
 

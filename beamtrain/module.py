@@ -32,6 +32,7 @@ class TranslationModule(pl.LightningModule):
         max_gradient_norm: gamma, the 2-norm that `gradient_rule` works with; 0 leaves gradients alone.
         gradient_rule: "clip" scales a gradient of norm n > gamma by gamma / n (Pascanu et al. 2013); "rescale" scales
             every gradient by gamma / (n + gamma), which is smooth in n.
+        max_bad_steps: a step whose loss or gradient is not finite is skipped; so many in a row end training.
         search: the beam search of the development and test BLEU.
     """
 
@@ -43,17 +44,23 @@ class TranslationModule(pl.LightningModule):
         schedule: Schedule | None = None,
         max_gradient_norm: float = 1.0,
         gradient_rule: Literal["clip", "rescale"] = "clip",
+        max_bad_steps: int = 20,
         search: SearchOptions = SearchOptions(),  # noqa: B008 (frozen)
     ) -> None:
         super().__init__()
         if max_gradient_norm < 0:
             raise UserError(f"max_gradient_norm is {max_gradient_norm}, but must be positive, or 0 for no limit")
+        if max_bad_steps < 1:
+            raise UserError(f"max_bad_steps is {max_bad_steps}, but must be 1 or more; 20 is usual")
         self.network = network
         self.objective = objective or TeacherForcing()
         self.search = search
         self._optimizer = optimizer
         self._schedule = schedule or InverseSquareRoot()
         self._max_gradient_norm, self._gradient_rule = max_gradient_norm, gradient_rule
+        self.max_bad_steps = max_bad_steps
+        self.skipped_step = False
+        """Whether the last optimiser step was skipped, for a loss or gradient that is not finite."""
         self._translations: dict[int, str] = {}  # row of the development set -> its translation
         self._dev_bleu: float | None = None  # of the last validation
         self._likelihood = torch.zeros(2)  # of the development set: negative log-likelihood, and number of tokens
@@ -71,7 +78,7 @@ class TranslationModule(pl.LightningModule):
         self.log("train/loss", total / weight)
         for name, figure in zip(loss.figures, figures, strict=True):
             self.log(f"train/{name}", figure / weight)
-        return loss.total / weight
+        return loss.total / weight * (1 + 0 * total)  # a loss that is not finite makes every gradient so
 
     def _averages_over_processes(self, loss: Loss) -> Tensor:
         """The weight, the total and the figures, each averaged over all processes.
@@ -90,6 +97,10 @@ class TranslationModule(pl.LightningModule):
         gradients = [p.grad for p in self.network.parameters() if p.grad is not None]
         norm = get_total_norm(gradients)
         self.log("train/gradient_norm", norm)
+        self.skipped_step = not bool(norm.isfinite())  # the only wait for the device in a step
+        if self.skipped_step:
+            self.network.zero_grad()  # to None: the optimiser leaves such weights, and what it knows of them, alone
+            return
         gamma = self._max_gradient_norm
         if not gamma:
             return

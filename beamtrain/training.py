@@ -25,6 +25,7 @@ from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
 from lightning.pytorch.loggers import TensorBoardLogger
 
 from beamtrain.allocator import keep_freed_memory
+from beamtrain.bad_steps import BadSteps
 from beamtrain.callbacks import Describe, Progress, SeedEachBatch
 from beamtrain.data.datamodule import TranslationData
 from beamtrain.errors import UserError
@@ -180,6 +181,7 @@ class TrainingCLI(LightningCLI):
         _write_settings(self)
         trainer.callbacks += [  # type: ignore[attr-defined]
             Describe(self.folder, _description(self.config)),
+            BadSteps(self.config.model.max_bad_steps, self.folder / "bad_batches.json", self._seeds()),
             Progress(every),
             MetricsTable(logs / "metrics.csv", every),
             SeedEachBatch(self.config.seed_everything),
@@ -188,6 +190,9 @@ class TrainingCLI(LightningCLI):
             StopOnSignal(last),
         ]
         return trainer
+
+    def _seeds(self) -> dict[str, int]:
+        return {"seed_everything": self.config.seed_everything, "data.seed": self.config.data.seed}
 
     def _user_saves_checkpoints(self) -> bool:
         """Whether the config has a checkpoint callback of its own; Lightning would add one that nobody asked for."""

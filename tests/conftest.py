@@ -1,6 +1,7 @@
 """Shared fixtures: a tokenizer, and run folders small enough to be made within a test."""
 
 import os
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -9,7 +10,9 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")  # tiny tensors: a second thread o
 
 import torch
 from tiny import SENTENCES, Echo
+from words import CONFIG, write_corpus
 
+from beamtrain.cli import main
 from beamtrain.data.tokenizer import Tokenizer, train_subwords
 from beamtrain.model.base import Seq2Seq
 from beamtrain.model.gru import GRUEncoderDecoder
@@ -52,6 +55,20 @@ def gru_run(tmp_path: Path, tokenizer: Tokenizer) -> Path:
     arguments = {"width": 16, "heads": 2, "encoder_layers": 2, "decoder_layers": 3}
     network = GRUEncoderDecoder(tokenizer.target.vocab_size, **arguments)
     return _write_run(tmp_path / "gru", network, "gru", arguments, tokenizer)
+
+
+@pytest.fixture(scope="session")
+def words_corpus(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_corpus(tmp_path_factory.mktemp("corpus"), rows=300)
+
+
+@pytest.fixture
+def train(words_corpus: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., int]:
+    """Runs `beamtrain train` in an empty folder with tiny settings; returns the exit code."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(words_corpus / "cache"))
+    Path("tiny.yaml").write_text(CONFIG.format(corpus=words_corpus, vocab_size=36))
+    return lambda *arguments: main(["train", "--config", "tiny.yaml", *arguments])
 
 
 @pytest.fixture

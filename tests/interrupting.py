@@ -1,6 +1,9 @@
-"""Callbacks that do to a training run what a person, a scheduler or a power cut would, and one that takes notes."""
+"""What a person, a scheduler, a power cut or a bad sentence does to a training run, and callbacks that take notes."""
 
+import hashlib
+import io
 import json
+import math
 import os
 import signal
 import threading
@@ -8,8 +11,14 @@ from pathlib import Path
 from typing import Any
 
 import lightning.pytorch as pl
+import torch
+from lightning.pytorch.callbacks import WeightAveraging
 
 from beamtrain import checkpoints
+from beamtrain.data.batch import Batch
+from beamtrain.model.base import Seq2Seq
+from beamtrain.objectives.base import Loss
+from beamtrain.objectives.teacher_forcing import TeacherForcing
 
 
 class SignalAt(pl.Callback):
@@ -77,3 +86,34 @@ class FillDisk(pl.Callback):
         if trainer.global_step == 3:
             room = os.statvfs(self._file.parent)
             self._file.write_bytes(bytes(room.f_bavail * room.f_frsize - 60_000))
+
+
+class Poisoned(TeacherForcing):
+    """Teacher forcing that is not finite, in one of three ways, on batches that have one of the sentences `rows`."""
+
+    def __init__(self, kind: str, rows: list[int]) -> None:
+        super().__init__()
+        self.kind, self.rows = kind, rows
+
+    def forward(self, network: Seq2Seq, batch: Batch) -> Loss:
+        loss = super().forward(network, batch)
+        if not torch.isin(batch.index, torch.tensor(self.rows)).any():
+            return loss
+        zero = next(network.parameters()).sum() * 0
+        poison = {"nan loss": zero * math.nan, "infinite loss": zero + math.inf, "nan gradient": zero.sqrt()}[self.kind]
+        return loss._replace(total=loss.total + poison)
+
+
+class Fingerprints(pl.Callback):
+    """Adds to the file `path` a line for every validation: steps, and the digest of weights, optimiser, averages."""
+
+    def __init__(self, path: str) -> None:
+        self._path = Path(path)
+
+    def on_validation_end(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
+        (averaging,) = (each for each in trainer.callbacks if isinstance(each, WeightAveraging))  # type: ignore[attr-defined]
+        state = module.state_dict(), trainer.optimizers[0].state_dict()["state"], averaging._average_model.state_dict()
+        content = io.BytesIO()
+        torch.save(state, content)
+        with self._path.open("a") as file:
+            file.write(f"{trainer.global_step} {hashlib.sha256(content.getvalue()).hexdigest()}\n")

@@ -7,26 +7,11 @@ from pathlib import Path
 
 import pytest
 import torch
-from words import CONFIG, write_corpus
 
 from beamtrain.checkpoints import load_checkpoint
 from beamtrain.cli import main
 from beamtrain.run import load_run
 from beamtrain.saving import BestCheckpoint
-
-
-@pytest.fixture(scope="module")
-def corpus(tmp_path_factory):
-    return write_corpus(tmp_path_factory.mktemp("corpus"), rows=300)
-
-
-@pytest.fixture
-def train(corpus, tmp_path, monkeypatch):
-    """Runs `beamtrain train` in an empty folder with tiny settings; returns the exit code."""
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("XDG_CACHE_HOME", str(corpus / "cache"))
-    Path("tiny.yaml").write_text(CONFIG.format(corpus=corpus, vocab_size=36))
-    return lambda *arguments: main(["train", "--config", "tiny.yaml", *arguments])
 
 
 def weights(folder):
