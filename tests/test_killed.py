@@ -55,6 +55,7 @@ def train_here(folder, arguments):
     """What a process of its own does: `beamtrain train` in `folder`."""
     os.chdir(folder)
     os.environ["XDG_CACHE_HOME"] = str(folder / "cache")
+    multiprocessing.set_start_method("fork", force=True)  # of data workers, as in a process of a person
     with open("messages.txt", "a", buffering=1) as messages:
         sys.stdout = sys.stderr = messages
         os.dup2(messages.fileno(), 2)
