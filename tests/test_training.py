@@ -70,7 +70,7 @@ model: {network: {class_path: beamtrain.model.gru.GRUEncoderDecoder, init_args: 
     return lambda *arguments: train("--config", "gru.yaml", "--trainer.precision=bf16-mixed", *arguments)
 
 
-def test_a_recurrent_network_is_trained_resumed_and_used_like_any_other(recurrent, corpus, capsys):
+def test_a_recurrent_network_is_trained_resumed_and_used_like_any_other(recurrent, words_corpus, capsys):
     assert recurrent("--name=whole", "--score_test=false") == 0
     assert recurrent("--name=parts", "--score_test=false", "--trainer.max_steps=4") == 0
     assert recurrent("--name=parts", "--resume") == 0
@@ -82,7 +82,7 @@ def test_a_recurrent_network_is_trained_resumed_and_used_like_any_other(recurren
     Path("in.txt").write_text("red cat\ntwo dog\n")
     assert main(["translate", "--model", "runs/parts", "--input", "in.txt", "--output", "out.txt"]) == 0
     assert len(Path("out.txt").read_text().split("\n")) == 3
-    scored = [f"--source={corpus}/test.en", f"--reference={corpus}/test.de"]
+    scored = [f"--source={words_corpus}/test.en", f"--reference={words_corpus}/test.de"]
     capsys.readouterr()
     assert main(["evaluate", "--model", "runs/parts", *scored]) == 0
     assert "nrefs:1|case:mixed" in capsys.readouterr().out
@@ -230,3 +230,21 @@ def test_the_best_checkpoint_stays_the_best_when_the_folder_moves(tmp_path):
     after.load_state_dict(before.state_dict())
     assert after.best_model_score == 5 and after.kth_best_model_path == str(tmp_path / "after" / "best.ckpt")
     assert after.best_k_models == {after.kth_best_model_path: 5}
+
+
+def test_two_runs_with_one_seed_end_with_the_same_bits(train):
+    for name in ("one", "other"):
+        assert train(f"--name={name}", "--score_test=false", "--model.search.max_length=5") == 0
+    one, other = (load_checkpoint(Path(f"runs/{name}/checkpoints/last.ckpt")) for name in ("one", "other"))
+    for key in ("state_dict", "optimizer_states", "dev_bleu"):
+        assert_same(one[key], other[key])
+
+
+def assert_same(one, other):
+    """Equal to the last bit, whatever it is."""
+    if isinstance(one, dict | list):
+        assert len(one) == len(other)
+        for key in one if isinstance(one, dict) else range(len(one)):
+            assert_same(one[key], other[key])
+    else:
+        assert torch.equal(one, other) if isinstance(one, torch.Tensor) else one == other
