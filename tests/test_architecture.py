@@ -19,7 +19,17 @@ FLOW = [  # each block imports only from itself and from those before it
     {"schedule", "module"},
     {"checkpoints", "run", "device", "parallel_text", "progress"},
     {"translator", "translator_pool", "evaluation", "report"},
-    {"bad_steps", "callbacks", "saving", "metrics_table", "settings", "processes", "resuming", "warm_start", "training"},
+    {
+        "bad_steps",
+        "callbacks",
+        "saving",
+        "metrics_table",
+        "settings",
+        "processes",
+        "resuming",
+        "warm_start",
+        "training",
+    },
     {"commands"},
     {"cli"},
 ]

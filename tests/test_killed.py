@@ -39,6 +39,7 @@ BEAMS = [
     "--model.objective=beamtrain.objectives.beam.BeamTraining",
     "--model.objective.loss=beamtrain.objectives.ngram_overlap.NgramOverlap",
     "--model.objective.unroll.beam_size=2",
+    "--model.objective.start_step=2",
 ]
 OBJECTIVES = {"teacher forcing": [], "beam training": BEAMS}
 KILLS = [
