@@ -95,8 +95,8 @@ class Poisoned(TeacherForcing):
         super().__init__()
         self.kind, self.rows = kind, rows
 
-    def forward(self, network: Seq2Seq, batch: Batch) -> Loss:
-        loss = super().forward(network, batch)
+    def forward(self, network: Seq2Seq, batch: Batch, step: int = 0) -> Loss:
+        loss = super().forward(network, batch, step)
         if not torch.isin(batch.index, torch.tensor(self.rows)).any():
             return loss
         zero = next(network.parameters()).sum() * 0
