@@ -1,0 +1,252 @@
+"""The experiments on training with the beam in the loop, one command for each stage; finished cells are kept.
+
+    python scripts/experiments/beam_training.py ablations --init_from runs/multi30k_ende --out FOLDER
+    python scripts/experiments/beam_training.py final     --init_from runs/multi30k_ende --out FOLDER --steps 2000
+    python scripts/experiments/beam_training.py curves    --init_from runs/multi30k_ende --out FOLDER --steps 2000
+    python scripts/experiments/beam_training.py table     --init_from runs/multi30k_ende --out FOLDER
+
+Every cell fine-tunes the run `--init_from` with `beamtrain train` in a process of its own and translates the
+development and test sets with a beam of 5 and GNMT's length penalty at alpha = 1. The control, teacher forcing, gets as
+many steps as take the CPU time of the recipe's run with the same seed, with the same schedule over those steps. A cell
+that was interrupted resumes; `--jobs 2` runs two cells at a time. `curves` decodes the final cells of the first seed
+with beams from 1 to 64, with length normalisation and without, and with alpha tuned on the development set.
+"""
+
+import argparse
+import json
+import os
+import re
+import resource
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import yaml
+from cells import ABLATIONS, CONTROL, FINAL, RECIPE
+
+from beamtrain.files import write_text
+from beamtrain.metrics import corpus_bleu, paired_bootstrap, score_corpus
+from beamtrain.parallel_text import from_split
+from beamtrain.run import load_run
+
+SCRIPTS = Path(__file__).parent.parent
+BEAM_CONFIG = SCRIPTS.parent / "configs" / "multi30k_ende_beam.yaml"
+SPLITS = ("validation", "test")
+START = "start"
+ALPHAS = ("0.6", "1", "1.4", "1.8")
+PROBES = (30, 120)  # steps of the control, to learn what one costs
+
+
+def main() -> None:
+    options = arguments()
+    options.out.mkdir(parents=True, exist_ok=True)
+    if options.stage == "curves":
+        print_curves(options)
+        return
+    if options.stage != "table":
+        cells = FINAL if options.stage == "final" else ABLATIONS
+        run_stage(options, [name for name in cells if wanted(name, options.only)])
+    print_table(options)
+
+
+def arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("stage", choices=["ablations", "final", "curves", "table"])
+    parser.add_argument("--init_from", type=Path, required=True, help="a teacher-forced run")
+    parser.add_argument("--out", type=Path, required=True, help="the folder for the cells' runs and results")
+    parser.add_argument("--seeds", type=int, nargs="+", help="default: 1 for ablations; 2 3 4 for final")
+    parser.add_argument("--steps", type=int, default=300, help="optimiser steps of a cell")
+    parser.add_argument("--jobs", type=int, default=1)
+    parser.add_argument("--only", nargs="*", help="names of cells, or parts of names")
+    parser.add_argument("--threads", type=int, default=1)
+    options = parser.parse_args()
+    options.seeds = options.seeds or ([2, 3, 4] if options.stage == "final" else [1])
+    return options
+
+
+def wanted(name: str, only: list[str] | None) -> bool:
+    return not only or any(part in name for part in only)
+
+
+def run_stage(options: argparse.Namespace, cells: list[str]) -> None:
+    translate_splits(options, options.init_from, options.out / START)
+    for seed in options.seeds:
+        if {CONTROL, RECIPE} & set(cells):
+            run_cell(options, RECIPE, seed)  # first: the control's length is measured by it
+        with ThreadPoolExecutor(options.jobs) as pool:
+            list(pool.map(lambda name, seed=seed: run_cell(options, name, seed), set(cells) - {RECIPE}))
+
+
+def cell_folder(options: argparse.Namespace, name: str, seed: int) -> Path:
+    plain = re.sub(r"[^a-z0-9.]+", "_", name.lower()).strip("_")
+    return options.out / f"{plain}-steps{options.steps}-seed{seed}"
+
+
+def run_cell(options: argparse.Namespace, name: str, seed: int) -> None:
+    folder = cell_folder(options, name, seed)
+    if (folder / "result.json").exists():
+        return
+    print(f"{name}, seed {seed} ...", file=sys.stderr, flush=True)
+    steps = options.steps
+    if name == CONTROL:
+        steps = steps_for(options, json.loads((cell_folder(options, RECIPE, seed) / "result.json").read_text()), seed)
+    seconds = train(options, name, seed, steps, folder)
+    translate_splits(options, folder, folder / "translations")
+    result = {"name": name, "seed": seed, "steps": steps, "cpu_seconds": seconds, "objective": ABLATIONS[name]}
+    write_text(folder / "result.json", json.dumps(result, indent=2) + "\n")
+
+
+def steps_for(options: argparse.Namespace, recipe: dict[str, Any], seed: int) -> int:
+    """How many steps of the control cost what the recipe's run did, start and validations included."""
+    short, long = (
+        train(options, CONTROL, seed, steps, cell_folder(options, f"probe {steps}", seed)) for steps in PROBES
+    )
+    each = (long - short) / (PROBES[1] - PROBES[0])
+    return round((recipe["cpu_seconds"] - short) / each) + PROBES[0]
+
+
+def train(options: argparse.Namespace, name: str, seed: int, steps: int, folder: Path) -> float:
+    """Fine-tune in a process of its own; its CPU seconds, validation included. An interrupted run is resumed."""
+    settings = {
+        "model": {
+            "objective": ABLATIONS[name],
+            "schedule": {
+                "class_path": "beamtrain.schedule.Cosine",
+                "init_args": {"total_steps": steps, "warmup_steps": min(20, steps // 2)},
+            },
+        },
+        "trainer": {"max_steps": steps, "val_check_interval": max(1, steps // 3)},
+        "score_test": False,
+        "seed_everything": seed,
+    }
+    config = options.out / f"{folder.name}.yaml"
+    write_text(config, yaml.safe_dump(settings))
+    command = [sys.executable, str(SCRIPTS / "train.py"), "--config", str(BEAM_CONFIG), "--config", str(config)]
+    command += ["--init_from", str(options.init_from), "--runs", str(folder.parent), "--name", folder.name]
+    if (folder / "model.json").exists():
+        command.append("--resume")
+    environment = {**os.environ, "OMP_NUM_THREADS": str(options.threads)}
+    with (options.out / f"{folder.name}.log").open("a") as log:
+        process = subprocess.Popen(command, env=environment, stdout=log, stderr=log)
+        _, status, usage = os.wait4(process.pid, 0)
+    if status:
+        last = (options.out / f"{folder.name}.log").read_text().strip().split("\n")[-1]
+        sys.exit(f"{name}: training failed: {last}")
+    return spent(folder, usage)
+
+
+def spent(folder: Path, usage: resource.struct_rusage) -> float:
+    """CPU seconds of all the processes that a run has had."""
+    path = folder / "cpu_seconds.txt"
+    before = float(path.read_text()) if path.exists() else 0.0
+    total = before + usage.ru_utime + usage.ru_stime
+    write_text(path, str(total))
+    return total
+
+
+def translate_splits(options: argparse.Namespace, run: Path, target: Path) -> None:
+    """The run's output on every split, in `target`/SPLIT.txt; nothing to do for what is there."""
+    for split in SPLITS:
+        if not (target / f"{split}.txt").exists():
+            decode(options, run, split, target / split, beams="5", penalty=("gnmt", "1"))
+            (target / split / "beam5.txt").rename(target / f"{split}.txt")
+
+
+def decode(
+    options: argparse.Namespace, run: Path, split: str, target: Path, beams: str, penalty: tuple[str, str]
+) -> None:
+    """`beamtrain evaluate` into the folder `target`."""
+    command = [sys.executable, "-m", "beamtrain.cli", "evaluate", "--model", str(run), "--split", split]
+    command += ["--beam", beams, "--length-penalty", penalty[0], "--alpha", penalty[1], "--output", str(target)]
+    environment = {**os.environ, "OMP_NUM_THREADS": str(options.threads)}
+    subprocess.run(command, check=True, env=environment, stdout=subprocess.DEVNULL)
+
+
+def lines(path: Path) -> list[str]:
+    return path.read_text(encoding="utf-8").split("\n")[:-1]
+
+
+def references(options: argparse.Namespace) -> dict[str, list[str]]:
+    run = load_run(options.init_from)
+    return {split: from_split(run, split).references[0] for split in SPLITS}
+
+
+def print_table(options: argparse.Namespace) -> None:
+    """Scores of every finished cell, and how they differ from the control of the same length and seed."""
+    gold = references(options)
+    head = ["cell", "seed", "steps", "CPU s", "BLEU val", "BLEU test", "chrF2 test", "length", "control", "start"]
+    print("| " + " | ".join(head) + " |\n" + "|---" * len(head) + "|")
+    start = {split: lines(options.out / START / f"{split}.txt") for split in SPLITS}
+    print(row({"name": START, "seed": "", "steps": "", "cpu_seconds": 0}, start, gold, [None, None]))
+    folders = {(path.parent.name): json.loads(path.read_text()) for path in options.out.glob("*/result.json")}
+    for name, result in sorted(folders.items(), key=lambda item: (item[1]["seed"], item[0])):
+        length = name.rpartition("-steps")[2]  # steps of the stage and seed
+        controls = [folder for folder, each in folders.items() if each["name"] == CONTROL and folder.endswith(length)]
+        ours, control = (
+            {split: lines(options.out / folder / "translations" / f"{split}.txt") for split in SPLITS}
+            if folder
+            else None
+            for folder in (name, controls[0] if controls and controls[0] != name else None)
+        )
+        print(row(result, ours, gold, [control, start]), flush=True)
+
+
+def row(
+    result: dict[str, Any],
+    ours: dict[str, list[str]],
+    gold: dict[str, list[str]],
+    baselines: list[dict[str, list[str]] | None],
+) -> str:
+    scores = {split: score_corpus(ours[split], gold[split]) for split in SPLITS}
+    cells = [result["name"], result["seed"], result["steps"], f"{result['cpu_seconds']:.0f}"]
+    cells += [f"{scores['validation'].bleu.value:.2f}", f"{scores['test'].bleu.value:.2f}"]
+    cells += [f"{scores['test'].chrf.value:.2f}", f"{scores['test'].length_ratio:.3f}"]
+    return "| " + " | ".join(map(str, [*cells, *(difference(each, ours, gold) for each in baselines)])) + " |"
+
+
+def difference(baseline: dict[str, list[str]] | None, ours: dict[str, list[str]], gold: dict[str, list[str]]) -> str:
+    """Test BLEU and chrF2 less the baseline's, with p of paired bootstrap."""
+    if baseline is None:
+        return ""
+    before, after = paired_bootstrap({"baseline": baseline["test"], "ours": ours["test"]}, gold["test"]).values()
+    return ", ".join(
+        f"{b.score.value - a.score.value:+.2f} {b.score.name} (p {b.p_value:.3f})"
+        for a, b in zip(before, after, strict=True)
+    )
+
+
+def print_curves(options: argparse.Namespace) -> None:
+    """Test BLEU over the beam size, and with alpha tuned on the development set."""
+    gold, seed = references(options), options.seeds[0]
+    sizes = (1, 2, 4, 8, 16, 32, 64)
+    print("| | penalty | " + " | ".join(f"beam {size}" for size in sizes) + " |")
+    print("|---|---|" + "---|" * len(sizes))
+    runs = {START: options.init_from, **{name: cell_folder(options, name, seed) for name in FINAL}}
+    runs = {name: run for name, run in runs.items() if (run / "model.safetensors").exists()}
+    for name, run in runs.items():
+        for penalty in (("gnmt", "1"), ("none", "0")):
+            target = options.out / "curves" / f"{run.name}-{penalty[0]}"
+            if not (target / f"beam{sizes[-1]}.txt").exists():
+                decode(options, run, "test", target, ",".join(map(str, sizes)), penalty)
+            scores = [corpus_bleu(lines(target / f"beam{size}.txt"), gold["test"]).value for size in sizes]
+            print(f"| {name} | {penalty[0]} | " + " | ".join(f"{score:.2f}" for score in scores) + " |", flush=True)
+    print("\n| | alpha tuned on val | BLEU val | BLEU test | length |\n|---|---|---|---|---|")
+    for name, run in runs.items():
+        tried = {}
+        for alpha in ALPHAS:
+            for split in SPLITS:
+                target = options.out / "curves" / f"{run.name}-alpha{alpha}-{split}"
+                if not (target / "beam5.txt").exists():
+                    decode(options, run, split, target, "5", ("gnmt", alpha))
+                tried[alpha, split] = score_corpus(lines(target / "beam5.txt"), gold[split])
+        best = max(ALPHAS, key=lambda alpha: tried[alpha, "validation"].bleu.value)
+        val, test = (tried[best, split] for split in SPLITS)
+        print(
+            f"| {name} | {best} | {val.bleu.value:.2f} | {test.bleu.value:.2f} | {test.length_ratio:.3f} |", flush=True
+        )
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,97 @@
+"""What is compared: each cell is a name and the settings in which it differs from configs/multi30k_ende_beam.yaml."""
+
+from typing import Any
+
+OBJECTIVES, TOPK = "beamtrain.objectives", "beamtrain.topk"
+CONTROL = "teacher forcing"
+
+
+def beam(
+    loss: dict[str, Any] | None = None,
+    operator: dict[str, Any] | None = None,
+    unroll: dict[str, Any] | None = None,
+    **settings: Any,
+) -> dict[str, Any]:
+    """The objective of the recipe that is varied, with some of it replaced."""
+    unrolled = {"beam_size": 4, "candidates": 32, "selection": "straight_through", "open_paths": [], **(unroll or {})}
+    arguments = {
+        "loss": loss or ngrams(),
+        "operator": operator or soft(),
+        "unroll": unrolled,
+        "weight": 0.9,
+        **settings,
+    }
+    return {"class_path": f"{OBJECTIVES}.beam.BeamTraining", "init_args": arguments}
+
+
+def ngrams(**settings: Any) -> dict[str, Any]:
+    return {"class_path": f"{OBJECTIVES}.ngram_overlap.NgramOverlap", "init_args": settings}
+
+
+def loss(module: str, name: str, **settings: Any) -> dict[str, Any]:
+    return {"class_path": f"{OBJECTIVES}.{module}.{name}", "init_args": settings}
+
+
+def soft(temperature: float = 0.5) -> dict[str, Any]:
+    return operator("SoftTopK", temperature=temperature, candidates=None)
+
+
+def operator(name: str, **settings: Any) -> dict[str, Any]:
+    return {"class_path": f"{TOPK}.{name}", "init_args": settings}
+
+
+RISK = loss("minimum_risk", "MinimumRisk")
+COMPLETION = loss("optimal_completion", "OptimalCompletion")
+MARGIN = loss("gold_margin", "GoldMargin")
+POSITIONS = loss("position_cross_entropy", "PositionCrossEntropy")
+ALL_PATHS = ["score_update", "accumulated_score", "embeddings", "ancestry"]
+
+RECIPE = "n-gram overlap"
+PAPER = "the paper's: positions, soft, all paths"
+MINIMUM_RISK = "minimum risk, hard"
+TEACHER = {"class_path": f"{OBJECTIVES}.teacher_forcing.TeacherForcing"}
+
+ABLATIONS: dict[str, dict[str, Any]] = {
+    RECIPE: beam(),
+    CONTROL: TEACHER,
+    # losses
+    MINIMUM_RISK: beam(RISK, unroll={"selection": "hard"}),
+    "optimal completion": beam(COMPLETION),
+    "gold margin": beam(MARGIN),
+    "positions, straight-through": beam(POSITIONS),
+    "positions, soft, paths closed": beam(POSITIONS, unroll={"selection": "soft"}, margin=0),
+    PAPER: beam(POSITIONS, unroll={"selection": "soft", "open_paths": ALL_PATHS}, margin=0, weight=0.5, dropout=True),
+    # selections
+    "n-gram overlap, hard": beam(unroll={"selection": "hard"}),
+    "n-gram overlap, soft, temperature 0.125": beam(operator=soft(0.125), unroll={"selection": "soft"}),
+    "n-gram overlap, soft, temperature 0.005": beam(operator=soft(0.005), unroll={"selection": "soft"}),
+    # relaxations
+    "NeuralSort": beam(operator=operator("NeuralSort", temperature=0.5, candidates=None)),
+    "SoftSort": beam(operator=operator("SoftSort", temperature=0.5, candidates=None)),
+    "peaked softmax": beam(operator=operator("Peaked", temperature=0.5, candidates=None)),
+    "relaxed subset": beam(operator=operator("RelaxedSubset", temperature=0.5, candidates=None)),
+    "Gumbel relaxed subset": beam(
+        operator=operator("Gumbel", operator=operator("RelaxedSubset", temperature=0.5, candidates=None))
+    ),
+    # beam size
+    "K 2": beam(unroll={"beam_size": 2}),
+    "K 8": beam(unroll={"beam_size": 8}),
+    # gradient paths, each opened alone
+    "score update open": beam(unroll={"open_paths": ["score_update"]}),
+    "accumulated score open": beam(unroll={"open_paths": ["accumulated_score"]}),
+    "embeddings open": beam(unroll={"open_paths": ["embeddings"]}),
+    "ancestry open": beam(unroll={"open_paths": ["ancestry"]}),
+    # temperature, mixing weight, reward
+    "temperature 0.1": beam(operator=soft(0.1)),
+    "temperature 2": beam(operator=soft(2.0)),
+    "temperature 2 to 0.1": beam(annealing={"initial": 2.0, "final": 0.1, "steps": 300}),
+    "weight 0.5": beam(weight=0.5),
+    "weight 0.99": beam(weight=0.99),
+    "n-grams up to 2": beam(ngrams(order=2)),
+    "order weights 0.1": beam(ngrams(sharpness=0.1)),
+    "order weights 1": beam(ngrams(sharpness=1.0)),
+    "clipped at 2": beam(max_gradient_norm=2.0),
+    "with dropout": beam(dropout=True),
+}
+
+FINAL = {name: ABLATIONS[name] for name in (RECIPE, CONTROL, MINIMUM_RISK, PAPER)}
