@@ -121,7 +121,7 @@ def soft_beam_search(
         reference: (B, U) token ids whose log-probabilities are wanted at every slot, see SoftBeams.
     """
     chain = Chain(limits.size(0), options, operator, like=memory.states)
-    chain.watch_pruning = options.selection != "hard"
+    chain.watch_pruning = chain.has_bound
     constraints = Constraints(limits)
     state = network.start_soft(memory, options.beam_size)
     inputs = network.embed(torch.full_like(chain.finished, BOS, dtype=torch.long))  # (B, K) -> (B, K, D)
@@ -185,7 +185,13 @@ class Chain:
         self.finished = torch.zeros_like(self.scores)  # (B, K)
         self._steps: list[_Step] = []
         self.watch_pruning = False  # whether to bound what pruning to M leaves out
-        self.pruned: list[Tensor] = []
+        self.watched: list[Tensor] = []  # (b, K * V + K) all candidates of the first sentences at each position
+
+    @property
+    def has_bound(self) -> bool:
+        """Whether pruning leaves something out that the operator can bound."""
+        pruning = self._options.candidates is not None and self._options.selection != "hard"
+        return pruning and isinstance(self._operator, SoftTopK)
 
     @property
     def position(self) -> int:
@@ -208,16 +214,10 @@ class Chain:
         constraints.forbid(log_probs, hidden.new_empty(*hidden.shape[:2], self.position))
         count = self._options.candidates or log_probs[0].numel()
         found = best_candidates(log_probs, self.going, self.absorbed, count)
-        if self.watch_pruning and self._options.candidates and isinstance(self._operator, SoftTopK):
-            self.pruned.append(self._beyond(log_probs, count))
+        if self.watch_pruning:
+            going = (self.going.unsqueeze(2) + log_probs)[:_WATCHED].flatten(1)  # (b, K, V) -> (b, K * V)
+            self.watched.append(torch.cat((going, self.absorbed[:_WATCHED]), dim=1))
         return found
-
-    def _beyond(self, log_probs: Tensor, count: int) -> Tensor:
-        """The operator's bound (b,) on the mass of all candidates but the best `count`, in the first sentences."""
-        few = slice(_WATCHED)
-        going = (self.going.unsqueeze(2) + log_probs)[few].flatten(1)  # (b, K, V) -> (b, K * V)
-        every = torch.cat((going, self.absorbed[few]), dim=1)
-        return soft_topk(every, self._options.beam_size, self._operator.temperature, candidates=count).tail
 
     def through(self, path: GradientPath, A: Tensor) -> Tensor:
         """A, with its gradient if the path is open."""
@@ -287,8 +287,18 @@ class Chain:
             open=torch.stack([step.open for step in self._steps], dim=1),
             slot_scores=torch.stack([step.scores for step in self._steps], dim=1),
             reference_log_probs=torch.stack(of_reference, dim=1) if of_reference else None,
-            pruned=torch.stack(self.pruned, dim=1) if self.pruned else None,
+            pruned=self._pruned() if self.watched else None,
         )
+
+    def _pruned(self) -> Tensor:
+        """The operator's bound (b, T) on the mass of all candidates but the best M."""
+        solved = soft_topk(  # (b, T, K * V + K), one problem for each position
+            torch.stack(self.watched, dim=1),
+            self._options.beam_size,
+            self._operator.temperature,
+            candidates=self._options.candidates,
+        )
+        return solved.tail
 
 
 class _Step(NamedTuple):

@@ -43,16 +43,16 @@ def tree_beam_search(
             f"closed; not selection {options.selection} with open_paths {', '.join(options.open_paths) or 'none'}"
         )
     K = options.beam_size
+    chain = Chain(limits.size(0), options, operator, like=memory.states)
     searched = Chain(limits.size(0), replace(options, selection="hard"), operator, like=memory.states)
-    searched.watch_pruning = options.selection != "hard"
+    searched.watch_pruning = chain.has_bound
     steps, tokens, visible = _search(network, memory, limits, searched, K)
     hidden = network.decode_tree(memory, tokens, visible, K)  # (B, T * K, D)
     scored = [
         candidate_log_probs(network, slots, candidates, reference)  # (B, M), (B, K, U)
         for slots, candidates in zip(hidden.split(K, dim=1), steps, strict=True)
     ]
-    chain = Chain(limits.size(0), options, operator, like=memory.states)
-    chain.pruned = searched.pruned
+    chain.watched = searched.watched
     together = "accumulated_score" not in options.open_paths
     solved = _solved(chain, steps, [own for own, _ in scored]) if together else [None] * len(steps)
     for candidates, (own, of_reference), matrix in zip(steps, scored, solved, strict=True):
