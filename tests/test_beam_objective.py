@@ -7,6 +7,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from networks import small
+from topk_family import SELECTORS
 
 from beamtrain.data.batch import Batch, pad
 from beamtrain.data.tokenizer import BOS, EOS, PAD
@@ -217,6 +218,21 @@ def test_an_operator_that_draws_draws_anew_and_repeats_with_the_seed():
         return aim(network.eval(), batch).figures["beam_loss"].item()
 
     assert loss(1) == loss(1) != loss(2)
+
+
+ORDERED = [name for name, maker in SELECTORS.items() if {"order", "gradient"} <= maker(0.5, None).gives]
+
+
+@pytest.mark.parametrize("name", ORDERED)
+@pytest.mark.parametrize("selection", ["soft", "straight_through"])
+def test_every_operator_that_gives_an_order_can_be_the_search_s(name, selection):
+    network, batch = network_and_batch()
+    network.eval()
+    aim = objective(operator=SELECTORS[name](0.5, None), unroll=UnrollOptions(3, 8, selection))
+    loss = aim(network, batch)
+    found = gradient(network, loss.total / loss.weight)
+    assert found.isfinite().all() and found.norm() > 0
+    assert loss.figures["beam_gradient_norm"] > 0
 
 
 def searched(loss, K=3, selection="hard", dtype=torch.float64):

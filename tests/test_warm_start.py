@@ -84,6 +84,18 @@ def test_what_is_given_wins_over_what_is_inherited(train, start):
     assert settings["data"]["batch_tokens"] == 100
 
 
+def test_the_operator_and_the_loss_are_one_line_each(train, start):
+    loss, operator = "beamtrain.objectives.minimum_risk.MinimumRisk", "beamtrain.topk.NeuralSort"
+    assert (
+        train(
+            "--init_from", start / "start", f"--model.objective.loss={loss}", f"--model.objective.operator={operator}"
+        )
+        == 0
+    )
+    objective = yaml.safe_load(Path("runs/beam/config.yaml").read_text())["model"]["objective"]["init_args"]
+    assert (objective["loss"]["class_path"], objective["operator"]["class_path"]) == (loss, operator)
+
+
 def test_a_warm_started_run_resumes_its_own_weights(train, start):
     assert train(f"--init_from={start / 'start'}") == 0
     assert train(f"--init_from={start / 'start'}", "--resume", "--trainer.max_steps=5") == 0
