@@ -12,7 +12,8 @@ The package in the order that data flows; a file imports only from its own block
     schedule, module                                  one training run's moving parts
     checkpoints, run, device, parallel_text, progress run folders and what they are used on
     translator, translator_pool, evaluation, report   lines to translations, translations to scores, scores to tables
-    bad_steps, callbacks, saving, metrics_table       what happens around a training step
+    bad_steps, callbacks, memory, saving              what happens around a training step
+    metrics_table                                     its figures, kept
     resuming, settings, warm_start                    where a run stands, and what it is given
     processes, training                               `beamtrain train`, on one process or several
     commands/, cli                                    `beamtrain`

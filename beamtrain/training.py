@@ -30,6 +30,7 @@ from beamtrain.callbacks import Describe, Progress, SeedEachBatch
 from beamtrain.data.datamodule import TranslationData
 from beamtrain.errors import UserError
 from beamtrain.files import write_text
+from beamtrain.memory import MemoryAdvice
 from beamtrain.metrics_table import MetricsTable
 from beamtrain.module import TranslationModule
 from beamtrain.processes import ProcessLost, check_strategy, is_first, joined, speaks_before_training
@@ -188,6 +189,13 @@ class TrainingCLI(LightningCLI):
             BestCheckpoint(checkpoints),
             last,  # after all whose state it saves
             StopOnSignal(last),
+            MemoryAdvice(
+                batch_tokens=self.config.data.batch_tokens,
+                eval_batch_tokens=self.config.data.eval_batch_tokens,
+                max_length=self.config.data.max_length,
+                accumulation=self.config.trainer.accumulate_grad_batches,
+                beam_size=self.config.model.search.beam_size,
+            ),
         ]
         return trainer
 
@@ -208,7 +216,8 @@ def _warm_start(model: Any, origin: Path | None, network: Any) -> None:
     """Begin with the weights of the run `origin`, or see to it that random ones make sense."""
     if origin is not None:
         run = copy_weights(origin, model.network, vars(network.init_args))
-        print(f"weights of {origin}, step {run.info['weights'].get('step')}", file=sys.stderr)
+        if is_first():
+            print(f"weights of {origin}, step {run.info['weights'].get('step')}", file=sys.stderr)
     elif model.objective.needs_trained_network:
         raise UserError(
             f"{type(model.objective).__name__} from random weights learns nothing: the search of an untrained network "

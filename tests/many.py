@@ -80,3 +80,20 @@ class Hang(At):
 
     def happen(self) -> None:
         time.sleep(1000)
+
+
+class OutOfMemory(pl.Callback):
+    """The GPU's memory is full in training or in validation, after `step` steps."""
+
+    def __init__(self, step: int, validating: bool = False) -> None:
+        self._step, self._validating = step, validating
+
+    def on_train_batch_start(self, trainer: pl.Trainer, module: pl.LightningModule, batch: Any, batch_idx: int) -> None:
+        self._raise(trainer)
+
+    def on_validation_batch_start(self, trainer: pl.Trainer, module: Any, batch: Any, batch_idx: int) -> None:
+        self._raise(trainer)
+
+    def _raise(self, trainer: pl.Trainer) -> None:
+        if trainer.validating == self._validating and trainer.global_step >= self._step:
+            raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20.00 GiB.")

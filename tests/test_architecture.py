@@ -22,6 +22,7 @@ FLOW = [  # each block imports only from itself and from those before it
     {
         "bad_steps",
         "callbacks",
+        "memory",
         "saving",
         "metrics_table",
         "settings",
