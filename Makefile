@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: quickstart test slow lint check clean
+.PHONY: quickstart test slow lint check audit clean
 
 .venv/.installed: pyproject.toml constraints.txt
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "beamtrain needs Python >= 3.11, this is " + sys.version)'
@@ -27,6 +27,11 @@ lint: .venv/.installed  ## style and types
 	$(BIN)/mypy
 
 check: lint test  ## what CI runs
+
+audit: .venv/.installed  ## known vulnerabilities of all installed packages, from PyPI; pip-audit has a place of its own
+	$(PYTHON) -m venv build/audit
+	build/audit/bin/python -m pip install --quiet pip-audit
+	build/audit/bin/pip-audit --path $$($(BIN)/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')
 
 clean:
 	rm -rf .venv build dist

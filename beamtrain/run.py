@@ -80,7 +80,13 @@ def load_run(path: Path | str, device: torch.device | str = "cpu") -> Run:
     arguments = info["network"]
     if arguments["name"] not in NETWORKS:
         raise UserError(f"{folder}/model.json names the network {arguments['name']!r}; known: {', '.join(NETWORKS)}")
-    network = NETWORKS[arguments["name"]](**arguments["arguments"])
+    try:
+        network = NETWORKS[arguments["name"]](**arguments["arguments"])
+    except (TypeError, ValueError, RuntimeError, MemoryError) as error:
+        raise UserError(
+            f"{folder}/model.json gives the network {arguments['name']} settings that it does not take: "
+            f"{first_line(error)}"
+        ) from error
     weights, info["weights"], origin = _weights(folder)
     shared = {name for name, _ in network.named_parameters()}  # each shared table under its first name
     try:
