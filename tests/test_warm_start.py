@@ -96,6 +96,21 @@ def test_the_operator_and_the_loss_are_one_line_each(train, start):
     assert (objective["loss"]["class_path"], objective["operator"]["class_path"]) == (loss, operator)
 
 
+@pytest.mark.parametrize("config", ["multi30k_ende_beam.yaml", "multi30k_ende_paper.yaml"])
+def test_the_shipped_configs_train_from_a_run(start, tmp_path, monkeypatch, config):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(start / "cache"))
+    options = ["--trainer.max_steps=2", "--trainer.val_check_interval=2", "--score_test=false"]
+    assert main(["train", f"--config={config}", f"--init_from={start / 'start'}", *options]) == 0
+    before, after = load_run(start / "start"), load_run(f"runs/{Path(config).stem}")
+    changed = [
+        name
+        for name, tensor in before.network.state_dict().items()
+        if not torch.equal(after.network.state_dict()[name], tensor)
+    ]
+    assert changed
+
+
 def test_a_warm_started_run_resumes_its_own_weights(train, start):
     assert train(f"--init_from={start / 'start'}") == 0
     assert train(f"--init_from={start / 'start'}", "--resume", "--trainer.max_steps=5") == 0
