@@ -21,6 +21,7 @@ from beamtrain.objectives.optimal_completion import OptimalCompletion, optimal_n
 from beamtrain.objectives.position_cross_entropy import PositionCrossEntropy
 from beamtrain.objectives.soft_gleu import hard_gleu, soft_gleu
 from beamtrain.objectives.teacher_forcing import TeacherForcing
+from beamtrain.objectives.weighted_sum import WeightedSum
 from beamtrain.search.soft import SoftBeams, UnrollOptions
 from beamtrain.topk import Gumbel, RelaxedSubset, SoftTopK
 
@@ -165,6 +166,7 @@ def test_the_search_drops_out_only_when_asked():
         (lambda: objective(start_step=-1), "start_step is -1, but must be 0 or more"),
         (lambda: objective(operator=SoftTopK(sorted=False)), "gives no one row of weights for each rank"),
         (lambda: Annealing(1.0, 0.0, 10), "annealing's final is 0.0, but must be positive"),
+        (lambda: WeightedSum([MinimumRisk()], [1.0, 2.0]), "weights has 2 numbers for 1 losses"),
         (lambda: GoldMargin(margin=-1.0), "margin is -1.0, but must be 0 or more"),
         (lambda: objective(margin=-1), "margin is -1, but must be 0 or more"),
         (lambda: objective(max_gradient_norm=0), "max_gradient_norm is 0, but must be positive"),
@@ -342,6 +344,15 @@ def test_the_gold_margin_is_that_of_a_search_by_hand():
         expected.append(total / len(tokens))
     assert loss(beams, batch, gold).tolist() == pytest.approx(expected, rel=1e-6)
     assert objective(loss=loss).beam_part(network, batch)[0].item() == pytest.approx(sum(expected) / 3, rel=1e-5)
+
+
+def test_a_sum_of_losses_asks_for_what_its_parts_need():
+    parts = [OptimalCompletion(), GoldMargin(), MinimumRisk()]
+    network, batch = network_and_batch()
+    network.eval()
+    values = [objective(loss=part).beam_part(network, batch)[0].item() for part in parts]
+    total = objective(loss=WeightedSum(parts, [1.0, 0.5, 2.0])).beam_part(network, batch)[0].item()
+    assert total == pytest.approx(values[0] + 0.5 * values[1] + 2 * values[2], rel=1e-5)
 
 
 @pytest.mark.parametrize("loss", [MinimumRisk(), PositionCrossEntropy(), OptimalCompletion(), GoldMargin()])

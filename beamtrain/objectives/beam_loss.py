@@ -1,7 +1,6 @@
 """The contract of a loss on what the search finds, so that another one is one class and one line of config."""
 
 from abc import abstractmethod
-from typing import ClassVar
 
 from torch import Tensor, nn
 
@@ -12,8 +11,8 @@ from beamtrain.search.soft import SoftBeams
 class BeamLoss(nn.Module):
     """A loss on the search's beams for a batch."""
 
-    reads_reference: ClassVar[bool] = False  # whether it needs `beams.reference_log_probs` of batch.target_out
-    reads_gold: ClassVar[bool] = False  # whether it needs `gold_log_probs`
+    reads_reference: bool = False  # whether it needs `beams.reference_log_probs` of batch.target_out
+    reads_gold: bool = False  # whether it needs `gold_log_probs`
 
     @abstractmethod
     def forward(self, beams: SoftBeams, batch: Batch, gold_log_probs: Tensor | None = None) -> Tensor:

@@ -24,7 +24,7 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from cells import ABLATIONS, CONTROL, FINAL, RECIPE
+from cells import ABLATIONS, AVERAGED, AVERAGING, CONTROL, FINAL, RECIPE
 
 from beamtrain.files import write_text
 from beamtrain.metrics import corpus_bleu, paired_bootstrap, score_corpus
@@ -104,12 +104,15 @@ def steps_for(options: argparse.Namespace, recipe: dict[str, Any], seed: int) ->
         train(options, CONTROL, seed, steps, cell_folder(options, f"probe {steps}", seed)) for steps in PROBES
     )
     each = (long - short) / (PROBES[1] - PROBES[0])
-    return round((recipe["cpu_seconds"] - short) / each) + PROBES[0]
+    return max(1, round((recipe["cpu_seconds"] - short) / each) + PROBES[0])
 
 
 def train(options: argparse.Namespace, name: str, seed: int, steps: int, folder: Path) -> float:
     """Fine-tune in a process of its own; its CPU seconds, validation included. An interrupted run is resumed."""
-    settings = {
+    done = folder / "trained.txt"
+    if done.exists():
+        return float(done.read_text())
+    settings: dict[str, Any] = {
         "model": {
             "objective": ABLATIONS[name],
             "schedule": {
@@ -121,6 +124,8 @@ def train(options: argparse.Namespace, name: str, seed: int, steps: int, folder:
         "score_test": False,
         "seed_everything": seed,
     }
+    if name == AVERAGED:
+        settings["trainer"]["callbacks"] = [AVERAGING]
     config = options.out / f"{folder.name}.yaml"
     write_text(config, yaml.safe_dump(settings))
     command = [sys.executable, str(SCRIPTS / "train.py"), "--config", str(BEAM_CONFIG), "--config", str(config)]
@@ -134,7 +139,9 @@ def train(options: argparse.Namespace, name: str, seed: int, steps: int, folder:
     if status:
         last = (options.out / f"{folder.name}.log").read_text().strip().split("\n")[-1]
         sys.exit(f"{name}: training failed: {last}")
-    return spent(folder, usage)
+    seconds = spent(folder, usage)
+    write_text(done, str(seconds))
+    return seconds
 
 
 def spent(folder: Path, usage: resource.struct_rusage) -> float:
@@ -180,17 +187,19 @@ def print_table(options: argparse.Namespace) -> None:
     print("| " + " | ".join(head) + " |\n" + "|---" * len(head) + "|")
     start = {split: lines(options.out / START / f"{split}.txt") for split in SPLITS}
     print(row({"name": START, "seed": "", "steps": "", "cpu_seconds": 0}, start, gold, [None, None]))
-    folders = {(path.parent.name): json.loads(path.read_text()) for path in options.out.glob("*/result.json")}
-    for name, result in sorted(folders.items(), key=lambda item: (item[1]["seed"], item[0])):
-        length = name.rpartition("-steps")[2]  # steps of the stage and seed
-        controls = [folder for folder, each in folders.items() if each["name"] == CONTROL and folder.endswith(length)]
-        ours, control = (
-            {split: lines(options.out / folder / "translations" / f"{split}.txt") for split in SPLITS}
-            if folder
-            else None
-            for folder in (name, controls[0] if controls and controls[0] != name else None)
-        )
-        print(row(result, ours, gold, [control, start]), flush=True)
+    finished = {path.parent: json.loads(path.read_text()) for path in options.out.glob("*/result.json")}
+    for folder, result in sorted(finished.items(), key=lambda item: (item[1]["seed"], item[0])):
+        length = folder.name.rpartition("-steps")[2]  # steps of the stage, and seed
+        controls = [
+            translations(other)
+            for other, each in finished.items()
+            if each["name"] == CONTROL and other != folder and other.name.endswith(f"-steps{length}")
+        ]
+        print(row(result, translations(folder), gold, [controls[0] if controls else None, start]), flush=True)
+
+
+def translations(run: Path) -> dict[str, list[str]]:
+    return {split: lines(run / "translations" / f"{split}.txt") for split in SPLITS}
 
 
 def row(

@@ -61,6 +61,9 @@ ABLATIONS: dict[str, dict[str, Any]] = {
     "positions, straight-through": beam(POSITIONS),
     "positions, soft, paths closed": beam(POSITIONS, unroll={"selection": "soft"}, margin=0),
     PAPER: beam(POSITIONS, unroll={"selection": "soft", "open_paths": ALL_PATHS}, margin=0, weight=0.5, dropout=True),
+    "n-gram overlap + optimal completion": beam(
+        loss("weighted_sum", "WeightedSum", losses=[ngrams(), COMPLETION], weights=[1.0, 0.2])
+    ),
     # selections
     "n-gram overlap, hard": beam(unroll={"selection": "hard"}),
     "n-gram overlap, soft, temperature 0.125": beam(operator=soft(0.125), unroll={"selection": "soft"}),
@@ -73,7 +76,8 @@ ABLATIONS: dict[str, dict[str, Any]] = {
     "Gumbel relaxed subset": beam(
         operator=operator("Gumbel", operator=operator("RelaxedSubset", temperature=0.5, candidates=None))
     ),
-    # beam size
+    # beam size and candidates
+    "M 128": beam(unroll={"candidates": 128}),
     "K 2": beam(unroll={"beam_size": 2}),
     "K 8": beam(unroll={"beam_size": 8}),
     # gradient paths, each opened alone
@@ -93,5 +97,8 @@ ABLATIONS: dict[str, dict[str, Any]] = {
     "clipped at 2": beam(max_gradient_norm=2.0),
     "with dropout": beam(dropout=True),
 }
+AVERAGED = "averaged weights"  # the recipe with an exponential average of its weights
+ABLATIONS[AVERAGED] = beam()
+AVERAGING = {"class_path": "lightning.pytorch.callbacks.EMAWeightAveraging", "init_args": {"decay": 0.99}}
 
 FINAL = {name: ABLATIONS[name] for name in (RECIPE, CONTROL, MINIMUM_RISK, PAPER)}
