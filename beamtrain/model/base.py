@@ -49,6 +49,8 @@ class Seq2Seq(nn.Module, ABC):
 
         `inputs` are token ids (B, K), or vectors (B, K, D) in the space of the embedding table's rows, such as a
         convex mixture of rows.
+
+        A beam whose token is EOS or PAD has ended: what it gets is any vector, and need not be computed.
         """
 
     def start_soft(self, memory: Memory, beams: int) -> DecoderState:

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from beamtrain.errors import UserError
 from beamtrain.model.attention import attend
+from beamtrain.model.slots import OpenSlots
 from beamtrain.model.state import Past
 
 NormPosition = Literal["pre", "post"]
@@ -44,8 +45,9 @@ class SelfAttention(nn.Module):
         self.project = nn.Linear(width, 3 * width)  # queries, keys, values
         self.output = nn.Linear(width, width)
 
-    def _split(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        queries, keys, values = self.project(x).chunk(3, dim=-1)
+    def _split(self, projected: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """(B, T, 3 D) -> queries, keys and values, each (B, H, T, D/H)"""
+        queries, keys, values = projected.chunk(3, dim=-1)
         return (
             split_heads(queries, self.heads),
             split_heads(keys, self.heads),
@@ -54,15 +56,16 @@ class SelfAttention(nn.Module):
 
     def forward(self, x: Tensor, mask: Tensor | None = None, causal: bool = False) -> Tensor:
         """x (B, T, D); mask (B, 1, T or 1, T), True where a position may be attended to -> (B, T, D)"""
-        queries, keys, values = self._split(x)
+        queries, keys, values = self._split(self.project(x))
         dropout = self.dropout if self.training else 0.0
         mixed = attend(queries, keys, values, mask, dropout, causal)
         return self.output(merge_heads(mixed))
 
-    def step(self, x: Tensor, past: Past) -> Tensor:
-        """x (B, K, D), one position of each beam, which `past` then holds too -> (B, K, D)"""
-        queries, keys, values = self._split(x)  # the K beams stand where a sequence's positions stood
-        return self.output(merge_heads(past.attend(queries, keys, values)))
+    def step(self, x: Tensor, past: Past, slots: OpenSlots) -> Tensor:
+        """x (R, D), one position of each open slot, which `past` then holds too -> (R, D)"""
+        projected = slots.unpack(self.project(x))  # (R, 3 D) -> (B, K, 3 D)
+        queries, keys, values = self._split(projected)  # the K beams stand where a sequence's positions stood
+        return self.output(slots.pack(merge_heads(past.attend(queries, keys, values))))
 
 
 class CrossAttention(nn.Module):
@@ -82,9 +85,17 @@ class CrossAttention(nn.Module):
 
     def forward(self, x: Tensor, source: tuple[Tensor, Tensor], mask: Tensor) -> Tensor:
         """x (B, T, D), or (B, K, D) while searching; mask (B, 1, 1, S) -> the same shape as x"""
-        queries = split_heads(self.query(x), self.heads)
+        return self.output(self._attend(self.query(x), source, mask))
+
+    def step(self, x: Tensor, source: tuple[Tensor, Tensor], mask: Tensor, slots: OpenSlots) -> Tensor:
+        """The same for the open slots only: (R, D) -> (R, D)"""
+        queries = slots.unpack(self.query(x))  # (R, D) -> (B, K, D)
+        return self.output(slots.pack(self._attend(queries, source, mask)))
+
+    def _attend(self, queries: Tensor, source: tuple[Tensor, Tensor], mask: Tensor) -> Tensor:
+        """(B, T, D) -> (B, T, D)"""
         dropout = self.dropout if self.training else 0.0
-        return self.output(merge_heads(attend(queries, *source, mask, dropout)))
+        return merge_heads(attend(split_heads(queries, self.heads), *source, mask, dropout))
 
     def weights(self, x: Tensor, source: tuple[Tensor, Tensor], mask: Tensor) -> Tensor:
         """The attention that `forward` uses, averaged over the heads: (B, T, S)"""
@@ -101,7 +112,7 @@ class FeedForward(nn.Module):
         self.inner, self.outer = nn.Linear(width, inner), nn.Linear(inner, width)
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.outer(self.inner(x).relu())
+        return self.outer(self.inner(x).relu_())
 
 
 class Residual(nn.Module):

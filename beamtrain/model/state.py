@@ -88,9 +88,9 @@ class HardPast(Past):
         """(B, H, K, D/H) each -> all positions so far, (B, H, length * K, D/H) each"""
         B, H, K, E = keys.shape
         if self._keys is None or self._values is None:
-            self._keys, self._values = (keys.new_empty(B, H, 8 * K, E) for _ in range(2))
+            self._keys, self._values = (keys.new_empty(B, H, 16 * K, E) for _ in range(2))
         elif self._used + K > self._keys.size(2):
-            more = keys.new_empty(B, H, max(self._keys.size(2), 8 * K), E)
+            more = keys.new_empty(B, H, max(self._keys.size(2), 16 * K), E)
             self._keys, self._values = torch.cat((self._keys, more), dim=2), torch.cat((self._values, more), dim=2)
         end = self._used + K
         self._keys[:, :, self._used : end] = keys
@@ -99,8 +99,13 @@ class HardPast(Past):
         return self._keys[:, :, :end], self._values[:, :, :end]
 
     def keep(self, rows: Tensor) -> None:
-        if self._keys is not None and self._values is not None:
-            self._keys, self._values = self._keys[rows], self._values[rows]
+        if self._keys is None or self._values is None:
+            return
+        moved = (rows != torch.arange(rows.size(0), device=rows.device)).nonzero().squeeze(1)
+        for buffer in (self._keys, self._values):
+            written = buffer[:, :, : self._used]
+            written[moved] = written[rows[moved]]  # the others stay where they are
+        self._keys, self._values = self._keys[: rows.size(0)], self._values[: rows.size(0)]
 
 
 class SoftAncestry:

@@ -20,6 +20,7 @@ from beamtrain.model.layers import (
     SelfAttention,
     check_width,
 )
+from beamtrain.model.slots import OpenSlots
 from beamtrain.model.state import DecoderState, LayerCache, TransformerState
 
 
@@ -57,17 +58,17 @@ class DecoderLayer(nn.Module):
         x = around_cross(x, lambda y: self.cross(y, source, mask))
         return around_feed_forward(x, self.feed_forward)
 
-    def step(self, x: Tensor, cache: LayerCache, state: TransformerState) -> Tensor:
-        """One position of every beam: x (B, K, D) -> (B, K, D)"""
+    def step(self, x: Tensor, cache: LayerCache, state: TransformerState, slots: OpenSlots) -> Tensor:
+        """One position of every open slot: x (R, D) -> (R, D)"""
         around_attention, around_cross, around_feed_forward = self.residuals
-        x = around_attention(x, lambda y: self.attention.step(y, cache.past))
-        x = around_cross(x, lambda y: self._look(y, cache.source, state))
+        x = around_attention(x, lambda y: self.attention.step(y, cache.past, slots))
+        x = around_cross(x, lambda y: self._look(y, cache.source, state, slots))
         return around_feed_forward(x, self.feed_forward)
 
-    def _look(self, x: Tensor, source: tuple[Tensor, Tensor], state: TransformerState) -> Tensor:
+    def _look(self, x: Tensor, source: tuple[Tensor, Tensor], state: TransformerState, slots: OpenSlots) -> Tensor:
         if state.record_attention:  # every layer records, and the last one stays
-            state.attention = self.cross.weights(x, source, state.source_mask)
-        return self.cross(x, source, state.source_mask)
+            state.attention = self.cross.weights(slots.unpack(x), source, state.source_mask)
+        return self.cross.step(x, source, state.source_mask, slots)
 
 
 class Transformer(Seq2Seq):
@@ -161,12 +162,13 @@ class Transformer(Seq2Seq):
 
     def step(self, inputs: Tensor, state: DecoderState) -> Tensor:
         assert isinstance(state, TransformerState)
-        x = self.target_embedding.at(inputs, state.length)  # (B, K) -> (B, K, D)
+        slots = OpenSlots(inputs)
+        x = self.target_embedding.at(slots.pack(inputs), state.length)  # (B, K) -> (R,) -> (R, D)
         state.length += 1
         state.ancestry.extend()
         for layer, cache in zip(self._decoder_layers, state.layers, strict=True):
-            x = layer.step(x, cache, state)
-        return self.decoder_norm(x)
+            x = layer.step(x, cache, state, slots)
+        return slots.unpack(self.decoder_norm(x))  # (R, D) -> (B, K, D)
 
     @property
     def _decoder_layers(self) -> list[DecoderLayer]:

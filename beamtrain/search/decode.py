@@ -65,10 +65,18 @@ def decode(
         found.update(zip(remaining[done].tolist(), results, strict=True))
         if leaving == done.size(0):
             return [found[sentence] for sentence in range(B)]
-        rows = (~done).nonzero().squeeze(1)  # (R,)
+        rows = _filling_gaps(~done)  # (R,)
         for part in (state, constraints, strategy):
             part.keep(rows)
         beams, inputs, remaining = beams.only(rows), inputs[rows], remaining[rows]
+
+
+def _filling_gaps(going: Tensor) -> Tensor:
+    """The sentences that go on, of (B,), in an order that moves few of them: the last ones take the free places."""
+    R = int(going.sum())
+    rows = torch.arange(R, device=going.device)
+    rows[~going[:R]] = R + going[R:].nonzero().squeeze(1)
+    return rows
 
 
 def _log_probs(logits: Tensor) -> Tensor:
