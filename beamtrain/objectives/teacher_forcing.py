@@ -1,13 +1,11 @@
 """Maximum likelihood with the gold prefix: what every sequence-to-sequence model starts from."""
 
-from torch import Tensor
-from torch.nn.functional import nll_loss
-
 from beamtrain.data.batch import Batch
 from beamtrain.data.tokenizer import PAD
 from beamtrain.errors import UserError
 from beamtrain.model.base import Seq2Seq
 from beamtrain.objectives.base import Loss, Objective
+from beamtrain.objectives.cross_entropy import smoothed_cross_entropy
 
 
 class TeacherForcing(Objective):
@@ -36,15 +34,7 @@ class TeacherForcing(Objective):
     def forward(self, network: Seq2Seq, batch: Batch, step: int = 0) -> Loss:
         hidden = network.decode(network.encode(batch.source), batch.target_in)  # (B, T, D)
         real = batch.target_out != PAD  # (B, T)
-        logits = network.logits(hidden[real]).float()  # (B, T, D) -> (tokens, D) -> (tokens, V)
+        logits = network.logits(hidden[real])  # (B, T, D) -> (tokens, D) -> (tokens, V)
         gold = batch.target_out[real]  # (tokens,)
         smoothed, likelihood = smoothed_cross_entropy(logits, gold, self.label_smoothing)
-        return Loss(smoothed, gold.numel(), {"nll": likelihood.detach()})
-
-
-def smoothed_cross_entropy(logits: Tensor, gold: Tensor, eps: float) -> tuple[Tensor, Tensor]:
-    """The smoothed loss and the plain negative log-likelihood, both summed; logits (tokens, V), gold (tokens,)."""
-    log_probs = logits.log_softmax(-1)  # (tokens, V)
-    likelihood = nll_loss(log_probs, gold, reduction="sum")
-    uniform = -log_probs.sum() / log_probs.size(-1)
-    return (1 - eps) * likelihood + eps * uniform, likelihood
+        return Loss(smoothed, gold.numel(), {"nll": likelihood})
