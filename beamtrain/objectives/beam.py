@@ -132,9 +132,12 @@ class BeamTraining(Objective):
         """The unroll, in parallel where its graph is not recurrent."""
         limits = gold_limits(batch.target_out, self.margin)
         reference = batch.target_out if self.loss.reads_reference else None
+        by_position = self.loss.reads_reference or self.loss.reads_gold
+        at_least = batch.target_out.size(1) if by_position else 0
+        asked = (memory, limits, self.unroll, self.operator, reference, at_least)
         if fits(self.unroll) and isinstance(network, Transformer):
-            return tree_beam_search(network, memory, limits, self.unroll, self.operator, reference)
-        return soft_beam_search(network, memory, limits, self.unroll, self.operator, reference)
+            return tree_beam_search(network, *asked)
+        return soft_beam_search(network, *asked)
 
 
 def _gradient(value: Tensor, parameters: list[torch.nn.Parameter]) -> list[Tensor]:

@@ -110,6 +110,7 @@ def soft_beam_search(
     options: UnrollOptions,
     operator: Operator | None = None,
     reference: Tensor | None = None,
+    at_least: int = 0,
 ) -> SoftBeams:
     """Unroll the search step by step, any recurrent path open or closed.
 
@@ -119,6 +120,7 @@ def soft_beam_search(
         limits: (B,) the most tokens of each sentence, EOS included: at the last one only EOS is allowed.
         operator: a top-k operator that gives an order; sorted SOFT at temperature 0.5 (the paper's eps = 1) by default.
         reference: (B, U) token ids whose log-probabilities are wanted at every slot, see SoftBeams.
+        at_least: positions to go on for, though every hypothesis be finished; see Chain.over.
     """
     chain = Chain(limits.size(0), options, operator, like=memory.states)
     chain.watch_pruning = chain.has_bound
@@ -132,6 +134,8 @@ def soft_beam_search(
         A = chain.advance(candidates, log_probs, of_reference)  # (B, K, M)
         inputs = chain.through("embeddings", A) @ network.embed(candidates.tokens).to(A.dtype)  # (B, K, D)
         state.mix(_parents(chain.through("ancestry", A), candidates.parents))
+        if chain.over(at_least):
+            break
     return chain.result()
 
 
@@ -206,6 +210,11 @@ class Chain:
     def absorbed(self) -> Tensor:
         """(B, K) scores of the slots as finished ones: s + log f"""
         return self.scores + _log_mass(self.finished)
+
+    def over(self, at_least: int) -> bool:
+        """Whether every hypothesis is finished, after so many positions. On a GPU, where asking would wait for the
+        device in every step, the search goes to its limit."""
+        return self.position >= at_least and not self.finished.is_cuda and bool((self.finished == 1).all())
 
     @torch.no_grad()
     def candidates(self, network: Seq2Seq, hidden: Tensor, constraints: Constraints) -> Candidates:

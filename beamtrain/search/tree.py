@@ -31,6 +31,7 @@ def tree_beam_search(
     options: UnrollOptions,
     operator: Operator | None = None,
     reference: Tensor | None = None,
+    at_least: int = 0,
 ) -> SoftBeams:
     """What `soft_beam_search` returns, for a one-hot selection with the paths embeddings and ancestry closed.
 
@@ -46,7 +47,7 @@ def tree_beam_search(
     chain = Chain(limits.size(0), options, operator, like=memory.states)
     searched = Chain(limits.size(0), replace(options, selection="hard"), operator, like=memory.states)
     searched.watch_pruning = chain.has_bound
-    steps, tokens, visible = _search(network, memory, limits, searched, K)
+    steps, tokens, visible = _search(network, memory, limits, searched, K, at_least)
     hidden = network.decode_tree(memory, tokens, visible, K)  # (B, T * K, D)
     scored = [
         candidate_log_probs(network, slots, candidates, reference)  # (B, M), (B, K, U)
@@ -67,25 +68,28 @@ def fits(options: UnrollOptions) -> bool:
 
 @torch.no_grad()
 def _search(
-    network: Transformer, memory: Memory, limits: Tensor, chain: Chain, K: int
+    network: Transformer, memory: Memory, limits: Tensor, chain: Chain, K: int, at_least: int
 ) -> tuple[list[Candidates], Tensor, Tensor]:
     """The hard search: its candidates at each position, and its prefixes (B, T * K) with what each may see."""
-    T = int(limits.max())
     constraints = Constraints(limits)
     state = network.start(memory, K)
     assert isinstance(state.ancestry, HardAncestry)
     tokens = torch.full_like(chain.finished, BOS, dtype=torch.long)  # (B, K)
     steps, prefixes, visible = [], [], []
-    for t in range(T):
+    for _ in range(int(limits.max())):
         hidden = network.step(tokens, state)
         prefixes.append(tokens)
-        visible.append(pad(state.ancestry.visible, (0, (T - 1 - t) * K)))  # (B, K, T * K)
+        visible.append(state.ancestry.visible)  # (B, K, K for each position so far)
         candidates = chain.candidates(network, hidden, constraints)
         chain.advance(candidates, candidates.log_probs)
         steps.append(candidates)
         tokens = candidates.tokens[:, :K]
         state.reorder(candidates.parents[:, :K])
-    return steps, torch.cat(prefixes, dim=1), torch.cat(visible, dim=1)
+        if chain.over(at_least):
+            break
+    nodes = visible[-1].size(2)  # T * K
+    everywhere = [pad(each, (0, nodes - each.size(2))) for each in visible]  # T times (B, K, T * K)
+    return steps, torch.cat(prefixes, dim=1), torch.cat(everywhere, dim=1)
 
 
 def _solved(chain: Chain, steps: list[Candidates], log_probs: list[Tensor]) -> list[Tensor]:

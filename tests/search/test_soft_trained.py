@@ -9,7 +9,7 @@ from beamtrain.data.tokenizer import BOS, EOS
 from beamtrain.model.transformer import Transformer
 from beamtrain.objectives.teacher_forcing import TeacherForcing
 from beamtrain.search.hard import SearchOptions, beam_search
-from beamtrain.search.soft import soft_beam_search
+from beamtrain.search.soft import UnrollOptions, soft_beam_search
 from beamtrain.search.tree import tree_beam_search
 from beamtrain.topk import SoftTopK
 
@@ -74,3 +74,17 @@ def test_the_soft_unroll_becomes_the_users_search_as_the_temperature_falls(train
     operator = SoftTopK(1e-7, None)
     beams = unrolled(network, source, LIMIT, operator, beam_size=K, candidates=16, selection="soft")
     assert as_sentences(beams) == searched(network, source, LIMIT, K, **penalty)
+
+
+@pytest.mark.parametrize("search", [soft_beam_search, tree_beam_search])
+def test_the_unroll_ends_when_every_hypothesis_has(trained, search):
+    network, source, _ = trained
+    limits = torch.full((source.size(0),), 40)
+    options = UnrollOptions(beam_size=2, candidates=8)
+    short, long = (
+        search(network, network.encode(source), limits, options, SoftTopK(0.5, None), at_least=least)
+        for least in (0, 20)
+    )
+    assert short.tokens.size(1) < 20 == long.tokens.size(1)
+    torch.testing.assert_close(short.scores, long.scores)
+    torch.testing.assert_close(short.lengths, long.lengths)
