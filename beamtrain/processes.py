@@ -12,7 +12,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any
 
 import lightning.pytorch as pl
@@ -29,7 +29,7 @@ _LIFELINE = "BEAMTRAIN_LIFELINE"  # in a started process: the end of a pipe that
 
 STRATEGIES = ("auto", "ddp", "ddp_find_unused_parameters_true", "ddp_find_unused_parameters_false")
 _REFUSED = {
-    "fsdp": "its sharded weights are neither saved as a run nor resumed on another number of processes",
+    "fsdp": "it has not been tried (it needs GPUs), and a run's checkpoint holds whole weights, not sharded ones",
     "model_parallel": "no network here says how it is to be split",
     "deepspeed": "its checkpoints are folders of its own, which a run cannot be loaded from",
     "spawn": "its processes are copies that do not find the run again; ddp starts whole ones",
@@ -65,6 +65,20 @@ def check_strategy(strategy: Any, nodes: int) -> None:
         raise UserError(f"trainer.num_nodes is {nodes}: start the processes of several machines with torchrun or SLURM")
 
 
+def check_number(trainer: pl.Trainer) -> None:
+    """Check that a launcher has started as many processes as `trainer` is for.
+
+    Raises:
+        UserError: more, or fewer.
+    """
+    started = int(os.environ.get("WORLD_SIZE", os.environ.get("SLURM_STEP_NUM_TASKS", "1")))
+    if _is_launched() and started != trainer.world_size:
+        raise UserError(
+            f"{started} processes were started, but trainer.devices and trainer.num_nodes make {trainer.world_size}; "
+            "set trainer.devices to the number of processes on each machine"
+        )
+
+
 def is_first() -> bool:
     """Whether this is the process that writes files; known before the processes are joined."""
     rank = os.environ.get("RANK", os.environ.get("SLURM_PROCID", os.environ.get("LOCAL_RANK", "0")))
@@ -86,10 +100,8 @@ def joined(trainer: pl.Trainer, arguments: Sequence[str]) -> Iterator[None]:
 
     Raises:
         ProcessLost: another process ended before its time.
-        UserError: this process's own mistake, or one that all processes have and this one is to tell; the launcher
-            started more or fewer processes than `trainer` is for.
+        UserError: this process's own mistake, or one that all processes have and this one is to tell.
     """
-    _check_number(trainer)
     if trainer.world_size == 1:
         yield
         return
@@ -212,15 +224,6 @@ class _Lifeline:
         self._needed = False
 
 
-def _check_number(trainer: pl.Trainer) -> None:
-    started = int(os.environ.get("WORLD_SIZE", os.environ.get("SLURM_STEP_NUM_TASKS", "1")))
-    if _is_launched() and started != trainer.world_size:
-        raise UserError(
-            f"{started} processes were started, but trainer.devices and trainer.num_nodes make {trainer.world_size}; "
-            "set trainer.devices to the number of processes on each machine"
-        )
-
-
 def _is_launched() -> bool:
     return any(name in os.environ for name in ("RANK", "LOCAL_RANK", "SLURM_PROCID"))
 
@@ -245,4 +248,5 @@ def _without_launcher(error: RuntimeError) -> str:
 
 def _say(line: str) -> None:
     if line:
-        print(f"beamtrain: {line}", file=sys.stderr, flush=True)
+        with suppress(OSError):  # nobody may be left to hear it
+            print(f"beamtrain: {line}", file=sys.stderr, flush=True)

@@ -33,7 +33,7 @@ from beamtrain.files import write_text
 from beamtrain.memory import MemoryAdvice
 from beamtrain.metrics_table import MetricsTable
 from beamtrain.module import TranslationModule
-from beamtrain.processes import ProcessLost, check_strategy, is_first, joined, speaks_before_training
+from beamtrain.processes import ProcessLost, check_number, check_strategy, is_first, joined, speaks_before_training
 from beamtrain.resuming import LAST, PREVIOUS, checkpoint_to_resume, is_finished
 from beamtrain.run import NETWORKS, checkpoint_weights, load_run, save_weights
 from beamtrain.saving import BestCheckpoint, Interrupted, LastCheckpoint, StopOnSignal, VerifiedCheckpointIO
@@ -70,6 +70,7 @@ def main(arguments: Sequence[str]) -> int:
     try:
         arguments, configs = located(list(arguments))
         cli = _command_line(arguments, configs, origin(arguments, configs))
+        check_number(cli.trainer)
         cli.datamodule.setup()  # a fault of the data is found before other processes are started
     except UserError:
         if speaks_before_training():

@@ -17,7 +17,7 @@ import torch
 
 from beamtrain.cli import main
 from beamtrain.errors import UserError
-from beamtrain.processes import check_strategy
+from beamtrain.processes import LOST, check_strategy
 from beamtrain.run import load_checkpoint, load_run
 
 WORDS = ["red", "green", "blue", "one", "two", "three", "cat", "dog", "bird", "sees", "has", "likes", "small", "large"]
@@ -62,7 +62,7 @@ def command(name: str, *options: str) -> list[str]:
 
 def train(place: Path, name: str, *options: str) -> subprocess.CompletedProcess:
     return subprocess.run(
-        command(name, *options), cwd=place, env=environment(place), capture_output=True, text=True, timeout=300
+        command(name, *options), cwd=place, env=environment(place), capture_output=True, text=True, timeout=900
     )
 
 
@@ -174,6 +174,19 @@ class TestOneEnd:
         assert len(own_lines(result)) == 1
 
     @pytest.mark.slow
+    def test_even_when_nobody_hears_why(self, place):
+        held, lifeline = os.pipe()
+        code = "import time, beamtrain.processes as p; p._Lifeline(); print('ready', flush=True); time.sleep(1000)"
+        with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                              pass_fds=[held], env=environment(place, LOCAL_RANK="1", BEAMTRAIN_LIFELINE=str(held)),
+                              ) as process:  # fmt: skip
+            process.stdout.readline()
+            process.stderr.close()
+            os.close(lifeline)
+            assert process.wait(timeout=900) == LOST
+        os.close(held)
+
+    @pytest.mark.slow
     @pytest.mark.parametrize("rank", [0, 1, None])
     def test_a_users_mistake_is_told_once(self, place, rank):
         where = {} if rank is None else {"rank": rank}
@@ -282,7 +295,7 @@ class TestLaunchers:
         launcher = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2"]
         arguments = command("elastic", "--trainer.devices=2")[1:]
         result = subprocess.run([*launcher, *arguments], cwd=place, env=environment(place), capture_output=True,
-                                text=True, timeout=300)  # fmt: skip
+                                text=True, timeout=900)  # fmt: skip
         assert result.returncode == 0, result.stderr
         assert result.stdout.count("the run lies in runs/elastic") == 1
         whole = weights(one_and_two.two)
@@ -290,15 +303,16 @@ class TestLaunchers:
 
     def test_torchrun_with_a_mistake_in_the_settings(self, place):
         launcher = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2"]
-        result = subprocess.run([*launcher, *command("one")[1:]], cwd=place, env=environment(place),
-                                capture_output=True, text=True, timeout=300)  # fmt: skip
+        arguments = command("one", "--trainer.devices=2")[1:]
+        result = subprocess.run([*launcher, *arguments], cwd=place, env=environment(place), capture_output=True,
+                                text=True, timeout=900)  # fmt: skip
         assert result.returncode != 0
         (line,) = own_lines(result)
         assert "runs/one exists: --resume goes on" in line
 
     def test_more_processes_than_devices(self, place):
         result = subprocess.run(
-            command("single", "--trainer.devices=1"), cwd=place, capture_output=True, text=True, timeout=300,
+            command("single", "--trainer.devices=1"), cwd=place, capture_output=True, text=True, timeout=900,
             env=environment(place, RANK="0", LOCAL_RANK="0", WORLD_SIZE="2"),
         )  # fmt: skip
         assert result.returncode == 2
@@ -317,7 +331,7 @@ class TestLaunchers:
                                     stderr=subprocess.PIPE, text=True)  # fmt: skip
 
         tasks = [task(rank) for rank in (0, 1)]
-        errors = [each.communicate(timeout=300)[1] for each in tasks]
+        errors = [each.communicate(timeout=900)[1] for each in tasks]
         assert [each.returncode for each in tasks] == [143, 143], errors
         assert "stopped by SIGTERM after step 18" in errors[0] and "stopped" not in errors[1]
         assert both(place, "slurm", "--resume").returncode == 0
@@ -328,8 +342,8 @@ class TestLaunchers:
 @pytest.mark.parametrize(
     ("strategy", "message"),
     [
-        ("fsdp", "trainer.strategy is fsdp, which is not supported: its sharded weights are neither saved as a run"),
-        ("fsdp_cpu_offload", "sharded weights"),
+        ("fsdp", r"trainer.strategy is fsdp, which is not supported: it has not been tried \(it needs GPUs\)"),
+        ("fsdp_cpu_offload", "whole weights, not sharded ones"),
         ("deepspeed_stage_2", "its checkpoints are folders of its own"),
         ("ddp_spawn", "copies that do not find the run again; ddp starts whole ones"),
         ("ddp_fork_find_unused_parameters_true", "a forked copy of a process with OpenMP threads may crash"),
