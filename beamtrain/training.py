@@ -156,6 +156,7 @@ class TrainingCLI(LightningCLI):
         self.config = parser.parse_args(args)
 
     def before_instantiate_classes(self) -> None:
+        _registered_name(self.config.model.network.class_path)
         check_strategy(self.config.trainer.strategy, self.config.trainer.num_nodes)
         name = self.config.name or (self._configs[-1].stem if self._configs else "run")
         self.folder = Path(self.config.runs) / name
@@ -310,11 +311,21 @@ def _git_commit() -> str | None:
     return commit + ("+changes" if status.stdout.strip() else "")
 
 
+def _registered_name(class_path: str) -> str:
+    """What model.json calls the network, by which the run is loaded."""
+    names = {f"{each.__module__}.{each.__name__}": name for name, each in NETWORKS.items()}
+    if class_path not in names:
+        raise UserError(
+            f"model.network is {class_path}, by which no run could be loaded again: the module that defines it must "
+            f"add it to beamtrain.run.NETWORKS, which has {', '.join(names)}"
+        )
+    return names[class_path]
+
+
 def _description(config: Any) -> dict[str, Any]:
     network, data = config.model.network, config.data
-    names = {f"{each.__module__}.{each.__name__}": name for name, each in NETWORKS.items()}
     return {
-        "network": {"name": names[network.class_path], "arguments": vars(network.init_args)},
+        "network": {"name": _registered_name(network.class_path), "arguments": vars(network.init_args)},
         "source_lang": data.source_lang,
         "target_lang": data.target_lang,
         "search": vars(config.model.search),

@@ -10,7 +10,8 @@ import torch
 
 from beamtrain.checkpoints import load_checkpoint
 from beamtrain.cli import main
-from beamtrain.run import load_run
+from beamtrain.model.transformer import Transformer
+from beamtrain.run import NETWORKS, load_run
 from beamtrain.saving import BestCheckpoint
 
 
@@ -248,3 +249,20 @@ def assert_same(one, other):
             assert_same(one[key], other[key])
     else:
         assert torch.equal(one, other) if isinstance(one, torch.Tensor) else one == other
+
+
+class Own(Transformer):
+    """A network that is not the package's."""
+
+
+def test_a_network_that_could_not_be_loaded_again_is_refused_at_once(train, capsys):
+    network = "test_training.Own"
+    assert train("--name=own", f"--model.network={network}") == 2
+    assert f"model.network is {network}, by which no run could be loaded again" in capsys.readouterr().err
+    assert not Path("runs/own").exists()
+
+
+def test_a_registered_network_is_trained_and_loaded(train, monkeypatch):
+    monkeypatch.setitem(NETWORKS, "own", Own)
+    assert train("--name=own", "--model.network=test_training.Own", "--score_test=false") == 0
+    assert type(load_run("runs/own").network) is Own
