@@ -14,7 +14,7 @@ The package in the order that data flows; a file imports only from its own block
     translator, translator_pool, evaluation, report   lines to translations, translations to scores, scores to tables
     bad_steps, callbacks, memory, saving              what happens around a training step
     metrics_table                                     its figures, kept
-    resuming, settings, warm_start                    where a run stands, and what it is given
+    resuming, settings, bounds, warm_start            where a run stands, and what it is given
     processes, training                               `beamtrain train`, on one process or several
     commands/, cli                                    `beamtrain`
 

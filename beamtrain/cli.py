@@ -31,6 +31,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return _refuse(str(error))
     except USAGE_ERROR as error:  # type: ignore[misc]
         return _refuse(error.format_message())
+    except BrokenPipeError:
+        raise
+    except OSError as error:  # such as a name that is too long for any file
+        return _refuse(f"{error.filename or 'a file'}: {error.strerror or error}")
     except typer.Abort:
         return 130
     return result if isinstance(result, int) else 0

@@ -1,5 +1,6 @@
 """One training run's network, objective, optimiser, schedule, and validation by real decoding."""
 
+import math
 from typing import Any, Literal
 
 import lightning.pytorch as pl
@@ -48,7 +49,7 @@ class TranslationModule(pl.LightningModule):
         search: SearchOptions = SearchOptions(),  # noqa: B008 (frozen)
     ) -> None:
         super().__init__()
-        if max_gradient_norm < 0:
+        if not 0 <= max_gradient_norm < math.inf:
             raise UserError(f"max_gradient_norm is {max_gradient_norm}, but must be positive, or 0 for no limit")
         if max_bad_steps < 1:
             raise UserError(f"max_bad_steps is {max_bad_steps}, but must be 1 or more; 20 is usual")
@@ -66,7 +67,13 @@ class TranslationModule(pl.LightningModule):
         self._likelihood = torch.zeros(2)  # of the development set: negative log-likelihood, and number of tokens
 
     def configure_optimizers(self) -> Any:
-        optimizer = self._optimizer(self.network.parameters())
+        try:
+            optimizer = self._optimizer(self.network.parameters())
+        except (ValueError, TypeError, RuntimeError) as error:
+            raise UserError(f"model.optimizer: {error}") from error
+        rates = [float(group["lr"]) for group in optimizer.param_groups]
+        if not all(map(math.isfinite, rates)):
+            raise UserError(f"model.optimizer: its learning rate is {rates[0]}, but must be a number")
         schedule = self._schedule
         factor = lambda step: schedule(step)  # noqa: E731 (an object's settings would come back from a checkpoint)
         scheduler = LambdaLR(optimizer, factor)

@@ -52,6 +52,8 @@ class Cosine(Schedule):
 
     def __init__(self, total_steps: int, warmup_steps: int = 0, final: float = 0.0) -> None:
         super().__init__(warmup_steps)
+        if not 0 <= final <= 1:
+            raise UserError(f"final is {final}, but the schedule's last factor must be from 0 to 1")
         if total_steps <= warmup_steps:
             raise UserError(f"total_steps is {total_steps}, but must be more than warmup_steps ({warmup_steps})")
         self.total_steps, self.final = total_steps, final

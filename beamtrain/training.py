@@ -26,6 +26,7 @@ from lightning.pytorch.loggers import TensorBoardLogger
 
 from beamtrain.allocator import keep_freed_memory
 from beamtrain.bad_steps import BadSteps
+from beamtrain.bounds import check_bounds, check_size
 from beamtrain.callbacks import Describe, Progress, SeedEachBatch
 from beamtrain.data.datamodule import TranslationData
 from beamtrain.errors import UserError
@@ -158,6 +159,8 @@ class TrainingCLI(LightningCLI):
     def before_instantiate_classes(self) -> None:
         _registered_name(self.config.model.network.class_path)
         check_strategy(self.config.trainer.strategy, self.config.trainer.num_nodes)
+        check_bounds(dict(self.config.items()))
+        check_size(self.config.model.network.class_path, vars(self.config.model.network.init_args))
         name = self.config.name or (self._configs[-1].stem if self._configs else "run")
         self.folder = Path(self.config.runs) / name
         self.starting_point, self._steps_done = _starting_point(self.folder, self.config, self._same_command)
@@ -231,8 +234,10 @@ def _warm_start(model: Any, origin: Path | None, network: Any) -> None:
 def _command_line(arguments: list[str], configs: list[Path], origin: Path | None) -> TrainingCLI:
     try:
         return TrainingCLI(arguments, configs, origin)
-    except (ArgumentError, MisconfigurationException, ValueError) as error:
+    except (ArgumentError, MisconfigurationException, ValueError, TypeError) as error:
         raise _our_own(error) or UserError(" ".join(str(error).split())) from error
+    except OSError as error:
+        raise UserError(f"{error.filename or 'a file'}: {error.strerror or error}") from error
 
 
 def _our_own(error: BaseException | None) -> UserError | None:
