@@ -14,7 +14,7 @@ from beamtrain.errors import UserError
 
 
 class RecordRows(pl.Callback):
-    """Appends the rows of each batch, a JSON line, to `folder`/RANK."""
+    """Appends the data's epoch and the rows of each batch, a JSON line, to `folder`/RANK."""
 
     def __init__(self, folder: str) -> None:
         self._folder = Path(folder)
@@ -22,7 +22,8 @@ class RecordRows(pl.Callback):
     def on_train_batch_end(self, trainer: Any, module: Any, outputs: Any, batch: Any, batch_idx: int) -> None:
         self._folder.mkdir(exist_ok=True)
         with open(self._folder / str(trainer.global_rank), "a") as file:
-            print(json.dumps([trainer.current_epoch, batch.index.tolist()]), file=file)
+            epoch = trainer.train_dataloader.state_dict()["epoch"]  # Lightning counts a resumed epoch as two at times
+            print(json.dumps([epoch, batch.index.tolist()]), file=file)
 
 
 class SaveFirstWeights(pl.Callback):
