@@ -7,8 +7,8 @@
 
 Every cell fine-tunes the run `--init_from` with `beamtrain train` in a process of its own and translates the
 development and test sets with a beam of 5 and GNMT's length penalty at alpha = 1. The control, teacher forcing, gets as
-many steps as take the CPU time of the recipe's run with the same seed, with the same schedule over those steps. A cell
-that was interrupted resumes; `--jobs 2` runs two cells at a time. `curves` decodes the final cells of the first seed
+many steps as take the CPU time of the recipe's, with the same schedule over those steps. A cell that was interrupted
+resumes; `--jobs 2` runs two cells at a time. `curves` decodes the final cells of the first seed
 with beams from 1 to 64, with length normalisation and without, and with alpha tuned on the development set.
 """
 
@@ -36,7 +36,7 @@ BEAM_CONFIG = SCRIPTS.parent / "configs" / "multi30k_ende_beam.yaml"
 SPLITS = ("validation", "test")
 START = "start"
 ALPHAS = ("0.6", "1", "1.4", "1.8")
-PROBES = (30, 120)  # steps of the control, to learn what one costs
+PROBES = {RECIPE: (5, 35), CONTROL: (20, 220)}  # steps of two short runs, to learn what one costs
 
 
 def main() -> None:
@@ -74,7 +74,7 @@ def run_stage(options: argparse.Namespace, cells: list[str]) -> None:
     translate_splits(options, options.init_from, options.out / START)
     for seed in options.seeds:
         if {CONTROL, RECIPE} & set(cells):
-            run_cell(options, RECIPE, seed)  # first: the control's length is measured by it
+            run_cell(options, RECIPE, seed)
         with ThreadPoolExecutor(options.jobs) as pool:
             list(pool.map(lambda name, seed=seed: run_cell(options, name, seed), set(cells) - {RECIPE}))
 
@@ -91,23 +91,23 @@ def run_cell(options: argparse.Namespace, name: str, seed: int) -> None:
     print(f"{name}, seed {seed} ...", file=sys.stderr, flush=True)
     steps = options.steps
     if name == CONTROL:
-        steps = steps_for(options, json.loads((cell_folder(options, RECIPE, seed) / "result.json").read_text()), seed)
+        steps = round(options.steps * step_cost(options, RECIPE, seed) / step_cost(options, CONTROL, seed))
     seconds = train(options, name, seed, steps, folder)
     translate_splits(options, folder, folder / "translations")
     result = {"name": name, "seed": seed, "steps": steps, "cpu_seconds": seconds, "objective": ABLATIONS[name]}
     write_text(folder / "result.json", json.dumps(result, indent=2) + "\n")
 
 
-def steps_for(options: argparse.Namespace, recipe: dict[str, Any], seed: int) -> int:
-    """How many steps of the control cost what the recipe's run did, start and validations included."""
+def step_cost(options: argparse.Namespace, name: str, seed: int) -> float:
+    """CPU seconds of a training step alone: what a longer run takes beyond a shorter one, without validation."""
     short, long = (
-        train(options, CONTROL, seed, steps, cell_folder(options, f"probe {steps}", seed)) for steps in PROBES
+        train(options, name, seed, steps, cell_folder(options, f"{name} probe {steps}", seed), validate=False)
+        for steps in PROBES[name]
     )
-    each = (long - short) / (PROBES[1] - PROBES[0])
-    return max(1, round((recipe["cpu_seconds"] - short) / each) + PROBES[0])
+    return (long - short) / (PROBES[name][1] - PROBES[name][0])
 
 
-def train(options: argparse.Namespace, name: str, seed: int, steps: int, folder: Path) -> float:
+def train(options: argparse.Namespace, name: str, seed: int, steps: int, folder: Path, validate: bool = True) -> float:
     """Fine-tune in a process of its own; its CPU seconds, validation included. An interrupted run is resumed."""
     done = folder / "trained.txt"
     if done.exists():
@@ -120,7 +120,7 @@ def train(options: argparse.Namespace, name: str, seed: int, steps: int, folder:
                 "init_args": {"total_steps": steps, "warmup_steps": min(20, steps // 2)},
             },
         },
-        "trainer": {"max_steps": steps, "val_check_interval": max(1, steps // 3)},
+        "trainer": {"max_steps": steps, "val_check_interval": max(1, steps // 3) if validate else 10**9},
         "score_test": False,
         "seed_everything": seed,
     }
