@@ -4,6 +4,7 @@ import json
 import os
 import signal
 import time
+from abc import ABC, abstractmethod
 from pathlib import Path
 from typing import Any
 
@@ -37,7 +38,7 @@ class SaveFirstWeights(pl.Callback):
             torch.save(module.network.state_dict(), self._path)
 
 
-class At(pl.Callback):
+class At(pl.Callback, ABC):
     """Something that happens to process `rank`, or to all of them, when `step` steps are done."""
 
     def __init__(self, step: int, rank: int | None = None) -> None:
@@ -47,8 +48,9 @@ class At(pl.Callback):
         if trainer.global_step == self._step and self._rank in (None, trainer.global_rank):
             self.happen()
 
+    @abstractmethod
     def happen(self) -> None:
-        raise NotImplementedError
+        """What happens."""
 
 
 class Signal(At):
