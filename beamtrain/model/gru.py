@@ -30,6 +30,7 @@ from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 from beamtrain.data.tokenizer import PAD
 from beamtrain.errors import UserError
 from beamtrain.model.base import Memory, Seq2Seq
+from beamtrain.model.dropout import Dropout
 from beamtrain.model.layers import CrossAttention, TokenEmbedding, check_width
 from beamtrain.model.recurrent_state import RecurrentState
 from beamtrain.model.state import DecoderState
@@ -42,7 +43,7 @@ class Encoder(nn.Module):
         super().__init__()
         between = dropout if layers > 1 else 0.0
         self.gru = nn.GRU(D, D // 2, layers, batch_first=True, dropout=between, bidirectional=True)
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = Dropout(dropout)
 
     def forward(self, x: Tensor, mask: Tensor) -> Tensor:
         """x (B, S, D), mask (B, S) -> (B, S, D), 0 where the mask says padding"""
@@ -62,7 +63,7 @@ class Decoder(nn.Module):
         self.upper = nn.ModuleList(nn.GRU(2 * D, D, batch_first=True) for _ in range(layers - 1))
         self.output = nn.Linear(2 * D, D)
         self.beginning = nn.Linear(D, layers * D)
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = Dropout(dropout)
 
     def first_hidden(self, memory: Memory) -> Tensor:
         """tanh(W m) of the mean m of the source's real positions; padding is 0: (L, B, D)"""

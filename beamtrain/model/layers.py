@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from beamtrain.errors import UserError
 from beamtrain.model.attention import attend
+from beamtrain.model.dropout import Dropout
 from beamtrain.model.slots import OpenSlots
 from beamtrain.model.state import Past
 
@@ -123,7 +124,7 @@ class Residual(nn.Module):
 
     def __init__(self, width: int, dropout: float, norm: NormPosition) -> None:
         super().__init__()
-        self.pre, self.norm, self.dropout = norm == "pre", nn.LayerNorm(width), nn.Dropout(dropout)
+        self.pre, self.norm, self.dropout = norm == "pre", nn.LayerNorm(width), Dropout(dropout)
 
     def forward(self, x: Tensor, sublayer: Callable[[Tensor], Tensor]) -> Tensor:
         """x (B, T, D) -> (B, T, D)"""
@@ -148,7 +149,7 @@ class TokenEmbedding(nn.Module):
         nn.init.normal_(self.table.weight, std=width**-0.5)
         with torch.no_grad():
             self.table.weight[padding] = 0
-        self.scale, self.dropout = math.sqrt(width), nn.Dropout(dropout)
+        self.scale, self.dropout = math.sqrt(width), Dropout(dropout)
 
     def scaled(self, inputs: Tensor) -> Tensor:
         """Ids (...) or unscaled vectors (..., D) -> (..., D)"""
