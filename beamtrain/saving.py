@@ -82,6 +82,17 @@ class LastCheckpoint(Checkpoint):
         if is_between_steps(trainer):
             self._save(trainer)
 
+    def on_save_checkpoint(self, trainer: pl.Trainer, module: pl.LightningModule, checkpoint: dict[str, Any]) -> None:
+        """Describe the present epoch as one that has begun and not ended, as it is wherever a checkpoint is saved.
+
+        Lightning does not count the beginning of the epoch that follows one at whose end it was resumed, and would
+        count one epoch too few when resumed again.
+        """
+        epochs = checkpoint["loops"]["fit_loop"]["epoch_progress"]
+        for count in (epochs["current"], epochs["total"]):
+            count["completed"] = count["processed"]
+            count["ready"] = count["started"] = count["processed"] + 1
+
     def _save(self, trainer: pl.Trainer) -> None:
         self.due = False
         trainer.save_checkpoint(self._path)

@@ -175,6 +175,15 @@ def test_a_run_that_was_killed_three_times_ends_as_if_it_had_never_stopped(never
     assert f"runs/{name} has no checkpoint yet: starting at the beginning" in runs.messages()
 
 
+def test_a_run_that_was_killed_at_the_end_of_two_epochs_ends_as_if_it_had_never_stopped(never_stopped):
+    runs, name, settings = never_stopped, "ends of epochs", ["--save_every=1", "--resume"]
+    for step in (4, 8):  # of 4 an epoch, the last of one batch
+        kill = ["interrupting.SignalAt", f"step={step}", "name=SIGKILL"]
+        assert runs.train(name, *settings, callback=kill) == -signal.SIGKILL, runs.messages()
+    assert runs.train(name, *settings) == 0, runs.messages()
+    assert_same_run(runs.folder, name, "teacher forcing")
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("workers", [0, 2])
 @pytest.mark.parametrize("objective", OBJECTIVES)
