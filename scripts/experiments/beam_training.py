@@ -24,7 +24,7 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from cells import ABLATIONS, AVERAGED, AVERAGING, CONTROL, FINAL, RECIPE
+from cells import ABLATIONS, CONTROL, FINAL, RECIPE
 
 from beamtrain.files import write_text
 from beamtrain.metrics import corpus_bleu, paired_bootstrap, score_corpus
@@ -72,11 +72,11 @@ def wanted(name: str, only: list[str] | None) -> bool:
 
 def run_stage(options: argparse.Namespace, cells: list[str]) -> None:
     translate_splits(options, options.init_from, options.out / START)
+    if any(without_beam(ABLATIONS[name]) for name in cells):
+        control_steps(options)  # alone on the machine; the cells then find it done
     for seed in options.seeds:
-        if {CONTROL, RECIPE} & set(cells):
-            run_cell(options, RECIPE, seed)
         with ThreadPoolExecutor(options.jobs) as pool:
-            list(pool.map(lambda name, seed=seed: run_cell(options, name, seed), set(cells) - {RECIPE}))
+            list(pool.map(lambda name, seed=seed: run_cell(options, name, seed), cells))  # finished ones are skipped
 
 
 def cell_folder(options: argparse.Namespace, name: str, seed: int) -> Path:
@@ -90,16 +90,26 @@ def run_cell(options: argparse.Namespace, name: str, seed: int) -> None:
         return
     print(f"{name}, seed {seed} ...", file=sys.stderr, flush=True)
     steps = options.steps
-    if name == CONTROL:
-        steps = round(options.steps * step_cost(options, RECIPE, seed) / step_cost(options, CONTROL, seed))
+    if without_beam(ABLATIONS[name]):
+        steps = control_steps(options)
     seconds = train(options, name, seed, steps, folder)
     translate_splits(options, folder, folder / "translations")
-    result = {"name": name, "seed": seed, "steps": steps, "cpu_seconds": seconds, "objective": ABLATIONS[name]}
+    result = {"name": name, "seed": seed, "steps": steps, "cpu_seconds": seconds, "settings": ABLATIONS[name]}
     write_text(folder / "result.json", json.dumps(result, indent=2) + "\n")
 
 
-def step_cost(options: argparse.Namespace, name: str, seed: int) -> float:
+def without_beam(cell: dict[str, Any]) -> bool:
+    return bool(cell["model"]["objective"] == ABLATIONS[CONTROL]["model"]["objective"])
+
+
+def control_steps(options: argparse.Namespace) -> int:
+    """Steps without a beam that take the CPU time of the recipe's."""
+    return round(options.steps * step_cost(options, RECIPE) / step_cost(options, CONTROL))
+
+
+def step_cost(options: argparse.Namespace, name: str) -> float:
     """CPU seconds of a training step alone: what a longer run takes beyond a shorter one, without validation."""
+    seed = options.seeds[0]
     short, long = (
         train(options, name, seed, steps, cell_folder(options, f"{name} probe {steps}", seed), validate=False)
         for steps in PROBES[name]
@@ -112,20 +122,15 @@ def train(options: argparse.Namespace, name: str, seed: int, steps: int, folder:
     done = folder / "trained.txt"
     if done.exists():
         return float(done.read_text())
+    schedule = {"total_steps": steps, "warmup_steps": min(20, steps // 2)}
+    interval = max(1, steps // 3) if validate else 10**9
+    cell = ABLATIONS[name]
     settings: dict[str, Any] = {
-        "model": {
-            "objective": ABLATIONS[name],
-            "schedule": {
-                "class_path": "beamtrain.schedule.Cosine",
-                "init_args": {"total_steps": steps, "warmup_steps": min(20, steps // 2)},
-            },
-        },
-        "trainer": {"max_steps": steps, "val_check_interval": max(1, steps // 3) if validate else 10**9},
+        "model": {"schedule": {"class_path": "beamtrain.schedule.Cosine", "init_args": schedule}, **cell["model"]},
+        "trainer": {"max_steps": steps, "val_check_interval": interval, **cell.get("trainer", {})},
         "score_test": False,
         "seed_everything": seed,
     }
-    if name == AVERAGED:
-        settings["trainer"]["callbacks"] = [AVERAGING]
     config = options.out / f"{folder.name}.yaml"
     write_text(config, yaml.safe_dump(settings))
     command = [sys.executable, str(SCRIPTS / "train.py"), "--config", str(BEAM_CONFIG), "--config", str(config)]

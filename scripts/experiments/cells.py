@@ -4,6 +4,7 @@ from typing import Any
 
 OBJECTIVES, TOPK = "beamtrain.objectives", "beamtrain.topk"
 CONTROL = "teacher forcing"
+ADAM = {"betas": [0.9, 0.98], "weight_decay": 0.0, "fused": True}
 
 
 def beam(
@@ -12,7 +13,7 @@ def beam(
     unroll: dict[str, Any] | None = None,
     **settings: Any,
 ) -> dict[str, Any]:
-    """The objective of the recipe that is varied, with some of it replaced."""
+    """The recipe that is varied, with some of its objective replaced."""
     unrolled = {"beam_size": 4, "candidates": 32, "selection": "straight_through", "open_paths": [], **(unroll or {})}
     arguments = {
         "loss": loss or ngrams(),
@@ -21,7 +22,17 @@ def beam(
         "weight": 0.9,
         **settings,
     }
-    return {"class_path": f"{OBJECTIVES}.beam.BeamTraining", "init_args": arguments}
+    return objective("beam", "BeamTraining", arguments)
+
+
+def objective(module: str, name: str, arguments: dict[str, Any]) -> dict[str, Any]:
+    return {"model": {"objective": {"class_path": f"{OBJECTIVES}.{module}.{name}", "init_args": arguments}}}
+
+
+def at_rate(cell: dict[str, Any], rate: float) -> dict[str, Any]:
+    """The same with another peak of the learning rate."""
+    optimizer = {"class_path": "torch.optim.AdamW", "init_args": {"lr": rate, **ADAM}}
+    return {"model": {**cell["model"], "optimizer": optimizer}}
 
 
 def ngrams(**settings: Any) -> dict[str, Any]:
@@ -49,7 +60,9 @@ ALL_PATHS = ["score_update", "accumulated_score", "embeddings", "ancestry"]
 RECIPE = "n-gram overlap"
 PAPER = "the paper's: positions, soft, all paths"
 MINIMUM_RISK = "minimum risk, hard"
-TEACHER = {"class_path": f"{OBJECTIVES}.teacher_forcing.TeacherForcing"}
+TEACHER = objective("teacher_forcing", "TeacherForcing", {})
+
+AVERAGING = {"class_path": "lightning.pytorch.callbacks.EMAWeightAveraging", "init_args": {"decay": 0.99}}
 
 ABLATIONS: dict[str, dict[str, Any]] = {
     RECIPE: beam(),
@@ -96,9 +109,10 @@ ABLATIONS: dict[str, dict[str, Any]] = {
     "order weights 1": beam(ngrams(sharpness=1.0)),
     "clipped at 2": beam(max_gradient_norm=2.0),
     "with dropout": beam(dropout=True),
+    # optimisation
+    "learning rate 0.0001": at_rate(beam(), 1e-4),
+    "learning rate 0.001": at_rate(beam(), 1e-3),
+    "teacher forcing, learning rate 0.001": at_rate(TEACHER, 1e-3),
+    "averaged weights": {**beam(), "trainer": {"callbacks": [AVERAGING]}},
 }
-AVERAGED = "averaged weights"  # the recipe with an exponential average of its weights
-ABLATIONS[AVERAGED] = beam()
-AVERAGING = {"class_path": "lightning.pytorch.callbacks.EMAWeightAveraging", "init_args": {"decay": 0.99}}
-
 FINAL = {name: ABLATIONS[name] for name in (RECIPE, CONTROL, MINIMUM_RISK, PAPER)}
