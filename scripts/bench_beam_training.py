@@ -32,7 +32,7 @@ from beamtrain.objectives import beam as beam_module
 from beamtrain.objectives.beam import BeamTraining
 from beamtrain.objectives.ngram_overlap import NgramOverlap
 from beamtrain.objectives.teacher_forcing import TeacherForcing
-from beamtrain.search import soft, tree
+from beamtrain.search import known, soft, tree
 from beamtrain.search.soft import UnrollOptions
 
 
@@ -167,11 +167,11 @@ class Bench:
             ("search without a graph: logits and candidates", soft.Chain, "candidates"),
             ("search without a graph: the rest", tree, "_search"),
             ("decoder over the prefix tree", Transformer, "decode_tree"),
-            ("logits of the candidates", tree, "candidate_log_probs"),
             ("top-k operator", type(BeamTraining(NgramOverlap()).operator), "select"),
             ("loss", NgramOverlap, "forward"),
             ("figures to watch", beam_module, "_figures"),
-            ("backward", Tensor, "backward"),
+            ("backward of the candidates' logits, which takes them again", known._Known, "backward"),
+            ("backward of the rest", Tensor, "backward"),
         ]
         with ExitStack() as stack:
             for name, owner, attribute in parts:

@@ -9,13 +9,14 @@ class OpenSlots:
     """The R slots, of K for each of B sentences, whose hypothesis goes on; the others need no arithmetic.
 
     What treats each slot by itself runs on (R, ...). Only attention wants the slots side by side, as (B, K, ...).
+    On a GPU all slots are open: counting them would wait for the device, and idle arithmetic costs little there.
     """
 
     def __init__(self, inputs: Tensor) -> None:
         """`inputs` are token ids (B, K), of which EOS and PAD say that a hypothesis has ended, or vectors (B, K, D)."""
         self._shape = inputs.shape[:2]
         self._rows: Tensor | None = None  # (R,) the open ones of all B * K slots; None: all
-        if not inputs.is_floating_point():
+        if not inputs.is_floating_point() and not inputs.is_cuda:
             going = ((inputs != EOS) & (inputs != PAD)).flatten()  # (B, K) -> (B * K,)
             rows = going.nonzero().squeeze(1)
             if 0 < rows.size(0) < going.size(0):

@@ -46,9 +46,9 @@ class Past(ABC):
     def attend(self, queries: Tensor, keys: Tensor, values: Tensor) -> Tensor:
         """Store this position, then attend from each beam to its own past: all (B, H, K, D/H)."""
 
-    @abstractmethod
     def keep(self, rows: Tensor) -> None:
         """Drop all sentences but `rows` (R,)."""
+        raise AssertionError("a tree of prefixes is whole")
 
 
 class HardAncestry:
@@ -106,6 +106,17 @@ class HardPast(Past):
             written = buffer[:, :, : self._used]
             written[moved] = written[rows[moved]]  # the others stay where they are
         self._keys, self._values = self._keys[: rows.size(0)], self._values[: rows.size(0)]
+
+
+class TreePast(Past):
+    """Every position of a search that is over, computed at once: rows of queries, keys and values are s * K + j too."""
+
+    def __init__(self, visible: Tensor) -> None:
+        self._visible = visible.unsqueeze(1)  # (B, T * K, T * K) -> (B, 1, T * K, T * K)
+
+    def attend(self, queries: Tensor, keys: Tensor, values: Tensor) -> Tensor:
+        """All (B, H, T * K, D/H)"""
+        return attend(queries, keys, values, self._visible)
 
 
 class SoftAncestry:
@@ -186,6 +197,13 @@ class TransformerState(DecoderState):
         """For inference; `sources` are the source's keys and values for each layer."""
         ancestry = HardAncestry(source_mask.size(0), beams, source_mask.device)
         return cls(ancestry, [LayerCache(HardPast(ancestry), source) for source in sources], source_mask)
+
+    @classmethod
+    def tree(cls, sources: list[tuple[Tensor, Tensor]], source_mask: Tensor, visible: Tensor) -> "TransformerState":
+        """For all positions of a search at once; `visible` (B, T * K, T * K) is its hard ancestry."""
+        ancestry = HardAncestry(*visible.shape[:2], visible.device)
+        ancestry.visible = visible
+        return cls(ancestry, [LayerCache(TreePast(visible), source) for source in sources], source_mask)
 
     @classmethod
     def soft(cls, sources: list[tuple[Tensor, Tensor]], source_mask: Tensor, beams: int) -> "TransformerState":

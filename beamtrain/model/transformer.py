@@ -50,16 +50,16 @@ class DecoderLayer(nn.Module):
         self.feed_forward = FeedForward(D, inner)
         self.residuals = nn.ModuleList(Residual(D, dropout, norm) for _ in range(3))
 
-    def forward(self, x: Tensor, memory: Memory, visible: Tensor | None = None) -> Tensor:
-        """All positions at once: x (B, T, D) -> (B, T, D). Each sees its past, or what `visible` (B, 1, T, T) says."""
+    def forward(self, x: Tensor, memory: Memory) -> Tensor:
+        """All positions at once, each of which sees its past: x (B, T, D) -> (B, T, D)"""
         around_attention, around_cross, around_feed_forward = self.residuals
         source, mask = self.cross.source(memory.states), memory.mask[:, None, None, :]
-        x = around_attention(x, lambda y: self.attention(y, visible, causal=visible is None))
+        x = around_attention(x, lambda y: self.attention(y, causal=True))
         x = around_cross(x, lambda y: self.cross(y, source, mask))
         return around_feed_forward(x, self.feed_forward)
 
     def step(self, x: Tensor, cache: LayerCache, state: TransformerState, slots: OpenSlots) -> Tensor:
-        """One position of every open slot: x (R, D) -> (R, D)"""
+        """The open slots of one position, or of all in a tree: x (R, D) -> (R, D)"""
         around_attention, around_cross, around_feed_forward = self.residuals
         x = around_attention(x, lambda y: self.attention.step(y, cache.past, slots))
         x = around_cross(x, lambda y: self._look(y, cache.source, state, slots))
@@ -138,15 +138,22 @@ class Transformer(Seq2Seq):
         """Decoder outputs (B, T * K, D) for the K prefixes at each of T positions, all at once.
 
         Prefix j at position t is row t * K + j. It ends in the token of that row (B, T * K), and `visible`
-        (B, T * K, T * K) says which rows are its past, itself included.
+        (B, T * K, T * K) says which rows are its past, itself included. Rows that end in EOS or PAD hold anything.
         """
-        x = self.target_embedding.steps(tokens, beams)  # (B, T * K) -> (B, T * K, D)
-        for layer in self._decoder_layers:
-            x = layer(x, memory, visible.unsqueeze(1))
-        return self.decoder_norm(x)
+        slots = OpenSlots(tokens)
+        x = slots.pack(self.target_embedding.steps(tokens, beams))  # (B, T * K) -> (B, T * K, D) -> (R, D)
+        state = TransformerState.tree(self._project(memory), memory.mask, visible)
+        for layer, cache in zip(self._decoder_layers, state.layers, strict=True):
+            x = layer.step(x, cache, state, slots)
+        return slots.unpack(self.decoder_norm(x))  # (R, D) -> (B, T * K, D)
 
     def logits(self, hidden: Tensor) -> Tensor:
-        return linear(hidden, self.target_embedding.table.weight)  # (..., D) -> (..., V)
+        return linear(hidden, self.output_weight)  # (..., D) -> (..., V)
+
+    @property
+    def output_weight(self) -> Tensor:
+        """(V, D), the target embedding's."""
+        return self.target_embedding.table.weight
 
     def embed(self, tokens: Tensor) -> Tensor:
         return self.target_embedding.table(tokens)  # (...) -> (..., D)

@@ -19,6 +19,7 @@ from beamtrain.model.base import Memory
 from beamtrain.model.state import HardAncestry
 from beamtrain.model.transformer import Transformer
 from beamtrain.search.constraints import Constraints
+from beamtrain.search.known import with_gradient
 from beamtrain.search.soft import Chain, SoftBeams, UnrollOptions, candidate_log_probs
 from beamtrain.search.step import Candidates
 from beamtrain.topk.base import Operator
@@ -49,16 +50,23 @@ def tree_beam_search(
     searched.watch_pruning = chain.has_bound
     steps, tokens, visible = _search(network, memory, limits, searched, K, at_least)
     hidden = network.decode_tree(memory, tokens, visible, K)  # (B, T * K, D)
-    scored = [
-        candidate_log_probs(network, slots, candidates, reference)  # (B, M), (B, K, U)
-        for slots, candidates in zip(hidden.split(K, dim=1), steps, strict=True)
-    ]
+    scored = _scored(network, hidden, steps, reference)
     chain.watched = searched.watched
     together = "accumulated_score" not in options.open_paths
     solved = _solved(chain, steps, [own for own, _ in scored]) if together else [None] * len(steps)
     for candidates, (own, of_reference), matrix in zip(steps, scored, solved, strict=True):
         chain.advance(candidates, own, of_reference, matrix)
     return chain.result()
+
+
+def _scored(
+    network: Transformer, hidden: Tensor, steps: list[Candidates], reference: Tensor | None
+) -> list[tuple[Tensor, Tensor | None]]:
+    """For each position the log-probabilities of the candidates (B, M) and of the reference (B, K, U), if given."""
+    if reference is None and not network.training:  # no dropout: the values are those that the search has found
+        return [(known, None) for known in with_gradient(hidden, network.output_weight, steps)]
+    slots = hidden.chunk(len(steps), dim=1)  # each (B, K, D)
+    return [candidate_log_probs(network, *each, reference) for each in zip(slots, steps, strict=True)]
 
 
 def fits(options: UnrollOptions) -> bool:

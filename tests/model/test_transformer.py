@@ -110,3 +110,26 @@ def test_a_tree_of_prefixes_at_once_is_the_search_step_by_step():
         state.reorder(torch.randint(K, (B, K), generator=generator))
     at_once = network.decode_tree(memory, torch.cat(tokens, dim=1), torch.cat(visible, dim=1), beams=K)
     torch.testing.assert_close(at_once, torch.cat(hidden, dim=1), atol=1e-5, rtol=1e-4)
+
+
+def test_a_tree_leaves_out_what_has_ended():
+    network, generator, rows = make(), torch.Generator().manual_seed(7), []
+    network.decoder_norm.register_forward_hook(lambda _, inputs, __: rows.append(inputs[0].size(0)))
+    memory = network.encode(sources())
+    state = network.start(memory, K)
+    tokens, hidden, visible, ended = [], [], [], []
+    for t in range(T):
+        ended.append(torch.tensor([[False] * K, [False] * (K - 1) + [t > 1], [t > 3] * K]))
+        end = torch.tensor(EOS if t in (2, 4) else PAD)
+        tokens.append(torch.where(ended[-1], end, torch.randint(4, V, (B, K), generator=generator)))
+        hidden.append(network.step(tokens[-1], state))
+        visible.append(torch.nn.functional.pad(state.ancestry.visible, (0, (T - len(tokens)) * K)))
+        parents = torch.randint(K - 1, (B, K), generator=generator)  # an open beam descends from open ones
+        parents[:, K - 1] = K - 1
+        state.reorder(parents)
+    rows.clear()
+    at_once = network.decode_tree(memory, torch.cat(tokens, dim=1), torch.cat(visible, dim=1), beams=K)
+    open_ones = ~torch.cat(ended, dim=1)  # (B, T * K)
+    assert rows == [open_ones.sum()]
+    torch.testing.assert_close(at_once[open_ones], torch.cat(hidden, dim=1)[open_ones], atol=1e-5, rtol=1e-4)
+    assert at_once.isfinite().all()
