@@ -59,7 +59,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--seeds", type=int, nargs="+", help="default: 1 for ablations; 2 3 4 for final")
     parser.add_argument("--steps", type=int, default=300, help="optimiser steps of a cell")
     parser.add_argument("--jobs", type=int, default=1)
-    parser.add_argument("--only", nargs="*", help="names of cells, or parts of names")
+    parser.add_argument("--only", nargs="*", help="names of cells, or parts of the names of several")
     parser.add_argument("--threads", type=int, default=1)
     options = parser.parse_args()
     options.seeds = options.seeds or ([2, 3, 4] if options.stage == "final" else [1])
@@ -67,7 +67,7 @@ def arguments() -> argparse.Namespace:
 
 
 def wanted(name: str, only: list[str] | None) -> bool:
-    return not only or any(part in name for part in only)
+    return not only or any(each == name if each in ABLATIONS else each in name for each in only)
 
 
 def run_stage(options: argparse.Namespace, cells: list[str]) -> None:
