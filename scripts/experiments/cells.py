@@ -113,6 +113,11 @@ ABLATIONS: dict[str, dict[str, Any]] = {
     "learning rate 0.0001": at_rate(beam(), 1e-4),
     "learning rate 0.001": at_rate(beam(), 1e-3),
     "teacher forcing, learning rate 0.001": at_rate(TEACHER, 1e-3),
+    "minimum risk, hard, learning rate 0.001": at_rate(beam(RISK, unroll={"selection": "hard"}), 1e-3),
+    "minimum risk, hard, K 8": beam(RISK, unroll={"selection": "hard", "beam_size": 8}),
+    "minimum risk, hard, order weights 1": beam(
+        loss("minimum_risk", "MinimumRisk", sharpness=1.0), unroll={"selection": "hard"}
+    ),
     "averaged weights": {**beam(), "trainer": {"callbacks": [AVERAGING]}},
 }
 FINAL = {name: ABLATIONS[name] for name in (RECIPE, CONTROL, MINIMUM_RISK, PAPER)}
