@@ -201,7 +201,7 @@ class TransformerState(DecoderState):
     @classmethod
     def tree(cls, sources: list[tuple[Tensor, Tensor]], source_mask: Tensor, visible: Tensor) -> "TransformerState":
         """For all positions of a search at once; `visible` (B, T * K, T * K) is its hard ancestry."""
-        ancestry = HardAncestry(*visible.shape[:2], visible.device)
+        ancestry = HardAncestry(visible.size(0), visible.size(1), visible.device)
         ancestry.visible = visible
         return cls(ancestry, [LayerCache(TreePast(visible), source) for source in sources], source_mask)
 
