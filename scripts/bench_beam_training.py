@@ -33,6 +33,7 @@ from beamtrain.objectives.beam import BeamTraining
 from beamtrain.objectives.ngram_overlap import NgramOverlap
 from beamtrain.objectives.teacher_forcing import TeacherForcing
 from beamtrain.search import known, soft, tree
+from beamtrain.search.hard import SearchOptions, beam_search
 from beamtrain.search.soft import UnrollOptions
 
 
@@ -69,7 +70,8 @@ def arguments() -> argparse.Namespace:
 
 
 class Bench:
-    """A random network and random batches; the search runs to its limit, since such a network seldom ends."""
+    """A random network, random sources, and as targets what the network finds, a quarter of the words replaced: so all
+    candidates have a gradient, as in real training. The search runs to its limit, since such a network seldom ends."""
 
     def __init__(self, options: argparse.Namespace) -> None:
         torch.manual_seed(0)
@@ -103,8 +105,16 @@ class Bench:
         B, V = self.options.sentences, self.options.vocab_size
         words = torch.randint(4, V, (2, B, length - 1))
         end, begin = torch.full((B, 1), EOS), torch.full((B, 1), BOS)
-        source, target = torch.cat((words[0], end), 1), torch.cat((words[1], end), 1)
-        batch = Batch(source, torch.cat((begin, words[1]), 1), target, torch.arange(B))
+        source = torch.cat((words[0], end), 1)
+        self.network.eval()
+        search = SearchOptions(beam_size=self.options.beams, min_length=length, max_length=length)
+        for row, (best, *_) in zip(
+            words[1], beam_search(self.network, source.to(self.options.device), search), strict=True
+        ):
+            kept = torch.rand(length - 1) < 0.75
+            row[kept] = torch.tensor(best.tokens)[: length - 1][kept]
+        self.network.train()
+        batch = Batch(source, torch.cat((begin, words[1]), 1), torch.cat((words[1], end), 1), torch.arange(B))
         return batch.to(self.options.device)
 
     def step(self, objective: Callable[[Batch], Tensor], batch: Batch) -> None:
