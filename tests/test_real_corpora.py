@@ -72,8 +72,9 @@ def test_multi30k_learns_in_a_few_minutes():
         "multi30k_ende.yaml",
         f"--data.source={corpus('BEAMTRAIN_MULTI30K')}",
         "--trainer.max_steps=600",
-        "--trainer.val_check_interval=300",
-        *[setting for setting in SMALL if "schedule" not in setting],
+        "--trainer.val_check_interval=600",
+        "--model.schedule.total_steps=600",
+        *SMALL,
     )
     assert evaluation["scores"][0]["name"] == "BLEU" and evaluation["scores"][0]["value"] > 8
     assert 0.8 < evaluation["length_ratio"] < 1.2
