@@ -46,9 +46,9 @@ class Past(ABC):
     def attend(self, queries: Tensor, keys: Tensor, values: Tensor) -> Tensor:
         """Store this position, then attend from each beam to its own past: all (B, H, K, D/H)."""
 
+    @abstractmethod
     def keep(self, rows: Tensor) -> None:
         """Drop all sentences but `rows` (R,)."""
-        raise AssertionError("a tree of prefixes is whole")
 
 
 class HardAncestry:
@@ -111,12 +111,15 @@ class HardPast(Past):
 class TreePast(Past):
     """Every position of a search that is over, computed at once: rows of queries, keys and values are s * K + j too."""
 
-    def __init__(self, visible: Tensor) -> None:
-        self._visible = visible.unsqueeze(1)  # (B, T * K, T * K) -> (B, 1, T * K, T * K)
+    def __init__(self, ancestry: HardAncestry) -> None:
+        self._ancestry = ancestry
 
     def attend(self, queries: Tensor, keys: Tensor, values: Tensor) -> Tensor:
         """All (B, H, T * K, D/H)"""
-        return attend(queries, keys, values, self._visible)
+        return attend(queries, keys, values, self._ancestry.visible.unsqueeze(1))
+
+    def keep(self, rows: Tensor) -> None:
+        raise AssertionError("a tree of prefixes is whole")
 
 
 class SoftAncestry:
@@ -203,7 +206,7 @@ class TransformerState(DecoderState):
         """For all positions of a search at once; `visible` (B, T * K, T * K) is its hard ancestry."""
         ancestry = HardAncestry(visible.size(0), visible.size(1), visible.device)
         ancestry.visible = visible
-        return cls(ancestry, [LayerCache(TreePast(visible), source) for source in sources], source_mask)
+        return cls(ancestry, [LayerCache(TreePast(ancestry), source) for source in sources], source_mask)
 
     @classmethod
     def soft(cls, sources: list[tuple[Tensor, Tensor]], source_mask: Tensor, beams: int) -> "TransformerState":
