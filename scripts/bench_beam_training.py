@@ -30,7 +30,7 @@ from beamtrain.data.tokenizer import BOS, EOS
 from beamtrain.model.transformer import Transformer
 from beamtrain.objectives import beam as beam_module
 from beamtrain.objectives.beam import BeamTraining
-from beamtrain.objectives.ngram_overlap import NgramOverlap
+from beamtrain.objectives.expected_reward import ExpectedReward
 from beamtrain.objectives.teacher_forcing import TeacherForcing
 from beamtrain.search import known, soft, tree
 from beamtrain.search.hard import SearchOptions, beam_search
@@ -91,7 +91,7 @@ class Bench:
 
         def with_beam(**unroll: Any) -> BeamTraining:
             unrolled = UnrollOptions(beam_size=beams, candidates=max(32, beams), **unroll)
-            return BeamTraining(NgramOverlap(), unroll=unrolled, margin=self.options.margin)
+            return BeamTraining(ExpectedReward(), unroll=unrolled, margin=self.options.margin)
 
         default, soft_paths = with_beam(), with_beam(selection="soft", open_paths=("embeddings", "ancestry"))
         return {
@@ -177,8 +177,8 @@ class Bench:
             ("search without a graph: logits and candidates", soft.Chain, "candidates"),
             ("search without a graph: the rest", tree, "_search"),
             ("decoder over the prefix tree", Transformer, "decode_tree"),
-            ("top-k operator", type(BeamTraining(NgramOverlap()).operator), "select"),
-            ("loss", NgramOverlap, "forward"),
+            ("top-k operator", type(BeamTraining(ExpectedReward()).operator), "select"),
+            ("loss", ExpectedReward, "forward"),
             ("figures to watch", beam_module, "_figures"),
             ("backward of the candidates' logits, which takes them again", known._Known, "backward"),
             ("backward of the rest", Tensor, "backward"),

@@ -1,5 +1,6 @@
-"""The soft GLEU against counting, and training with the search in the loop: its mixture, its gradient, its clipping."""
+"""The rewards against counting, and training with the search in the loop: its mixture, its gradient, its clipping."""
 
+import math
 from collections import Counter
 
 import pytest
@@ -14,12 +15,14 @@ from beamtrain.data.tokenizer import BOS, EOS, PAD
 from beamtrain.errors import UserError
 from beamtrain.objectives.annealing import Annealing
 from beamtrain.objectives.beam import BeamTraining
+from beamtrain.objectives.expected_reward import ExpectedReward
+from beamtrain.objectives.gleu import Gleu
 from beamtrain.objectives.gold_margin import GoldMargin
+from beamtrain.objectives.linear_bleu import LinearBleu
 from beamtrain.objectives.minimum_risk import MinimumRisk
-from beamtrain.objectives.ngram_overlap import NgramOverlap
+from beamtrain.objectives.ngram_counts import NgramCounts, expected_counts
 from beamtrain.objectives.optimal_completion import OptimalCompletion, optimal_next
 from beamtrain.objectives.position_cross_entropy import PositionCrossEntropy
-from beamtrain.objectives.soft_gleu import hard_gleu, soft_gleu
 from beamtrain.objectives.teacher_forcing import TeacherForcing
 from beamtrain.objectives.weighted_sum import WeightedSum
 from beamtrain.search.soft import SoftBeams, UnrollOptions
@@ -64,7 +67,7 @@ def counted_gleu(hypothesis, reference, order):
 @given(st.lists(SENTENCES, min_size=1, max_size=3), SENTENCES, st.integers(1, 4))
 def test_on_certain_hypotheses_soft_gleu_is_counted_gleu(hypotheses, reference, order):
     beams = hard_beams(hypotheses, T=10)
-    found = soft_gleu(beams, torch.tensor([[*reference, EOS, PAD]]), order)
+    found = Gleu(order)(expected_counts(beams, torch.tensor([[*reference, EOS, PAD]]), order))
     expected = [counted_gleu(hypothesis, reference, order) for hypothesis in hypotheses]
     assert found[0].tolist() == pytest.approx(expected, abs=1e-5)
 
@@ -72,8 +75,24 @@ def test_on_certain_hypotheses_soft_gleu_is_counted_gleu(hypotheses, reference, 
 def test_half_a_word_is_half_an_ngram():
     beams = hard_beams([[4, 5], [4, 6]], T=3)
     beams.weights = torch.full_like(beams.weights, 0.5)
-    found = soft_gleu(beams, torch.tensor([[4, 5, EOS]]), order=2)
+    found = Gleu(2)(expected_counts(beams, torch.tensor([[4, 5, EOS]]), order=2))
     assert found[0].tolist() == pytest.approx([(1 + 0.5 + 0.5) / 3] * 2)  # 4, half a 5, half a "4 5", of 3 n-grams
+
+
+def test_linear_bleu_is_the_slope_of_the_logarithm_of_corpus_bleu():
+    corpus, precision, decay, reference_length = 1e6, 0.7, 0.6, 7
+    matches = [corpus * precision * decay**n for n in range(4)]
+
+    def log_bleu(shared, length):
+        return sum(math.log((m + s) / (corpus + length)) for m, s in zip(matches, shared, strict=True)) / 4
+
+    shared, length = [5.0, 3.0, 2.0, 1.0], 8.0
+    counts = NgramCounts(torch.tensor([[shared]]), torch.tensor([[length]]), torch.tensor([[reference_length]]))
+    found = LinearBleu(4, precision, decay, length_cost=1.0)(counts).item()
+    scale = sum(1 / (4 * precision * decay**n) for n in range(4)) * reference_length
+    assert found * scale == pytest.approx(corpus * (log_bleu(shared, length) - log_bleu([0] * 4, 0)), rel=1e-4)
+    of_matches = LinearBleu(4, precision, decay, length_cost=0.0)(counts).item()
+    assert (of_matches - found) * scale == pytest.approx(length, rel=1e-5)
 
 
 def network_and_batch(kind="transformer"):
@@ -93,7 +112,7 @@ def network_and_batch(kind="transformer"):
 
 
 def objective(**settings):
-    options = {"loss": NgramOverlap(order=2), "unroll": UnrollOptions(beam_size=3, candidates=8), **settings}
+    options = {"loss": ExpectedReward(Gleu(2)), "unroll": UnrollOptions(beam_size=3, candidates=8), **settings}
     return BeamTraining(**options)
 
 
@@ -114,7 +133,7 @@ def test_the_gradient_is_that_of_the_beam_loss_until_it_is_clipped():
     network, batch = network_and_batch()
     network.eval()
     wide, narrow = objective(weight=1.0, max_gradient_norm=1e6), objective(weight=1.0, max_gradient_norm=0.01)
-    mean = NgramOverlap(order=2)(wide.search(network, network.encode(batch.source), batch), batch).mean()
+    mean = ExpectedReward(Gleu(2))(wide.search(network, network.encode(batch.source), batch), batch).mean()
     plain = gradient(network, mean)
     loss = wide(network, batch)
     assert loss.total.item() / loss.weight == pytest.approx(mean.item(), rel=1e-5)
@@ -170,8 +189,11 @@ def test_the_search_drops_out_only_when_asked():
         (lambda: GoldMargin(margin=-1.0), "margin is -1.0, but must be 0 or more"),
         (lambda: objective(margin=-1), "margin is -1, but must be 0 or more"),
         (lambda: objective(max_gradient_norm=0), "max_gradient_norm is 0, but must be positive"),
-        (lambda: NgramOverlap(order=0), "order is 0, but n-grams have at least 1 token"),
-        (lambda: NgramOverlap(sharpness=0.0), "sharpness is 0.0, but must be positive"),
+        (lambda: Gleu(order=0), "order is 0, but n-grams have at least 1 token"),
+        (lambda: ExpectedReward(sharpness=0.0), "sharpness is 0.0, but must be positive"),
+        (lambda: LinearBleu(precision=0.0), "precision is 0.0, but must be above 0 and at most 1"),
+        (lambda: LinearBleu(decay=1.5), "decay is 1.5, but must be above 0 and at most 1"),
+        (lambda: LinearBleu(length_cost=-1.0), "length_cost is -1.0, but must be 0 or more"),
     ],
 )
 def test_wrong_settings_are_refused(make, message):
@@ -245,7 +267,7 @@ def searched(loss, K=3, selection="hard", dtype=torch.float64):
 
 
 def test_minimum_risk_is_the_expected_loss_of_the_final_beams():
-    loss = MinimumRisk(order=2)
+    loss = MinimumRisk(Gleu(2))
     _, batch, beams = searched(loss)
     normalised = beams.scores / ((5 + beams.lengths) / 6)
     expected = []
@@ -255,7 +277,7 @@ def test_minimum_risk_is_the_expected_loss_of_the_final_beams():
         share = (normalised[b] / 0.3).softmax(-1).tolist()
         expected.append(sum(w * (1 - counted_gleu(s, gold, 2)) for w, s in zip(share, said, strict=True)))
     assert loss(beams, batch).tolist() == pytest.approx(expected, abs=1e-9)
-    assert torch.allclose(hard_gleu(beams, batch.target_out, 2), soft_gleu(beams, batch.target_out, 2))
+    assert torch.allclose(Gleu(2).hard(beams, batch), Gleu(2).soft(beams, batch))
 
 
 def of_prefix(network, source, prefix):

@@ -37,7 +37,7 @@ COMMON = [
 ]
 BEAMS = [
     "--model.objective=beamtrain.objectives.beam.BeamTraining",
-    "--model.objective.loss=beamtrain.objectives.ngram_overlap.NgramOverlap",
+    "--model.objective.loss=beamtrain.objectives.expected_reward.ExpectedReward",
     "--model.objective.unroll.beam_size=2",
     "--model.objective.start_step=2",
 ]

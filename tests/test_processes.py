@@ -251,7 +251,7 @@ def test_the_gradient_of_beam_training_is_averaged_over_processes(place, one_and
     options = [
         "--init_from=runs/two",
         "--model.objective=beamtrain.objectives.beam.BeamTraining",
-        "--model.objective.init_args.loss=beamtrain.objectives.ngram_overlap.NgramOverlap",
+        "--model.objective.init_args.loss=beamtrain.objectives.expected_reward.ExpectedReward",
         "--model.optimizer=torch.optim.SGD",
         "--model.optimizer.init_args.lr=1.0",
         "--model.max_gradient_norm=0",
@@ -275,7 +275,7 @@ def share_gradient(place: Path, rows: list[int]) -> tuple[dict[str, torch.Tensor
     from beamtrain.data.batch import Batch, pad
     from beamtrain.data.tokenizer import BOS, EOS
     from beamtrain.objectives.beam import BeamTraining
-    from beamtrain.objectives.ngram_overlap import NgramOverlap
+    from beamtrain.objectives.expected_reward import ExpectedReward
 
     run = load_run(place / "runs/beams")
     source, target = (
@@ -285,7 +285,7 @@ def share_gradient(place: Path, rows: list[int]) -> tuple[dict[str, torch.Tensor
     batch = Batch(pad([[*row, EOS] for row in source]), pad([[BOS, *row] for row in target]),
                   pad([[*row, EOS] for row in target]), torch.tensor(rows))  # fmt: skip
     run.network.load_state_dict(torch.load(place / "first.pt"))
-    loss = BeamTraining(NgramOverlap())(run.network.train(), batch)
+    loss = BeamTraining(ExpectedReward())(run.network.train(), batch)
     loss.total.backward()
     return {name: p.grad for name, p in run.network.named_parameters() if p.grad is not None}, loss.weight
 

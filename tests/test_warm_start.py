@@ -18,7 +18,7 @@ model:
   objective:
     class_path: beamtrain.objectives.beam.BeamTraining
     init_args:
-      loss: {class_path: beamtrain.objectives.ngram_overlap.NgramOverlap}
+      loss: {class_path: beamtrain.objectives.expected_reward.ExpectedReward}
       operator: {class_path: beamtrain.topk.SoftTopK, init_args: {temperature: 0.5, candidates: null}}
       unroll: {beam_size: 2, candidates: 4}
 trainer: {max_steps: 3, val_check_interval: 3, log_every_n_steps: 1, accelerator: cpu}

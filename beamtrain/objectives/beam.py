@@ -12,14 +12,14 @@ from beamtrain.model.transformer import Transformer
 from beamtrain.objectives.annealing import Annealing
 from beamtrain.objectives.base import Loss, Objective
 from beamtrain.objectives.beam_loss import BeamLoss
-from beamtrain.objectives.soft_gleu import hard_gleu
+from beamtrain.objectives.gleu import Gleu
 from beamtrain.objectives.teacher_forcing import TeacherForcing
 from beamtrain.search.soft import SoftBeams, UnrollOptions, gold_limits, next_log_probs, soft_beam_search
 from beamtrain.search.tree import fits, tree_beam_search
 from beamtrain.topk.base import Operator
 from beamtrain.topk.soft import SoftTopK
 
-REWARD_ORDER = 4  # longest n-grams of the GLEU that is logged as `reward`
+LOGGED_REWARD = Gleu()  # as `reward`, whatever the loss
 
 
 class BeamTraining(Objective):
@@ -166,7 +166,7 @@ def _figures(beams: SoftBeams, batch: Batch) -> dict[str, Tensor]:
     ranks = torch.arange(K, device=best.device)
     seen = beams.open.any(-1, keepdim=True).expand_as(best)  # positions before all slots have finished
     figures = {
-        "reward": hard_gleu(beams, batch.target_out, REWARD_ORDER)[:, 0].mean(),
+        "reward": LOGGED_REWARD.hard(beams, batch)[:, 0].mean(),
         "sharpness": beams.matrices.amax(-1)[seen].mean(),
         "agreement": (best == ranks)[seen].float().mean(),
         "recombined": (beams.parents.gather(2, best) != ranks)[seen].float().mean(),

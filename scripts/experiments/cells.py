@@ -16,7 +16,7 @@ def beam(
     """The recipe that is varied, with some of its objective replaced."""
     unrolled = {"beam_size": 4, "candidates": 32, "selection": "straight_through", "open_paths": [], **(unroll or {})}
     arguments = {
-        "loss": loss or ngrams(),
+        "loss": loss or expected(),
         "operator": operator or soft(),
         "unroll": unrolled,
         "weight": 0.9,
@@ -35,8 +35,20 @@ def at_rate(cell: dict[str, Any], rate: float) -> dict[str, Any]:
     return {"model": {**cell["model"], "optimizer": optimizer}}
 
 
-def ngrams(**settings: Any) -> dict[str, Any]:
-    return {"class_path": f"{OBJECTIVES}.ngram_overlap.NgramOverlap", "init_args": settings}
+def expected(reward: dict[str, Any] | None = None, sharpness: float = 0.3) -> dict[str, Any]:
+    return loss("expected_reward", "ExpectedReward", reward=reward or gleu(), sharpness=sharpness)
+
+
+def risk(reward: dict[str, Any] | None = None, sharpness: float = 0.3) -> dict[str, Any]:
+    return loss("minimum_risk", "MinimumRisk", reward=reward or gleu(), sharpness=sharpness)
+
+
+def gleu(order: int = 4) -> dict[str, Any]:
+    return loss("gleu", "Gleu", order=order)
+
+
+def linear_bleu(length_cost: float) -> dict[str, Any]:
+    return loss("linear_bleu", "LinearBleu", length_cost=length_cost)
 
 
 def loss(module: str, name: str, **settings: Any) -> dict[str, Any]:
@@ -51,7 +63,7 @@ def operator(name: str, **settings: Any) -> dict[str, Any]:
     return {"class_path": f"{TOPK}.{name}", "init_args": settings}
 
 
-RISK = loss("minimum_risk", "MinimumRisk")
+RISK = risk()
 COMPLETION = loss("optimal_completion", "OptimalCompletion")
 MARGIN = loss("gold_margin", "GoldMargin")
 POSITIONS = loss("position_cross_entropy", "PositionCrossEntropy")
@@ -75,7 +87,7 @@ ABLATIONS: dict[str, dict[str, Any]] = {
     "positions, soft, paths closed": beam(POSITIONS, unroll={"selection": "soft"}, margin=0),
     PAPER: beam(POSITIONS, unroll={"selection": "soft", "open_paths": ALL_PATHS}, margin=0, weight=0.5, dropout=True),
     "n-gram overlap + optimal completion": beam(
-        loss("weighted_sum", "WeightedSum", losses=[ngrams(), COMPLETION], weights=[1.0, 0.2])
+        loss("weighted_sum", "WeightedSum", losses=[expected(), COMPLETION], weights=[1.0, 0.2])
     ),
     # selections
     "n-gram overlap, hard": beam(unroll={"selection": "hard"}),
@@ -104,9 +116,13 @@ ABLATIONS: dict[str, dict[str, Any]] = {
     "temperature 2 to 0.1": beam(annealing={"initial": 2.0, "final": 0.1, "steps": 300}),
     "weight 0.5": beam(weight=0.5),
     "weight 0.99": beam(weight=0.99),
-    "n-grams up to 2": beam(ngrams(order=2)),
-    "order weights 0.1": beam(ngrams(sharpness=0.1)),
-    "order weights 1": beam(ngrams(sharpness=1.0)),
+    "n-grams up to 2": beam(expected(gleu(order=2))),
+    "linear BLEU, length cost 0.5": beam(expected(linear_bleu(0.5))),
+    "linear BLEU, length cost 1": beam(expected(linear_bleu(1.0))),
+    "linear BLEU, length cost 1, order weights 0.1": beam(expected(linear_bleu(1.0), sharpness=0.1)),
+    "minimum risk, hard, linear BLEU, length cost 1": beam(risk(linear_bleu(1.0)), unroll={"selection": "hard"}),
+    "order weights 0.1": beam(expected(sharpness=0.1)),
+    "order weights 1": beam(expected(sharpness=1.0)),
     "clipped at 2": beam(max_gradient_norm=2.0),
     "with dropout": beam(dropout=True),
     # optimisation
@@ -115,9 +131,7 @@ ABLATIONS: dict[str, dict[str, Any]] = {
     "teacher forcing, learning rate 0.001": at_rate(TEACHER, 1e-3),
     "minimum risk, hard, learning rate 0.001": at_rate(beam(RISK, unroll={"selection": "hard"}), 1e-3),
     "minimum risk, hard, K 8": beam(RISK, unroll={"selection": "hard", "beam_size": 8}),
-    "minimum risk, hard, order weights 1": beam(
-        loss("minimum_risk", "MinimumRisk", sharpness=1.0), unroll={"selection": "hard"}
-    ),
+    "minimum risk, hard, order weights 1": beam(risk(sharpness=1.0), unroll={"selection": "hard"}),
     "averaged weights": {**beam(), "trainer": {"callbacks": [AVERAGING]}},
 }
 FINAL = {name: ABLATIONS[name] for name in (RECIPE, CONTROL, MINIMUM_RISK, PAPER)}
