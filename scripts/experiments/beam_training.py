@@ -24,7 +24,7 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from cells import ABLATIONS, CONTROL, FINAL, RECIPE
+from cells import ABLATIONS, CONTROLS, FINAL
 
 from beamtrain.files import write_text
 from beamtrain.metrics import corpus_bleu, paired_bootstrap, score_corpus
@@ -36,7 +36,7 @@ BEAM_CONFIG = SCRIPTS.parent / "configs" / "multi30k_ende_beam.yaml"
 SPLITS = ("validation", "test")
 START = "start"
 ALPHAS = ("0.6", "1", "1.4", "1.8")
-PROBES = {RECIPE: (5, 35), CONTROL: (20, 220)}  # steps of two short runs, to learn what one costs
+BEAM_PROBES, CONTROL_PROBES = (5, 35), (20, 220)  # steps of two short runs, to learn what one costs
 
 
 def main() -> None:
@@ -72,16 +72,17 @@ def wanted(name: str, only: list[str] | None) -> bool:
 
 def run_stage(options: argparse.Namespace, cells: list[str]) -> None:
     translate_splits(options, options.init_from, options.out / START)
-    if any(without_beam(ABLATIONS[name]) for name in cells):
-        control_steps(options)  # alone on the machine; the cells then find it done
+    for name in cells:
+        if name in CONTROLS:
+            control_steps(options, name)  # alone on the machine; the cells then find it done
     for seed in options.seeds:
         with ThreadPoolExecutor(options.jobs) as pool:
             list(pool.map(lambda name, seed=seed: run_cell(options, name, seed), cells))  # finished ones are skipped
 
 
-def cell_folder(options: argparse.Namespace, name: str, seed: int) -> Path:
+def cell_folder(options: argparse.Namespace, name: str, seed: int, steps: int | None = None) -> Path:
     plain = re.sub(r"[^a-z0-9.]+", "_", name.lower()).strip("_")
-    return options.out / f"{plain}-steps{options.steps}-seed{seed}"
+    return options.out / f"{plain}-steps{steps or options.steps}-seed{seed}"
 
 
 def run_cell(options: argparse.Namespace, name: str, seed: int) -> None:
@@ -90,31 +91,27 @@ def run_cell(options: argparse.Namespace, name: str, seed: int) -> None:
         return
     print(f"{name}, seed {seed} ...", file=sys.stderr, flush=True)
     steps = options.steps
-    if without_beam(ABLATIONS[name]):
-        steps = control_steps(options)
+    if name in CONTROLS:
+        steps = control_steps(options, name)
     seconds = train(options, name, seed, steps, folder)
     translate_splits(options, folder, folder / "translations")
     result = {"name": name, "seed": seed, "steps": steps, "cpu_seconds": seconds, "settings": ABLATIONS[name]}
     write_text(folder / "result.json", json.dumps(result, indent=2) + "\n")
 
 
-def without_beam(cell: dict[str, Any]) -> bool:
-    return bool(cell["model"]["objective"] == ABLATIONS[CONTROL]["model"]["objective"])
-
-
-def control_steps(options: argparse.Namespace) -> int:
-    """Steps without a beam that take the CPU time of the recipe's."""
-    return round(options.steps * step_cost(options, RECIPE) / step_cost(options, CONTROL))
+def control_steps(options: argparse.Namespace, control: str) -> int:
+    """Steps without a beam that take the CPU time of those of its beam cell."""
+    return round(options.steps * step_cost(options, CONTROLS[control]) / step_cost(options, control))
 
 
 def step_cost(options: argparse.Namespace, name: str) -> float:
     """CPU seconds of a training step alone: what a longer run takes beyond a shorter one, without validation."""
-    seed = options.seeds[0]
+    seed, probes = options.seeds[0], CONTROL_PROBES if name in CONTROLS else BEAM_PROBES
     short, long = (
         train(options, name, seed, steps, cell_folder(options, f"{name} probe {steps}", seed), validate=False)
-        for steps in PROBES[name]
+        for steps in probes
     )
-    return (long - short) / (PROBES[name][1] - PROBES[name][0])
+    return (long - short) / (probes[1] - probes[0])
 
 
 def train(options: argparse.Namespace, name: str, seed: int, steps: int, folder: Path, validate: bool = True) -> float:
@@ -128,6 +125,7 @@ def train(options: argparse.Namespace, name: str, seed: int, steps: int, folder:
     settings: dict[str, Any] = {
         "model": {"schedule": {"class_path": "beamtrain.schedule.Cosine", "init_args": schedule}, **cell["model"]},
         "trainer": {"max_steps": steps, "val_check_interval": interval, **cell.get("trainer", {})},
+        "data": cell.get("data", {}),
         "score_test": False,
         "seed_everything": seed,
     }
@@ -194,13 +192,18 @@ def print_table(options: argparse.Namespace) -> None:
     print(row({"name": START, "seed": "", "steps": "", "cpu_seconds": 0}, start, gold, [None, None]))
     finished = {path.parent: json.loads(path.read_text()) for path in options.out.glob("*/result.json")}
     for folder, result in sorted(finished.items(), key=lambda item: (item[1]["seed"], item[0])):
-        length = folder.name.rpartition("-steps")[2]  # steps of the stage, and seed
-        controls = [
-            translations(other)
-            for other, each in finished.items()
-            if each["name"] == CONTROL and other != folder and other.name.endswith(f"-steps{length}")
-        ]
-        print(row(result, translations(folder), gold, [controls[0] if controls else None, start]), flush=True)
+        steps = int(folder.name.rpartition("-steps")[2].partition("-")[0])  # of the stage: a control takes more
+        control = cell_folder(options, control_of(result["name"]), result["seed"], steps)
+        there = control in finished and control != folder
+        print(row(result, translations(folder), gold, [translations(control) if there else None, start]), flush=True)
+
+
+def control_of(name: str) -> str:
+    """The first control with the cell's batches and learning rate, or else the first with its batches."""
+    own = ABLATIONS[name]
+    alike = [control for control in CONTROLS if ABLATIONS[control].get("data") == own.get("data")]
+    same_rate = [each for each in alike if ABLATIONS[each]["model"].get("optimizer") == own["model"].get("optimizer")]
+    return (same_rate or alike)[0]
 
 
 def translations(run: Path) -> dict[str, list[str]]:

@@ -35,6 +35,11 @@ def at_rate(cell: dict[str, Any], rate: float) -> dict[str, Any]:
     return {"model": {**cell["model"], "optimizer": optimizer}}
 
 
+def in_large_batches(cell: dict[str, Any]) -> dict[str, Any]:
+    """With 2,048 tokens in a batch instead of 512, which bear a greater learning rate."""
+    return {**at_rate(cell, 1e-3), "data": {"batch_tokens": 2048}}
+
+
 def expected(reward: dict[str, Any] | None = None, sharpness: float = 0.3) -> dict[str, Any]:
     return loss("expected_reward", "ExpectedReward", reward=reward or gleu(), sharpness=sharpness)
 
@@ -70,6 +75,7 @@ POSITIONS = loss("position_cross_entropy", "PositionCrossEntropy")
 ALL_PATHS = ["score_update", "accumulated_score", "embeddings", "ancestry"]
 
 RECIPE = "n-gram overlap"
+LARGE_BATCHES = "2,048 tokens, learning rate 0.001"
 PAPER = "the paper's: positions, soft, all paths"
 MINIMUM_RISK = "minimum risk, hard"
 TEACHER = objective("teacher_forcing", "TeacherForcing", {})
@@ -132,6 +138,14 @@ ABLATIONS: dict[str, dict[str, Any]] = {
     "minimum risk, hard, learning rate 0.001": at_rate(beam(RISK, unroll={"selection": "hard"}), 1e-3),
     "minimum risk, hard, K 8": beam(RISK, unroll={"selection": "hard", "beam_size": 8}),
     "minimum risk, hard, order weights 1": beam(risk(sharpness=1.0), unroll={"selection": "hard"}),
+    LARGE_BATCHES: in_large_batches(beam()),
+    f"minimum risk, hard, {LARGE_BATCHES}": in_large_batches(beam(RISK, unroll={"selection": "hard"})),
+    f"teacher forcing, {LARGE_BATCHES}": in_large_batches(TEACHER),
     "averaged weights": {**beam(), "trainer": {"callbacks": [AVERAGING]}},
+}
+CONTROLS = {  # teacher forcing: each for the cells with its batches, and for as long as its beam cell takes
+    CONTROL: RECIPE,
+    f"teacher forcing, {LARGE_BATCHES}": LARGE_BATCHES,
+    "teacher forcing, learning rate 0.001": "learning rate 0.001",
 }
 FINAL = {name: ABLATIONS[name] for name in (RECIPE, CONTROL, MINIMUM_RISK, PAPER)}
