@@ -186,6 +186,7 @@ def test_the_search_drops_out_only_when_asked():
         (lambda: objective(operator=SoftTopK(sorted=False)), "gives no one row of weights for each rank"),
         (lambda: Annealing(1.0, 0.0, 10), "annealing's final is 0.0, but must be positive"),
         (lambda: WeightedSum([MinimumRisk()], [1.0, 2.0]), "weights has 2 numbers for 1 losses"),
+        (lambda: OptimalCompletion("each"), "target is 'each'; it must be uniform or any"),
         (lambda: GoldMargin(margin=-1.0), "margin is -1.0, but must be 0 or more"),
         (lambda: objective(margin=-1), "margin is -1, but must be 0 or more"),
         (lambda: objective(max_gradient_norm=0), "max_gradient_norm is 0, but must be positive"),
@@ -333,8 +334,9 @@ def test_optimal_next_tokens_are_those_that_keep_the_least_distance_in_reach(pre
     assert set(found) and len(found) == len(set(found))
 
 
-def test_optimal_completion_is_the_mean_over_open_slots():
-    loss = OptimalCompletion()
+@pytest.mark.parametrize("target", ["uniform", "any"])
+def test_optimal_completion_is_the_mean_over_open_slots(target):
+    loss = OptimalCompletion(target)
     network, batch, beams = searched(loss, K=1)
     values = loss(beams, batch)
     for b, reference in enumerate(batch.target_out.tolist()):
@@ -343,7 +345,8 @@ def test_optimal_completion_is_the_mean_over_open_slots():
         for t in range(said.index(EOS) + 1):
             log_probs = of_prefix(network, batch.source[b : b + 1], said[:t])
             chosen = [log_probs[reference[u]].item() for u in range(len(reference)) if marked[t, u]]
-            terms.append(-sum(chosen) / len(chosen))
+            of_any = math.log(sum(map(math.exp, chosen)))
+            terms.append(-of_any if target == "any" else -sum(chosen) / len(chosen))
         assert values[b].item() == pytest.approx(sum(terms) / len(terms), rel=1e-6)
 
 
@@ -377,7 +380,10 @@ def test_a_sum_of_losses_asks_for_what_its_parts_need():
     assert total == pytest.approx(values[0] + 0.5 * values[1] + 2 * values[2], rel=1e-5)
 
 
-@pytest.mark.parametrize("loss", [MinimumRisk(), PositionCrossEntropy(), OptimalCompletion(), GoldMargin()])
+@pytest.mark.parametrize(
+    "loss",
+    [MinimumRisk(), PositionCrossEntropy(), OptimalCompletion(), OptimalCompletion("any"), GoldMargin()],
+)
 @pytest.mark.parametrize(
     "selection, open_paths",
     [("soft", ("score_update", "accumulated_score", "embeddings", "ancestry")), ("hard", ())],

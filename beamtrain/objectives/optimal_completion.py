@@ -1,32 +1,52 @@
 """Optimal completion: at every prefix that the search visits, the next tokens with which the sentence can still end
 as close to the reference as the prefix allows."""
 
+import math
+from typing import Literal
+
 import torch
 from torch import Tensor
 
 from beamtrain.data.batch import Batch
 from beamtrain.data.tokenizer import EOS, PAD
+from beamtrain.errors import UserError
 from beamtrain.objectives.beam_loss import BeamLoss
 from beamtrain.search.soft import SoftBeams
 
 
 class OptimalCompletion(BeamLoss):
-    """The mean over the beams' unfinished prefixes of -(1/|A|) sum_{a in A} log p(a | prefix).
+    """The mean over the beams' unfinished prefixes of -(1/|A|) sum_{a in A} log p(a | prefix), or -log sum_{a in A} p.
 
     A are the optimal next tokens of Sabour et al. 2019 ("Optimal Completion Distillation", section 3): with d_u the
     edit distance of the prefix to the first u reference tokens, those that follow a u with the least d_u (EOS after
     the last). Their prefixes are sampled; here they are all slots of all positions of the search. A soft prefix is
     read as its likeliest tokens.
+
+    Args:
+        target: "uniform", the first formula and the paper's, asks for all of A alike; "any", the second and ours, is
+            content with any of A, and so leaves the choice to the network.
+
+    Raises:
+        UserError: another target.
     """
 
     reads_reference = True
 
+    def __init__(self, target: Literal["uniform", "any"] = "uniform") -> None:
+        super().__init__()
+        if target not in ("uniform", "any"):
+            raise UserError(f"target is {target!r}; it must be uniform or any")
+        self.target = target
+
     def forward(self, beams: SoftBeams, batch: Batch, gold_log_probs: Tensor | None = None) -> Tensor:
         assert beams.reference_log_probs is not None
         optimal = optimal_next(beams, batch.target_out)  # (B, T, K, U)
-        count = optimal.sum(-1).clamp(min=1)  # (B, T, K)
-        losses = -(beams.reference_log_probs.masked_fill(~optimal, 0.0)).sum(-1) / count
-        counted = beams.open & optimal.any(-1)
+        counted = beams.open & optimal.any(-1)  # (B, T, K)
+        if self.target == "any":
+            optimal_log_probs = beams.reference_log_probs.masked_fill(~optimal & counted.unsqueeze(-1), -math.inf)
+            losses = -optimal_log_probs.logsumexp(-1)
+        else:
+            losses = -beams.reference_log_probs.masked_fill(~optimal, 0.0).sum(-1) / optimal.sum(-1).clamp(min=1)
         return (losses * counted).sum((1, 2)) / counted.sum((1, 2)).clamp(min=1)
 
 

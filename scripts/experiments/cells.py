@@ -88,6 +88,7 @@ ABLATIONS: dict[str, dict[str, Any]] = {
     # losses
     MINIMUM_RISK: beam(RISK, unroll={"selection": "hard"}),
     "optimal completion": beam(COMPLETION),
+    "optimal completion, any": beam(loss("optimal_completion", "OptimalCompletion", target="any")),
     "gold margin": beam(MARGIN),
     "positions, straight-through": beam(POSITIONS),
     "positions, soft, paths closed": beam(POSITIONS, unroll={"selection": "soft"}, margin=0),
