@@ -30,7 +30,9 @@ from beamtrain.data.tokenizer import BOS, EOS
 from beamtrain.model.transformer import Transformer
 from beamtrain.objectives import beam as beam_module
 from beamtrain.objectives.beam import BeamTraining
+from beamtrain.objectives.beam_loss import BeamLoss
 from beamtrain.objectives.expected_reward import ExpectedReward
+from beamtrain.objectives.minimum_risk import MinimumRisk
 from beamtrain.objectives.teacher_forcing import TeacherForcing
 from beamtrain.search import known, soft, tree
 from beamtrain.search.hard import SearchOptions, beam_search
@@ -89,14 +91,16 @@ class Bench:
         """Name -> function of a batch that gives the value to differentiate."""
         gold = TeacherForcing(0.1)
 
-        def with_beam(**unroll: Any) -> BeamTraining:
+        def with_beam(loss: BeamLoss, **unroll: Any) -> BeamTraining:
             unrolled = UnrollOptions(beam_size=beams, candidates=max(32, beams), **unroll)
-            return BeamTraining(ExpectedReward(), unroll=unrolled, margin=self.options.margin)
+            return BeamTraining(loss, unroll=unrolled, margin=self.options.margin)
 
-        default, soft_paths = with_beam(), with_beam(selection="soft", open_paths=("embeddings", "ancestry"))
+        default, risk = with_beam(ExpectedReward()), with_beam(MinimumRisk(), selection="hard")
+        soft_paths = with_beam(ExpectedReward(), selection="soft", open_paths=("embeddings", "ancestry"))
         return {
             "teacher forcing": lambda batch: gold(self.network, batch).total,
             "beam part": lambda batch: default.beam_part(self.network, batch)[0],
+            "beam part, minimum risk, hard": lambda batch: risk.beam_part(self.network, batch)[0],
             "beam part, soft, step by step": lambda batch: soft_paths.beam_part(self.network, batch)[0],
             "whole step": lambda batch: default(self.network, batch).total,
         }
@@ -144,8 +148,7 @@ class Bench:
         return time.perf_counter()
 
     def ratio(self, beams: int, length: int) -> None:
-        names = ["teacher forcing", "beam part", "whole step", "beam part, soft, step by step"]
-        found = self.measure(beams, length, names)
+        found = self.measure(beams, length, list(self.objectives(beams)))
         base_time, base_memory = found["teacher forcing"]
         print(f"| K {beams}, T {length} | ms | times | MiB | times |\n|---|---|---|---|---|")
         for name, (seconds, size) in found.items():
@@ -180,7 +183,8 @@ class Bench:
             ("top-k operator", type(BeamTraining(ExpectedReward()).operator), "select"),
             ("loss", ExpectedReward, "forward"),
             ("figures to watch", beam_module, "_figures"),
-            ("backward of the candidates' logits, which takes them again", known._Known, "backward"),
+            ("logits and candidates again, for their gradient", known, "through_logits"),
+            ("backward through the prefix tree", known._Known, "backward"),
             ("backward of the rest", Tensor, "backward"),
         ]
         with ExitStack() as stack:

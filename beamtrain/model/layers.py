@@ -179,11 +179,9 @@ class Embedding(TokenEmbedding):
         T = tokens.size(1)
         return self.dropout(self.scaled(tokens) + self._positions(T)[:T])
 
-    def steps(self, tokens: Tensor, beams: int) -> Tensor:
-        """Token ids (B, T * K), K of them at each position from 0 -> (B, T * K, D)"""
-        T = tokens.size(1) // beams
-        positions = self._positions(T)[:T].repeat_interleave(beams, 0)  # (T, D) -> (T * K, D)
-        return self.dropout(self.scaled(tokens) + positions)
+    def tree(self, tokens: Tensor, depths: Tensor) -> Tensor:
+        """Token ids (B, N) at positions (B, N), all below N -> (B, N, D)"""
+        return self.dropout(self.scaled(tokens) + self._positions(tokens.size(1))[depths])
 
     def at(self, inputs: Tensor, position: int) -> Tensor:
         """Ids (B, K) or unscaled vectors (B, K, D), all at one position -> (B, K, D)"""

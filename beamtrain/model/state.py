@@ -109,13 +109,13 @@ class HardPast(Past):
 
 
 class TreePast(Past):
-    """Every position of a search that is over, computed at once: rows of queries, keys and values are s * K + j too."""
+    """All prefixes of a search that is over, computed at once."""
 
     def __init__(self, ancestry: HardAncestry) -> None:
         self._ancestry = ancestry
 
     def attend(self, queries: Tensor, keys: Tensor, values: Tensor) -> Tensor:
-        """All (B, H, T * K, D/H)"""
+        """All (B, H, N, D/H)"""
         return attend(queries, keys, values, self._ancestry.visible.unsqueeze(1))
 
     def keep(self, rows: Tensor) -> None:
@@ -203,7 +203,7 @@ class TransformerState(DecoderState):
 
     @classmethod
     def tree(cls, sources: list[tuple[Tensor, Tensor]], source_mask: Tensor, visible: Tensor) -> "TransformerState":
-        """For all positions of a search at once; `visible` (B, T * K, T * K) is its hard ancestry."""
+        """For all N prefixes of a search at once; `visible` (B, N, N) is their hard ancestry."""
         ancestry = HardAncestry(visible.size(0), visible.size(1), visible.device)
         ancestry.visible = visible
         return cls(ancestry, [LayerCache(TreePast(ancestry), source) for source in sources], source_mask)

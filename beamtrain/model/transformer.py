@@ -134,18 +134,18 @@ class Transformer(Seq2Seq):
             x = layer(x, memory)
         return self.decoder_norm(x)
 
-    def decode_tree(self, memory: Memory, tokens: Tensor, visible: Tensor, beams: int) -> Tensor:
-        """Decoder outputs (B, T * K, D) for the K prefixes at each of T positions, all at once.
+    def decode_tree(self, memory: Memory, tokens: Tensor, depths: Tensor, visible: Tensor) -> Tensor:
+        """Decoder outputs (B, N, D) for N prefixes of each sentence, all at once.
 
-        Prefix j at position t is row t * K + j. It ends in the token of that row (B, T * K), and `visible`
-        (B, T * K, T * K) says which rows are its past, itself included. Rows that end in EOS or PAD hold anything.
+        A prefix ends in its token (B, N) at its position (B, N), from 0, and `visible` (B, N, N) says which prefixes
+        are its past, itself included. Those that end in EOS or PAD hold anything.
         """
         slots = OpenSlots(tokens)
-        x = slots.pack(self.target_embedding.steps(tokens, beams))  # (B, T * K) -> (B, T * K, D) -> (R, D)
+        x = slots.pack(self.target_embedding.tree(tokens, depths))  # (B, N) -> (B, N, D) -> (R, D)
         state = TransformerState.tree(self._project(memory), memory.mask, visible)
         for layer, cache in zip(self._decoder_layers, state.layers, strict=True):
             x = layer.step(x, cache, state, slots)
-        return slots.unpack(self.decoder_norm(x))  # (R, D) -> (B, T * K, D)
+        return slots.unpack(self.decoder_norm(x))  # (R, D) -> (B, N, D)
 
     def logits(self, hidden: Tensor) -> Tensor:
         return linear(hidden, self.output_weight)  # (..., D) -> (..., V)

@@ -1,7 +1,8 @@
-"""Log-probabilities whose values are known: only their gradient is computed.
+"""Log-probabilities whose values are known: the network runs again for their gradient only, and only where it flows.
 
-The search has found the candidates with their log-probabilities. When the network computes the same prefixes once more
-for the gradient, the V-way softmax need not be taken again before the backward pass asks for it.
+The search has found the candidates with their log-probabilities, without a graph. A loss on them can be computed and
+differentiated by them before the network is asked again. Only then is it known which prefixes have a gradient at all:
+with a hard selection the final beams and what they descend from, which is about half of the search's prefixes.
 """
 
 from typing import Any
@@ -13,77 +14,115 @@ from torch.autograd.function import once_differentiable
 from torch.nn.functional import linear
 
 from beamtrain.data.tokenizer import PAD
+from beamtrain.model.base import Memory
+from beamtrain.model.transformer import Transformer
+from beamtrain.search.prefix_tree import PrefixTree
 from beamtrain.search.step import Candidates
 
 _AT_ONCE = 2**22  # entries of the logits
 
 
-def with_gradient(hidden: Tensor, weight: Tensor, steps: list[Candidates]) -> list[Tensor]:
-    """The log-probabilities (B, M) of each position's candidates, with their gradient by `hidden` and `weight`:
+def with_gradient(network: Transformer, memory: Memory, tree: PrefixTree, steps: list[Candidates]) -> list[Tensor]:
+    """The log-probabilities (B, M) of each position's candidates, with their gradient by the network and the memory:
 
-        d log p(v | node) / d logits(node) = [. is v] - softmax(logits(node)),   logits(node) = weight hidden(node)
+        d log p(v | node) / d logits(node) = [. is v] - softmax(logits(node)),   logits(node) = W decoder(node)
 
     Args:
-        hidden: (B, T * K, D) decoder outputs of all prefixes; that of slot j at position t is row t * K + j.
-        weight: (V, D) the output layer.
-        steps: T of them, of a search with the same network in the same state.
+        network: as it was in the search, without dropout.
+        tree: the search's prefixes; slot j at position t is prefix t * K + j.
+        steps: its candidates at each of T positions.
     """
-    T, slots = len(steps), hidden.size(1) // len(steps)
-    nodes = hidden.unflatten(1, (T, slots)).transpose(0, 1).flatten(1, 2)  # (B, T * K, D) -> (T, B * K, D)
-    first = torch.arange(0, nodes.size(1), slots, device=hidden.device).unsqueeze(1)  # (B, 1) slot 0 of each sentence
-    parents = torch.stack([first + each.parents for each in steps])  # (T, B, M)
+    slots = tree.tokens.size(1) // len(steps)
+    nodes = torch.stack([t * slots + each.parents for t, each in enumerate(steps)])  # (T, B, M)
     tokens = torch.stack([each.tokens for each in steps])
     values = torch.stack([each.log_probs for each in steps])
-    return list(_Known.apply(nodes, weight, values, parents, tokens).unbind(0))
+    parameters = [parameter for parameter in network.parameters() if parameter.requires_grad]
+    found = _Known.apply(network, memory.mask, tree, values, nodes, tokens, memory.states, *parameters)
+    return list(found.unbind(0))
 
 
 class _Known(Function):
     @staticmethod
-    def forward(ctx: Any, nodes: Tensor, weight: Tensor, values: Tensor, parents: Tensor, tokens: Tensor) -> Tensor:
-        ctx.save_for_backward(nodes, weight, parents, tokens)
-        device = nodes.device.type
-        ctx.dtype = torch.get_autocast_dtype(device) if torch.is_autocast_enabled(device) else nodes.dtype
+    def forward(
+        ctx: Any,
+        network: Transformer,
+        mask: Tensor,
+        tree: PrefixTree,
+        values: Tensor,
+        nodes: Tensor,
+        tokens: Tensor,
+        states: Tensor,
+        *parameters: Tensor,
+    ) -> Tensor:
+        ctx.network, ctx.tree = network, tree
+        ctx.save_for_backward(mask, nodes, tokens, states, *parameters)
+        device = states.device.type
+        ctx.autocast = device, torch.get_autocast_dtype(device), torch.is_autocast_enabled(device)
         return values.clone()
 
     @staticmethod
     @once_differentiable
-    def backward(ctx: Any, outer: Tensor) -> tuple[Tensor, Tensor, None, None, None]:
-        nodes, weight, parents, tokens = ctx.saved_tensors
-        N, V = nodes.size(1), weight.size(0)
+    def backward(ctx: Any, outer: Tensor) -> tuple[Tensor | None, ...]:
+        mask, nodes, tokens, states, *parameters = ctx.saved_tensors
+        nodes, tokens, outer = (each.transpose(0, 1).flatten(1) for each in (nodes, tokens, outer))  # (B, T * M)
         outer = outer.masked_fill(tokens == PAD, 0.0)  # a finished slot's candidate costs nothing
-        cast = weight.to(ctx.dtype)
-        of_nodes = torch.zeros_like(nodes)
-        of_weight = torch.zeros_like(weight, dtype=torch.promote_types(weight.dtype, torch.float32))
-        at_once = max(1, _AT_ONCE // (N * V))  # positions
-        for start in range(0, nodes.size(0), at_once):
-            part = slice(start, start + at_once)
-            shift = torch.arange(0, nodes[part].size(0) * N, N, device=nodes.device).view(-1, 1, 1)
-            rows, gold, given = (parents[part] + shift).flatten(), tokens[part].flatten(), outer[part].flatten()
-            hidden = nodes[part].flatten(0, 1).to(ctx.dtype)  # (n, D)
-            chosen = _with_candidates(rows, given, hidden.size(0))
-            if chosen is not None:
-                places = torch.zeros(hidden.size(0), dtype=torch.long).index_copy_(0, chosen, torch.arange(len(chosen)))
-                hidden, rows = hidden.index_select(0, chosen), places[rows]
-            by_logits = linear(hidden, cast).softmax(-1, dtype=of_weight.dtype)  # (n, V)
-            total = by_logits.new_zeros(hidden.size(0)).index_add_(0, rows, given.to(by_logits.dtype))
-            by_logits.mul_(-total.unsqueeze(1))
-            by_logits.view(-1).index_add_(0, rows * V + gold, given.to(by_logits.dtype))
-            cast_by_logits = by_logits.to(ctx.dtype)
-            of_weight += cast_by_logits.t() @ hidden
-            of_hidden = (cast_by_logits @ cast).to(of_nodes.dtype)  # (n, D)
-            flat = of_nodes[part].flatten(0, 1)
-            if chosen is None:
-                flat.copy_(of_hidden)
-            else:
-                flat.index_copy_(0, chosen, of_hidden)
-        return of_nodes, of_weight.to(weight.dtype), None, None, None
+        wanted = torch.zeros_like(ctx.tree.tokens).scatter_add_(1, nodes, (outer != 0).long()) > 0  # (B, N)
+        tree, places = ctx.tree.without_others(wanted)
+        device, dtype, enabled = ctx.autocast
+        with torch.enable_grad(), torch.autocast(device, dtype, enabled):
+            source = Memory(states.detach().requires_grad_(), mask)
+            hidden = ctx.network.decode_tree(source, tree.tokens, tree.depths, tree.visible)  # (B, n, D)
+        weight = ctx.network.output_weight
+        shift = torch.arange(0, hidden.size(0) * hidden.size(1), hidden.size(1), device=hidden.device).unsqueeze(1)
+        rows = (places.gather(1, nodes) + shift).flatten()  # of hidden.flatten(0, 1)
+        of_hidden, of_weight = through_logits(
+            hidden.detach().flatten(0, 1), weight, rows, tokens.flatten(), outer.flatten(), dtype if enabled else None
+        )
+        found = torch.autograd.grad(hidden, [source.states, *parameters], of_hidden.view_as(hidden), allow_unused=True)
+        of_states, of_parameters = found[0], list(found[1:])
+        for place, parameter in enumerate(parameters):
+            if parameter is weight:
+                own = of_parameters[place]
+                of_parameters[place] = of_weight if own is None else own + of_weight
+        return (None, None, None, None, None, None, of_states, *of_parameters)
 
 
-def _with_candidates(rows: Tensor, given: Tensor, count: int) -> Tensor | None:
-    """Of `count` nodes those that some candidate gives a gradient; None for all. On a GPU asking would be a wait."""
+def through_logits(
+    hidden: Tensor, weight: Tensor, rows: Tensor, tokens: Tensor, outer: Tensor, dtype: torch.dtype | None
+) -> tuple[Tensor, Tensor]:
+    """The gradients by `hidden` (n, D) and `weight` (V, D) of sum_c outer[c] log p(tokens[c] | hidden[rows[c]]), with
+    the products in `dtype` and the softmax in float32 or better. The logits are never there all at once."""
+    V, whole = weight.size(0), hidden
+    chosen = _with_candidates(rows, outer, hidden.size(0))
+    if chosen is not None:
+        place = torch.zeros(hidden.size(0), dtype=torch.long).index_copy_(0, chosen, torch.arange(len(chosen)))
+        hidden, rows = hidden.index_select(0, chosen), place[rows]
+    hidden, cast = hidden.to(dtype or hidden.dtype), weight.to(dtype or weight.dtype)
+    of_hidden = torch.empty(hidden.shape, dtype=whole.dtype, device=whole.device)
+    of_weight = torch.zeros_like(weight, dtype=torch.promote_types(weight.dtype, torch.float32))
+    at_once = max(1, _AT_ONCE // V)  # rows
+    for start in range(0, hidden.size(0), at_once):
+        part = slice(start, start + at_once)
+        by_logits = linear(hidden[part], cast).softmax(-1, dtype=of_weight.dtype)  # (r, V)
+        inside = (rows >= start) & (rows < start + by_logits.size(0))
+        given = torch.where(inside, outer, 0.0).to(by_logits.dtype)
+        own = torch.where(inside, rows - start, 0)
+        total = by_logits.new_zeros(by_logits.size(0)).index_add_(0, own, given)
+        by_logits.mul_(-total.unsqueeze(1))
+        by_logits.view(-1).index_add_(0, own * V + tokens, given)
+        cast_by_logits = by_logits.to(cast.dtype)
+        of_weight += cast_by_logits.t() @ hidden[part]
+        of_hidden[part] = cast_by_logits @ cast
+    if chosen is not None:
+        of_hidden = torch.zeros_like(whole).index_copy_(0, chosen, of_hidden)
+    return of_hidden, of_weight.to(weight.dtype)
+
+
+def _with_candidates(rows: Tensor, outer: Tensor, count: int) -> Tensor | None:
+    """Of `count` rows those that some candidate gives a gradient; None for all. On a GPU asking would be a wait."""
     if rows.is_cuda:
         return None
     found = torch.zeros(count, dtype=torch.bool)
-    found[rows[given != 0]] = True
+    found[rows[outer != 0]] = True
     chosen = found.nonzero().squeeze(1)
     return None if len(chosen) == count else chosen

@@ -3,7 +3,8 @@
 While the selection is one-hot forward and neither embeddings nor ancestry carry a gradient, each log-probability
 depends on hard prefixes only, so the graph is not recurrent. The search itself runs without a graph, as in inference;
 then one pass over the tree of its T * K prefixes, each attending to its own ancestors, gives the same numbers with a
-gradient, in a few large matrix products forward and backward.
+gradient, in a few large matrix products forward and backward. Without dropout the numbers are those of the search, and
+that pass waits until the loss says which prefixes have a gradient: see `known`.
 """
 
 import math
@@ -11,7 +12,6 @@ from dataclasses import replace
 
 import torch
 from torch import Tensor
-from torch.nn.functional import pad
 
 from beamtrain.data.tokenizer import BOS
 from beamtrain.errors import UserError
@@ -20,6 +20,7 @@ from beamtrain.model.state import HardAncestry
 from beamtrain.model.transformer import Transformer
 from beamtrain.search.constraints import Constraints
 from beamtrain.search.known import with_gradient
+from beamtrain.search.prefix_tree import PrefixTree
 from beamtrain.search.soft import Chain, SoftBeams, UnrollOptions, candidate_log_probs
 from beamtrain.search.step import Candidates
 from beamtrain.topk.base import Operator
@@ -44,13 +45,11 @@ def tree_beam_search(
             "the parallel unroll needs selection straight_through or hard and the paths embeddings and ancestry "
             f"closed; not selection {options.selection} with open_paths {', '.join(options.open_paths) or 'none'}"
         )
-    K = options.beam_size
     chain = Chain(limits.size(0), options, operator, like=memory.states)
     searched = Chain(limits.size(0), replace(options, selection="hard"), operator, like=memory.states)
     searched.watch_pruning = chain.has_bound
-    steps, tokens, visible = _search(network, memory, limits, searched, K, at_least)
-    hidden = network.decode_tree(memory, tokens, visible, K)  # (B, T * K, D)
-    scored = _scored(network, hidden, steps, reference)
+    steps, tree = _search(network, memory, limits, searched, at_least)
+    scored = _scored(network, memory, tree, steps, reference)
     chain.watched = searched.watched
     together = "accumulated_score" not in options.open_paths
     solved = _solved(chain, steps, [own for own, _ in scored]) if together else [None] * len(steps)
@@ -60,11 +59,12 @@ def tree_beam_search(
 
 
 def _scored(
-    network: Transformer, hidden: Tensor, steps: list[Candidates], reference: Tensor | None
+    network: Transformer, memory: Memory, tree: PrefixTree, steps: list[Candidates], reference: Tensor | None
 ) -> list[tuple[Tensor, Tensor | None]]:
     """For each position the log-probabilities of the candidates (B, M) and of the reference (B, K, U), if given."""
     if reference is None and not network.training:  # no dropout: the values are those that the search has found
-        return [(known, None) for known in with_gradient(hidden, network.output_weight, steps)]
+        return [(known, None) for known in with_gradient(network, memory, tree, steps)]
+    hidden = network.decode_tree(memory, tree.tokens, tree.depths, tree.visible)  # (B, T * K, D)
     slots = hidden.chunk(len(steps), dim=1)  # each (B, K, D)
     return [candidate_log_probs(network, *each, reference) for each in zip(slots, steps, strict=True)]
 
@@ -76,9 +76,10 @@ def fits(options: UnrollOptions) -> bool:
 
 @torch.no_grad()
 def _search(
-    network: Transformer, memory: Memory, limits: Tensor, chain: Chain, K: int, at_least: int
-) -> tuple[list[Candidates], Tensor, Tensor]:
-    """The hard search: its candidates at each position, and its prefixes (B, T * K) with what each may see."""
+    network: Transformer, memory: Memory, limits: Tensor, chain: Chain, at_least: int
+) -> tuple[list[Candidates], PrefixTree]:
+    """The hard search: its candidates at each position, and its prefixes."""
+    K = chain.scores.size(1)
     constraints = Constraints(limits)
     state = network.start(memory, K)
     assert isinstance(state.ancestry, HardAncestry)
@@ -95,9 +96,7 @@ def _search(
         state.reorder(candidates.parents[:, :K])
         if chain.over(at_least):
             break
-    nodes = visible[-1].size(2)  # T * K
-    everywhere = [pad(each, (0, nodes - each.size(2))) for each in visible]  # T times (B, K, T * K)
-    return steps, torch.cat(prefixes, dim=1), torch.cat(everywhere, dim=1)
+    return steps, PrefixTree.of_search(prefixes, visible)
 
 
 def _solved(chain: Chain, steps: list[Candidates], log_probs: list[Tensor]) -> list[Tensor]:

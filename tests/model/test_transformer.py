@@ -7,6 +7,7 @@ from torch.optim.swa_utils import AveragedModel
 from beamtrain.data.tokenizer import EOS, PAD
 from beamtrain.model.layers import sinusoids
 from beamtrain.model.transformer import Transformer
+from beamtrain.search.prefix_tree import PrefixTree
 
 V, B, K, S, T = 23, 3, 4, 6, 7
 
@@ -106,9 +107,10 @@ def test_a_tree_of_prefixes_at_once_is_the_search_step_by_step():
     for _ in range(T):
         tokens.append(torch.randint(4, V, (B, K), generator=generator))
         hidden.append(network.step(tokens[-1], state))
-        visible.append(torch.nn.functional.pad(state.ancestry.visible, (0, (T - len(tokens)) * K)))
+        visible.append(state.ancestry.visible)
         state.reorder(torch.randint(K, (B, K), generator=generator))
-    at_once = network.decode_tree(memory, torch.cat(tokens, dim=1), torch.cat(visible, dim=1), beams=K)
+    tree = PrefixTree.of_search(tokens, visible)
+    at_once = network.decode_tree(memory, tree.tokens, tree.depths, tree.visible)
     torch.testing.assert_close(at_once, torch.cat(hidden, dim=1), atol=1e-5, rtol=1e-4)
 
 
@@ -123,12 +125,13 @@ def test_a_tree_leaves_out_what_has_ended():
         end = torch.tensor(EOS if t in (2, 4) else PAD)
         tokens.append(torch.where(ended[-1], end, torch.randint(4, V, (B, K), generator=generator)))
         hidden.append(network.step(tokens[-1], state))
-        visible.append(torch.nn.functional.pad(state.ancestry.visible, (0, (T - len(tokens)) * K)))
+        visible.append(state.ancestry.visible)
         parents = torch.randint(K - 1, (B, K), generator=generator)  # an open beam descends from open ones
         parents[:, K - 1] = K - 1
         state.reorder(parents)
     rows.clear()
-    at_once = network.decode_tree(memory, torch.cat(tokens, dim=1), torch.cat(visible, dim=1), beams=K)
+    tree = PrefixTree.of_search(tokens, visible)
+    at_once = network.decode_tree(memory, tree.tokens, tree.depths, tree.visible)
     open_ones = ~torch.cat(ended, dim=1)  # (B, T * K)
     assert rows == [open_ones.sum()]
     torch.testing.assert_close(at_once[open_ones], torch.cat(hidden, dim=1)[open_ones], atol=1e-5, rtol=1e-4)
