@@ -19,7 +19,7 @@ from beamtrain.model.transformer import Transformer
 from beamtrain.search.prefix_tree import PrefixTree
 from beamtrain.search.step import Candidates
 
-_AT_ONCE = 2**22  # entries of the logits
+_ENTRIES, _ENTRIES_ON_GPU = 2**20, 2**26  # of the logits at once: on a CPU they stay in its cache
 
 
 def with_gradient(network: Transformer, memory: Memory, tree: PrefixTree, steps: list[Candidates]) -> list[Tensor]:
@@ -100,7 +100,7 @@ def through_logits(
     hidden, cast = hidden.to(dtype or hidden.dtype), weight.to(dtype or weight.dtype)
     of_hidden = torch.empty(hidden.shape, dtype=whole.dtype, device=whole.device)
     of_weight = torch.zeros_like(weight, dtype=torch.promote_types(weight.dtype, torch.float32))
-    at_once = max(1, _AT_ONCE // V)  # rows
+    at_once = max(1, (_ENTRIES_ON_GPU if hidden.is_cuda else _ENTRIES) // V)  # rows
     for start in range(0, hidden.size(0), at_once):
         part = slice(start, start + at_once)
         by_logits = linear(hidden[part], cast).softmax(-1, dtype=of_weight.dtype)  # (r, V)

@@ -62,7 +62,7 @@ def wanted(share):
 @pytest.mark.parametrize("share", [1.0, 0.2, 0.03, 0.0])
 @pytest.mark.parametrize("at_once", [1, 2 * V, 2**22])  # a prefix, two, all of them
 def test_values_and_gradients_are_those_of_a_plain_pass(at_once, share, monkeypatch):
-    monkeypatch.setattr(known, "_AT_ONCE", at_once)
+    monkeypatch.setattr(known, "_ENTRIES", at_once)
     network, memory, tree, steps = problem()
     parameters, outer = list(network.parameters()), wanted(share)
     expected, found = (torch.stack(how(network, memory, tree, steps)) for how in (plain, with_gradient))
