@@ -2,7 +2,7 @@
 
     python scripts/experiments/lengths.py runs/multi30k_ende runs/multi30k_ende_beam
 
-Each run translates the development and test sets once; the K final hypotheses are then ranked with GNMT's length
+Each run translates the development and test sets; the K final hypotheses are then ranked with GNMT's length
 penalty, alpha from 0 to 4. That gives BLEU over the ratio of output to reference length; the table has the points
 in between by linear interpolation, and `-` where no alpha reaches a ratio.
 """
@@ -26,13 +26,13 @@ RATIOS = (0.95, 0.96, 0.97, 0.98, 0.99, 1.0, 1.01, 1.02)
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("runs", type=Path, nargs="+")
-    parser.add_argument("--splits", nargs="+", default=["validation", "test"])
+    parser.add_argument("--splits", nargs="+", default=["validation", "test", "validation+test"])
     parser.add_argument("--beam", type=int, default=5)
     options = parser.parse_args()
     print("| | | " + " | ".join(f"ratio {ratio}" for ratio in RATIOS) + " |\n|---|---|" + "---:|" * len(RATIOS))
     for path in options.runs:
         for split in options.splits:
-            ratios, scores = curve(path, split, options.beam)
+            ratios, scores = curve(path, split.split("+"), options.beam)
             cells = [
                 f"{np.interp(ratio, ratios, scores):.2f}" if ratios[0] <= ratio <= ratios[-1] else "-"
                 for ratio in RATIOS
@@ -40,15 +40,18 @@ def main() -> None:
             print(f"| {path.name} | {split} | " + " | ".join(cells) + " |", flush=True)
 
 
-def curve(path: Path, split: str, beam: int) -> tuple[list[float], list[float]]:
-    """The ratios of output to reference length that some alpha gives, rising, and the BLEU of each."""
+def curve(path: Path, splits: list[str], beam: int) -> tuple[list[float], list[float]]:
+    """The ratios of output to reference length that some alpha gives on all the splits together, rising, and the BLEU
+    of each."""
     run = load_run(path)
-    text = from_split(run, split)
+    texts = [from_split(run, split) for split in splits]
+    sources = [line for text in texts for line in text.sources]
+    references = [line for text in texts for line in text.references[0]]
     search = SearchOptions(beam_size=beam, n_best=beam)
-    translations = list(Translator(run.network, run.tokenizer, search).translate(text.sources))
+    translations = list(Translator(run.network, run.tokenizer, search).translate(sources))
     points = set()
     for alpha in ALPHAS:
-        scores = score_corpus([best(each, alpha) for each in translations], text.references[0])
+        scores = score_corpus([best(each, alpha) for each in translations], references)
         points.add((scores.length_ratio, scores.bleu.value))
     ratios, values = zip(*sorted(points), strict=True)
     return list(ratios), list(values)
