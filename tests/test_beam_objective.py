@@ -1,10 +1,10 @@
-"""The rewards against counting, and training with the search in the loop: its mixture, its gradient, its clipping."""
+"""Training with the search in the loop: its mixture, its gradient, its clipping, its losses."""
 
 import math
-from collections import Counter
 
 import pytest
 import torch
+from certain_beams import counted_gleu, hard_beams
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from networks import small
@@ -20,79 +20,14 @@ from beamtrain.objectives.gleu import Gleu
 from beamtrain.objectives.gold_margin import GoldMargin
 from beamtrain.objectives.linear_bleu import LinearBleu
 from beamtrain.objectives.minimum_risk import MinimumRisk
-from beamtrain.objectives.ngram_counts import NgramCounts, expected_counts
 from beamtrain.objectives.optimal_completion import OptimalCompletion, optimal_next
 from beamtrain.objectives.position_cross_entropy import PositionCrossEntropy
 from beamtrain.objectives.teacher_forcing import TeacherForcing
 from beamtrain.objectives.weighted_sum import WeightedSum
-from beamtrain.search.soft import SoftBeams, UnrollOptions
+from beamtrain.search.soft import UnrollOptions
 from beamtrain.topk import Gumbel, RelaxedSubset, SoftTopK
 
 V = 12
-SENTENCES = st.lists(st.integers(4, 7), min_size=0, max_size=9)  # few words: many repetitions
-
-
-def hard_beams(sentences, T):
-    """Beams that hold the given sentences for certain, one sentence of the batch, candidates in any order."""
-    rows = torch.tensor([[*s, EOS, *[PAD] * (T - len(s) - 1)] for s in sentences])  # (K, T)
-    tokens = rows.T.unsqueeze(0)  # (1, T, M = K)
-    weights = torch.eye(len(sentences)).expand(1, T, -1, -1)
-    K = len(sentences)
-    scores = torch.zeros(1, K)
-    return SoftBeams(
-        tokens=tokens,
-        weights=weights,
-        scores=scores,
-        finished=torch.ones_like(scores),
-        matrices=weights,
-        parents=torch.arange(K).expand(1, T, K),
-        origins=torch.eye(K).expand(1, T, K, K),
-        open=(tokens != PAD),
-        slot_scores=torch.zeros(1, T, K),
-        reference_log_probs=None,
-        pruned=None,
-    )
-
-
-def counted_gleu(hypothesis, reference, order):
-    ngrams = [
-        Counter(tuple(s[i : i + n]) for n in range(1, order + 1) for i in range(len(s) - n + 1))
-        for s in (hypothesis, reference)
-    ]
-    shared = sum((ngrams[0] & ngrams[1]).values())
-    return shared / max(ngrams[0].total(), ngrams[1].total(), 1e-6)
-
-
-@settings(max_examples=150, deadline=None)
-@given(st.lists(SENTENCES, min_size=1, max_size=3), SENTENCES, st.integers(1, 4))
-def test_on_certain_hypotheses_soft_gleu_is_counted_gleu(hypotheses, reference, order):
-    beams = hard_beams(hypotheses, T=10)
-    found = Gleu(order)(expected_counts(beams, torch.tensor([[*reference, EOS, PAD]]), order))
-    expected = [counted_gleu(hypothesis, reference, order) for hypothesis in hypotheses]
-    assert found[0].tolist() == pytest.approx(expected, abs=1e-5)
-
-
-def test_half_a_word_is_half_an_ngram():
-    beams = hard_beams([[4, 5], [4, 6]], T=3)
-    beams.weights = torch.full_like(beams.weights, 0.5)
-    found = Gleu(2)(expected_counts(beams, torch.tensor([[4, 5, EOS]]), order=2))
-    assert found[0].tolist() == pytest.approx([(1 + 0.5 + 0.5) / 3] * 2)  # 4, half a 5, half a "4 5", of 3 n-grams
-
-
-def test_linear_bleu_is_the_slope_of_the_logarithm_of_corpus_bleu():
-    corpus, precision, decay, reference_length = 1e6, 0.7, 0.6, 7
-    matches = [corpus * precision * decay**n for n in range(4)]
-
-    def log_bleu(shared, length):
-        return sum(math.log((m + s) / (corpus + length)) for m, s in zip(matches, shared, strict=True)) / 4
-
-    shared, length = [5.0, 3.0, 2.0, 1.0], 8.0
-    counts = NgramCounts(torch.tensor([[shared]]), torch.tensor([[length]]), torch.tensor([[reference_length]]))
-    found = LinearBleu(4, precision, decay, length_cost=1.0)(counts).item()
-    scale = sum(1 / (4 * precision * decay**n) for n in range(4)) * reference_length
-    assert found * scale == pytest.approx(corpus * (log_bleu(shared, length) - log_bleu([0] * 4, 0)), rel=1e-4)
-    of_matches = LinearBleu(4, precision, decay, length_cost=0.0)(counts).item()
-    assert (of_matches - found) * scale == pytest.approx(length, rel=1e-5)
 
 
 def network_and_batch(kind="transformer"):
@@ -166,6 +101,18 @@ def test_after_a_likelihood_start_a_few_steps_raise_the_overlap_of_what_the_sear
         optimizer.step()
     assert losses[-1] < 0.7 * losses[25]
     assert network.training
+
+
+@pytest.mark.parametrize("selection", ["straight_through", "hard"])
+def test_without_dropout_in_the_search_its_gradient_has_none_either(selection):
+    gradients = []
+    for training in (True, False):
+        network, batch = network_and_batch()
+        network.train(training)
+        mean, _ = objective(unroll=UnrollOptions(3, 8, selection)).beam_part(network, batch)
+        gradients.append(gradient(network, mean))
+        assert network.training == training
+    torch.testing.assert_close(*gradients)
 
 
 def test_the_search_drops_out_only_when_asked():

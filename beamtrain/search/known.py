@@ -5,6 +5,8 @@ differentiated by them before the network is asked again. Only then is it known 
 with a hard selection the final beams and what they descend from, which is about half of the search's prefixes.
 """
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import torch
@@ -69,8 +71,8 @@ class _Known(Function):
         wanted = torch.zeros_like(ctx.tree.tokens).scatter_add_(1, nodes, (outer != 0).long()) > 0  # (B, N)
         tree, places = ctx.tree.without_others(wanted)
         device, dtype, enabled = ctx.autocast
-        with torch.enable_grad(), torch.autocast(device, dtype, enabled):
-            source = Memory(states.detach().requires_grad_(), mask)
+        source = Memory(states.detach().requires_grad_(), mask)
+        with torch.enable_grad(), torch.autocast(device, dtype, enabled), _without_dropout(ctx.network):
             hidden = ctx.network.decode_tree(source, tree.tokens, tree.depths, tree.visible)  # (B, n, D)
         weight = ctx.network.output_weight
         shift = torch.arange(0, hidden.size(0) * hidden.size(1), hidden.size(1), device=hidden.device).unsqueeze(1)
@@ -85,6 +87,17 @@ class _Known(Function):
                 own = of_parameters[place]
                 of_parameters[place] = of_weight if own is None else own + of_weight
         return (None, None, None, None, None, None, of_states, *of_parameters)
+
+
+@contextmanager
+def _without_dropout(network: Transformer) -> Iterator[None]:
+    """As in the search: by the time of the backward pass the network may be in training mode again."""
+    training = network.training
+    network.eval()
+    try:
+        yield
+    finally:
+        network.train(training)
 
 
 def through_logits(
