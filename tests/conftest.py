@@ -1,12 +1,15 @@
 """Shared fixtures: a tokenizer, and run folders small enough to be made within a test."""
 
 import os
+import signal
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # tiny tensors: a second thread only waits
+if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:  # so it is, inherited, for what a script runs in the background
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 import torch
 from tiny import SENTENCES, Echo
