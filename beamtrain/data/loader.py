@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from torch.utils.data import DataLoader, Dataset
 
 from beamtrain.data.batch import Batch
+from beamtrain.data.parallel import end_with_parent
 from beamtrain.data.sampler import EpochSampler, PlannedBatch, plan_batches
 from beamtrain.data.table import TokenTable
 from beamtrain.data.tokenizer import BOS, EOS, PAD
@@ -67,6 +68,7 @@ class BatchLoader(DataLoader[Batch]):
             batch_size=None,
             num_workers=num_workers,
             persistent_workers=num_workers > 0,
+            worker_init_fn=_start_worker,
             pin_memory=torch.cuda.is_available(),
             generator=torch.Generator(),
         )
@@ -85,6 +87,10 @@ class BatchLoader(DataLoader[Batch]):
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Continue where `state` was taken."""
         self._epochs.load_state_dict(state)
+
+
+def _start_worker(number: int) -> None:
+    end_with_parent()  # PyTorch's own watch misses a parent that was killed before the watch began
 
 
 def evaluation_loader(

@@ -2,14 +2,21 @@
 
 import itertools
 import logging
+import multiprocessing
+import os
+import signal
+import time
 import warnings
 
 import lightning.pytorch as pl
 import pytest
 import torch
 from lightning.pytorch.callbacks import ModelCheckpoint
+from torch.utils.data._utils import worker
+from waiting import running, wait_until
 
 from beamtrain.data.batch import Batch, pad
+from beamtrain.data.datamodule import TranslationData
 from beamtrain.data.tokenizer import BOS, EOS, PAD
 
 SAMPLED = {"subwords": "bpe", "subword_sampling": 0.1}
@@ -160,3 +167,33 @@ def test_lightning_resumes_at_any_step(data, tmp_path, settings):
     for step, workers in [(1, 0), (5, 2), (7, 0), *((end, 0) for end in ends)]:
         rest = fit(data, steps, resume=tmp_path / "checkpoints" / f"step={step}.ckpt", workers=workers, **settings)
         assert rest and rest == whole[len(whole) - len(rest) :]
+
+
+def die_while_workers_start(settings, started):
+    """Killed before the workers have looked who their parent is, by which PyTorch's own watch would know its end."""
+    parent, watchdog = os.getpid(), worker.ManagerWatchdog
+
+    def late():
+        while os.getppid() == parent:
+            time.sleep(0.01)
+        return watchdog()
+
+    worker.ManagerWatchdog = late
+    iterator = TranslationData(num_workers=2, **settings).train_dataloader()._get_iterator()
+    assert iterator
+    for process in multiprocessing.active_children():
+        (started / str(process.pid)).touch()
+    os.kill(parent, signal.SIGKILL)
+
+
+def test_workers_end_with_a_process_that_is_killed_while_they_start(small, tmp_path):
+    started = tmp_path / "started"
+    started.mkdir()
+    TranslationData(**small).prepare_data()
+    process = multiprocessing.get_context("spawn").Process(target=die_while_workers_start, args=(small, started))
+    process.start()
+    process.join()
+    workers = [int(path.name) for path in started.iterdir()]
+    assert process.exitcode == -signal.SIGKILL
+    assert len(workers) == 2
+    wait_until(lambda: not any(running(number) for number in workers))

@@ -9,6 +9,7 @@ from functools import partial
 from pathlib import Path
 
 import pytest
+from waiting import running, wait_until
 
 from beamtrain.data import parallel
 from beamtrain.data.parallel import map_spans, run_apart
@@ -81,18 +82,3 @@ def test_workers_end_when_their_parent_is_killed(tmp_path):
     parent.kill()
     parent.join()
     wait_until(lambda: not any(running(int(path.name)) for path in tmp_path.iterdir()))
-
-
-def wait_until(condition) -> None:
-    for _ in range(600):
-        if condition():
-            return
-        time.sleep(0.05)
-    raise AssertionError("waited in vain")
-
-
-def running(number: int) -> bool:
-    try:
-        return Path(f"/proc/{number}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
-    except OSError:
-        return False
