@@ -44,7 +44,8 @@ class SubwordModel:
 
         Unigram draws a segmentation x with probability proportional to P(x)^alpha (Kudo 2018, arXiv:1804.10959,
         section 3.2, over all segmentations); BPE skips each merge with probability alpha (Provilkov et al. 2020,
-        arXiv:1910.13267). A line and its seed give the same tokens wherever and whenever they are drawn.
+        arXiv:1910.13267). A line and its seed give the same tokens again in this process and in those forked from it.
+        In another process they do not: SentencePiece 0.2.3 draws with more than the seed.
         """
         tokens = []
         for line, seed in zip(lines, seeds, strict=True):
