@@ -35,6 +35,7 @@ def main() -> None:
         one.add_argument("--cache", default=None, help="default: a temporary folder, removed at the end")
         one.add_argument("--vocab-size", type=int, default=8000)
         one.add_argument("--subwords", choices=("unigram", "bpe"), default="unigram")
+        one.add_argument("--subword-sampling", type=float, default=0.0)
         one.add_argument("--batch-tokens", type=int, default=4096)
         one.add_argument("--workers", type=int, default=0)
     options = parser.parse_args()
@@ -87,6 +88,7 @@ def measure(options: argparse.Namespace) -> None:
     with tempfile.TemporaryDirectory() as temporary:
         settings = [options.source, "--cache", options.cache or temporary, "--subwords", options.subwords]
         settings += ["--vocab-size", str(options.vocab_size), "--batch-tokens", str(options.batch_tokens)]
+        settings += ["--subword-sampling", str(options.subword_sampling)]
         for step, workers in (("prepare", 0), ("first", 0), ("epoch", 0), ("epoch", 2)):
             seconds, processor, resident, proportional, said = _watch([step, *settings, "--workers", str(workers)])
             print(
@@ -186,6 +188,7 @@ def _open(options: argparse.Namespace):
         cache_dir=options.cache,
         vocab_size=options.vocab_size,
         subwords=options.subwords,
+        subword_sampling=options.subword_sampling,
         batch_tokens=options.batch_tokens,
         num_workers=options.workers,
     )

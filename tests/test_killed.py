@@ -18,6 +18,7 @@ from beamtrain.checkpoints import load_checkpoint
 STEPS = 12
 COMMON = [
     "--config=tiny.yaml",
+    "--data.subword_sampling=0.3",
     f"--trainer.max_steps={STEPS}",
     "--trainer.val_check_interval=9",
     "--model.search.beam_size=2",

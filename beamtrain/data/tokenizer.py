@@ -3,18 +3,23 @@
 import io
 import re
 from collections.abc import Callable, Iterable
+from functools import cached_property
 from hashlib import blake2b
 from pathlib import Path
+from random import Random
 from typing import Literal
 
 import sentencepiece
 
+from beamtrain.data.segmentation import Segmenter, segmenter
 from beamtrain.errors import UserError
 from beamtrain.files import atomic_path
 
 PAD, BOS, EOS, UNK = 0, 1, 2, 3
 
 Algorithm = Literal["unigram", "bpe"]
+
+_WORD = re.compile("▁[^▁]*")  # of normalised text: no piece reaches beyond one
 
 _JOINT_FILE = "tokenizer.model"
 _SOURCE_FILE, _TARGET_FILE = "tokenizer.source.model", "tokenizer.target.model"
@@ -43,15 +48,25 @@ class SubwordModel:
         """One random segmentation per line: subword regularisation for unigram, dropout for BPE.
 
         Unigram draws a segmentation x with probability proportional to P(x)^alpha (Kudo 2018, arXiv:1804.10959,
-        section 3.2, over all segmentations); BPE skips each merge with probability alpha (Provilkov et al. 2020,
-        arXiv:1910.13267). A line and its seed give the same tokens again in this process and in those forked from it.
-        In another process they do not: SentencePiece 0.2.3 draws with more than the seed.
+        section 3.2, over all segmentations); BPE leaves out each merge with probability alpha (Provilkov et al. 2020,
+        arXiv:1910.13267, algorithm 1). A line and its seed give the same tokens at any time in any process, which
+        SentencePiece's own sampling does not promise.
         """
-        tokens = []
-        for line, seed in zip(lines, seeds, strict=True):
-            sentencepiece.set_random_generator_seed(seed)
-            tokens.append(self._processor.encode(line, enable_sampling=True, alpha=alpha, nbest_size=-1, num_threads=1))
+        normalized = self._processor.normalize(lines)
+        return [self._sample_line(line, alpha, seed) for line, seed in zip(normalized, seeds, strict=True)]
+
+    def _sample_line(self, normalized: str, alpha: float, seed: int) -> list[int]:
+        random = Random(seed).random
+        tokens: list[int] = []
+        for word in _WORD.findall(normalized):
+            for token in self._segmenter.draw(word, alpha, random):
+                if token != UNK or tokens[-1:] != [UNK]:  # a run of unknown characters is one UNK, as in `encode`
+                    tokens.append(token)
         return tokens
+
+    @cached_property
+    def _segmenter(self) -> Segmenter:
+        return segmenter(self._processor)
 
     def decode(self, ids: list[list[int]]) -> list[str]:
         """One line of text per row of ids; a line feed spelt by byte pieces becomes a space, so lines stay lines."""

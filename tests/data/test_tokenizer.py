@@ -1,5 +1,6 @@
 """Subwords: trained the same everywhere, reading any text as text, with sampling that a seed fixes."""
 
+import multiprocessing
 import pickle
 
 import pytest
@@ -73,14 +74,29 @@ def test_the_same_text_gives_the_same_model(model):
     assert train().serialized != train(LINES[1:]).serialized
 
 
-def test_sampling_is_fixed_by_the_seed_of_each_line(model):
+@pytest.mark.parametrize("alpha", [0.1, 0.5])
+def test_sampling_is_fixed_by_the_seed_of_each_line(model, alpha):
     seeds = list(range(len(LINES)))
-    sampled = model.sample(LINES, 0.1, seeds)
+    sampled = model.sample(LINES, alpha, seeds)
     assert model.decode(sampled) == LINES
     assert sampled != model.encode(LINES)
-    assert model.sample(LINES[::-1], 0.1, seeds[::-1]) == sampled[::-1]
-    assert model.sample(LINES[7:9], 0.1, seeds[7:9]) == sampled[7:9]
-    assert model.sample(LINES, 0.1, [seed + 1000 for seed in seeds]) != sampled
+    assert model.sample(LINES[::-1], alpha, seeds[::-1]) == sampled[::-1]
+    assert model.sample(LINES[7:9], alpha, seeds[7:9]) == sampled[7:9]
+    assert model.sample(LINES, alpha, [seed + 1000 for seed in seeds]) != sampled
+
+
+def test_sampling_is_the_same_in_another_process(model):
+    seeds = list(range(len(LINES)))
+    with multiprocessing.get_context("spawn").Pool(1) as another:
+        assert another.apply(model.sample, (LINES, 0.3, seeds)) == model.sample(LINES, 0.3, seeds)
+
+
+@pytest.mark.parametrize("fallback", [{}, {"byte_fallback": False, "vocab_size": 60}])
+@pytest.mark.parametrize(("algorithm", "surest"), [("unigram", 1e6), ("bpe", 0.0)])
+def test_sampling_without_chance_is_encoding(algorithm, surest, fallback):
+    model = train(algorithm=algorithm, **fallback)
+    lines = [*LINES, "", "  ", "two  spaces", "日本 red 日", "\u2581 </s> <pad> <0x41>", "a" * 3000, "🙂"]
+    assert model.sample(lines, surest, list(range(len(lines)))) == model.encode(lines)
 
 
 def test_joint_and_separate_vocabularies(tmp_path):
