@@ -22,6 +22,11 @@ class OpenSlots:
             if 0 < rows.size(0) < going.size(0):
                 self._rows, self._places = rows, (going.cumsum(0) - 1).clamp(min=0)  # (B * K,) slot -> row
 
+    @property
+    def count(self) -> int:
+        """R"""
+        return self._shape.numel() if self._rows is None else self._rows.size(0)
+
     def pack(self, x: Tensor) -> Tensor:
         """(B, K, ...) -> (R, ...)"""
         x = x.flatten(0, 1)

@@ -2,7 +2,8 @@
 
 The search has found the candidates with their log-probabilities, without a graph. A loss on them can be computed and
 differentiated by them before the network is asked again. Only then is it known which prefixes have a gradient at all:
-with a hard selection the final beams and what they descend from, which is about half of the search's prefixes.
+with a hard selection the final beams and what they descend from, which is about half of the search's prefixes. What
+the decoder's linear maps gave for these is known from the search too: see `replay`.
 """
 
 from collections.abc import Iterator
@@ -17,14 +18,18 @@ from torch.nn.functional import linear
 
 from beamtrain.data.tokenizer import PAD
 from beamtrain.model.base import Memory
+from beamtrain.model.slots import OpenSlots
 from beamtrain.model.transformer import Transformer
 from beamtrain.search.prefix_tree import PrefixTree
+from beamtrain.search.replay import LinearOutputs, replayed
 from beamtrain.search.step import Candidates
 
 _ENTRIES, _ENTRIES_ON_GPU = 2**20, 2**26  # of the logits at once: on a CPU they stay in its cache
 
 
-def with_gradient(network: Transformer, memory: Memory, tree: PrefixTree, steps: list[Candidates]) -> list[Tensor]:
+def with_gradient(
+    network: Transformer, memory: Memory, tree: PrefixTree, steps: list[Candidates], outputs: LinearOutputs
+) -> list[Tensor]:
     """The log-probabilities (B, M) of each position's candidates, with their gradient by the network and the memory:
 
         d log p(v | node) / d logits(node) = [. is v] - softmax(logits(node)),   logits(node) = W decoder(node)
@@ -33,13 +38,14 @@ def with_gradient(network: Transformer, memory: Memory, tree: PrefixTree, steps:
         network: as it was in the search, without dropout.
         tree: the search's prefixes; slot j at position t is prefix t * K + j.
         steps: its candidates at each of T positions.
+        outputs: what the decoder's linear maps gave in the search. What is not in it, or has been used, is computed.
     """
     slots = tree.tokens.size(1) // len(steps)
     nodes = torch.stack([t * slots + each.parents for t, each in enumerate(steps)])  # (T, B, M)
     tokens = torch.stack([each.tokens for each in steps])
     values = torch.stack([each.log_probs for each in steps])
     parameters = [parameter for parameter in network.parameters() if parameter.requires_grad]
-    found = _Known.apply(network, memory.mask, tree, values, nodes, tokens, memory.states, *parameters)
+    found = _Known.apply(network, memory.mask, tree, outputs, values, nodes, tokens, memory.states, *parameters)
     return list(found.unbind(0))
 
 
@@ -50,13 +56,14 @@ class _Known(Function):
         network: Transformer,
         mask: Tensor,
         tree: PrefixTree,
+        outputs: LinearOutputs,
         values: Tensor,
         nodes: Tensor,
         tokens: Tensor,
         states: Tensor,
         *parameters: Tensor,
     ) -> Tensor:
-        ctx.network, ctx.tree = network, tree
+        ctx.network, ctx.tree, ctx.outputs = network, tree, outputs
         ctx.save_for_backward(mask, nodes, tokens, states, *parameters)
         device = states.device.type
         ctx.autocast = device, torch.get_autocast_dtype(device), torch.is_autocast_enabled(device)
@@ -72,7 +79,8 @@ class _Known(Function):
         tree, places = ctx.tree.without_others(wanted)
         device, dtype, enabled = ctx.autocast
         source = Memory(states.detach().requires_grad_(), mask)
-        with torch.enable_grad(), torch.autocast(device, dtype, enabled), _without_dropout(ctx.network):
+        again = replayed(ctx.outputs, OpenSlots(tree.tokens).pack(tree.rows))
+        with torch.enable_grad(), torch.autocast(device, dtype, enabled), _without_dropout(ctx.network), again:
             hidden = ctx.network.decode_tree(source, tree.tokens, tree.depths, tree.visible)  # (B, n, D)
         weight = ctx.network.output_weight
         shift = torch.arange(0, hidden.size(0) * hidden.size(1), hidden.size(1), device=hidden.device).unsqueeze(1)
@@ -86,7 +94,7 @@ class _Known(Function):
             if parameter is weight:
                 own = of_parameters[place]
                 of_parameters[place] = of_weight if own is None else own + of_weight
-        return (None, None, None, None, None, None, of_states, *of_parameters)
+        return (None, None, None, None, None, None, None, of_states, *of_parameters)
 
 
 @contextmanager

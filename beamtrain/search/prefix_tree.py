@@ -7,6 +7,7 @@ from torch import Tensor
 from torch.nn.functional import pad
 
 from beamtrain.data.tokenizer import PAD
+from beamtrain.model.slots import OpenSlots
 
 
 @dataclass(frozen=True)
@@ -19,6 +20,8 @@ class PrefixTree:
     """(B, N) its position, from 0."""
     visible: Tensor
     """(B, N, N) which prefixes are the beginning of prefix n, itself included."""
+    rows: Tensor
+    """(B, N) the row of each prefix among those that the search has computed, position after position."""
 
     @classmethod
     def of_search(cls, tokens: list[Tensor], visible: list[Tensor]) -> "PrefixTree":
@@ -26,7 +29,12 @@ class PrefixTree:
         (B, K), T = tokens[0].shape, len(tokens)
         depths = torch.arange(T, device=tokens[0].device).repeat_interleave(K).expand(B, -1)
         everywhere = [pad(each, (0, T * K - each.size(2))) for each in visible]  # T times (B, K, T * K)
-        return cls(torch.cat(tokens, dim=1), depths, torch.cat(everywhere, dim=1))
+        rows, computed = [], 0
+        for each in tokens:
+            slots = OpenSlots(each)
+            rows.append(slots.unpack(torch.arange(computed, computed + slots.count, device=each.device)))  # (B, K)
+            computed += slots.count
+        return cls(torch.cat(tokens, dim=1), depths, torch.cat(everywhere, dim=1), torch.cat(rows, dim=1))
 
     def without_others(self, wanted: Tensor) -> tuple["PrefixTree", Tensor]:
         """The smallest tree with all the prefixes `wanted` (B, N), and where in it each prefix is (B, N).
@@ -43,4 +51,4 @@ class PrefixTree:
         columns = self.visible.gather(2, rows.unsqueeze(1).expand(-1, self.visible.size(1), -1))  # (B, N, n)
         visible = columns.gather(1, rows.unsqueeze(2).expand(-1, -1, size))  # (B, n, n)
         tokens = self.tokens.gather(1, rows).masked_fill(~kept, PAD)
-        return PrefixTree(tokens, self.depths.gather(1, rows), visible), places
+        return PrefixTree(tokens, self.depths.gather(1, rows), visible, self.rows.gather(1, rows)), places

@@ -3,11 +3,13 @@
 While the selection is one-hot forward and neither embeddings nor ancestry carry a gradient, each log-probability
 depends on hard prefixes only, so the graph is not recurrent. The search itself runs without a graph, as in inference;
 then one pass over the tree of its T * K prefixes, each attending to its own ancestors, gives the same numbers with a
-gradient, in a few large matrix products forward and backward. Without dropout the numbers are those of the search, and
-that pass waits until the loss says which prefixes have a gradient: see `known`.
+gradient, in a few large matrix products forward and backward. Without dropout the numbers are those of the search: that
+pass then waits until the loss says which prefixes have a gradient, and looks up the matrix products that the search has
+done already: see `known` and `replay`.
 """
 
 import math
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 
 import torch
@@ -21,6 +23,7 @@ from beamtrain.model.transformer import Transformer
 from beamtrain.search.constraints import Constraints
 from beamtrain.search.known import with_gradient
 from beamtrain.search.prefix_tree import PrefixTree
+from beamtrain.search.replay import LinearOutputs
 from beamtrain.search.soft import Chain, SoftBeams, UnrollOptions, candidate_log_probs
 from beamtrain.search.step import Candidates
 from beamtrain.topk.base import Operator
@@ -48,8 +51,15 @@ def tree_beam_search(
     chain = Chain(limits.size(0), options, operator, like=memory.states)
     searched = Chain(limits.size(0), replace(options, selection="hard"), operator, like=memory.states)
     searched.watch_pruning = chain.has_bound
-    steps, tree = _search(network, memory, limits, searched, at_least)
-    scored = _scored(network, memory, tree, steps, reference)
+    known = reference is None and not network.training  # no dropout: the values are those that the search has found
+    outputs = LinearOutputs()
+    recording = outputs.recording(network) if known and torch.is_grad_enabled() else nullcontext()
+    steps, tree = _search(network, memory, limits, searched, at_least, recording)
+    scored: list[tuple[Tensor, Tensor | None]]
+    if known:
+        scored = [(each, None) for each in with_gradient(network, memory, tree, steps, outputs)]
+    else:
+        scored = _scored(network, memory, tree, steps, reference)
     chain.watched = searched.watched
     together = "accumulated_score" not in options.open_paths
     solved = _solved(chain, steps, [own for own, _ in scored]) if together else [None] * len(steps)
@@ -62,8 +72,6 @@ def _scored(
     network: Transformer, memory: Memory, tree: PrefixTree, steps: list[Candidates], reference: Tensor | None
 ) -> list[tuple[Tensor, Tensor | None]]:
     """For each position the log-probabilities of the candidates (B, M) and of the reference (B, K, U), if given."""
-    if reference is None and not network.training:  # no dropout: the values are those that the search has found
-        return [(known, None) for known in with_gradient(network, memory, tree, steps)]
     hidden = network.decode_tree(memory, tree.tokens, tree.depths, tree.visible)  # (B, T * K, D)
     slots = hidden.chunk(len(steps), dim=1)  # each (B, K, D)
     return [candidate_log_probs(network, *each, reference) for each in zip(slots, steps, strict=True)]
@@ -76,26 +84,32 @@ def fits(options: UnrollOptions) -> bool:
 
 @torch.no_grad()
 def _search(
-    network: Transformer, memory: Memory, limits: Tensor, chain: Chain, at_least: int
+    network: Transformer,
+    memory: Memory,
+    limits: Tensor,
+    chain: Chain,
+    at_least: int,
+    recording: AbstractContextManager[None],
 ) -> tuple[list[Candidates], PrefixTree]:
-    """The hard search: its candidates at each position, and its prefixes."""
+    """The hard search: its candidates at each position, and its prefixes. Its steps are taken within `recording`."""
     K = chain.scores.size(1)
     constraints = Constraints(limits)
     state = network.start(memory, K)
     assert isinstance(state.ancestry, HardAncestry)
     tokens = torch.full_like(chain.finished, BOS, dtype=torch.long)  # (B, K)
     steps, prefixes, visible = [], [], []
-    for _ in range(int(limits.max())):
-        hidden = network.step(tokens, state)
-        prefixes.append(tokens)
-        visible.append(state.ancestry.visible)  # (B, K, K for each position so far)
-        candidates = chain.candidates(network, hidden, constraints)
-        chain.advance(candidates, candidates.log_probs)
-        steps.append(candidates)
-        tokens = candidates.tokens[:, :K]
-        state.reorder(candidates.parents[:, :K])
-        if chain.over(at_least):
-            break
+    with recording:
+        for _ in range(int(limits.max())):
+            hidden = network.step(tokens, state)
+            prefixes.append(tokens)
+            visible.append(state.ancestry.visible)  # (B, K, K for each position so far)
+            candidates = chain.candidates(network, hidden, constraints)
+            chain.advance(candidates, candidates.log_probs)
+            steps.append(candidates)
+            tokens = candidates.tokens[:, :K]
+            state.reorder(candidates.parents[:, :K])
+            if chain.over(at_least):
+                break
     return steps, PrefixTree.of_search(prefixes, visible)
 
 

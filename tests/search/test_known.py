@@ -8,25 +8,29 @@ from beamtrain.data.tokenizer import EOS, PAD
 from beamtrain.search import known
 from beamtrain.search.known import through_logits, with_gradient
 from beamtrain.search.prefix_tree import PrefixTree
+from beamtrain.search.replay import LinearOutputs
 from beamtrain.search.step import Candidates
 
 B, T, K, M, V = 3, 5, 3, 6, 11
 
 
-def problem(dtype=torch.float64):
-    """A random search; the last slot of the first sentence has ended from position 2 on."""
+def problem(dtype=torch.float64, frozen=None):
+    """A random search, with its outputs; the last slot of the first sentence has ended from position 2 on."""
     random = torch.Generator().manual_seed(3)
     network = small("transformer", V).to(dtype)
+    if frozen:
+        network.get_parameter(frozen).requires_grad_(False)
     source = torch.randint(4, V, (B, 4), generator=random)
     source[1, 2:] = torch.tensor([EOS, PAD])
     memory = network.encode(source)
     state = network.start(memory, K)
-    tokens, visible, parents = [], [], []
+    tokens, visible, parents, outputs = [], [], [], LinearOutputs()
     for t in range(T):
         now = torch.randint(4, V, (B, K), generator=random)
         if t >= 2:
             now[0, K - 1] = EOS if t == 2 else PAD
-        network.step(now, state)
+        with torch.no_grad(), outputs.recording(network):
+            network.step(now, state)
         tokens.append(now)
         visible.append(state.ancestry.visible)
         parents.append(torch.randint(K, (B, M), generator=random))
@@ -42,7 +46,7 @@ def problem(dtype=torch.float64):
         steps.append(Candidates(torch.zeros(B, M), torch.zeros(B, M), parents[t], chosen))
     for each, values in zip(steps, plain(network, memory, tree, steps), strict=True):
         each.log_probs = values.detach()
-    return network, memory, tree, steps
+    return network, memory, tree, steps, outputs
 
 
 def plain(network, memory, tree, steps):
@@ -63,9 +67,10 @@ def wanted(share):
 @pytest.mark.parametrize("at_once", [1, 2 * V, 2**22])  # a prefix, two, all of them
 def test_values_and_gradients_are_those_of_a_plain_pass(at_once, share, monkeypatch):
     monkeypatch.setattr(known, "_ENTRIES", at_once)
-    network, memory, tree, steps = problem()
+    network, memory, tree, steps, outputs = problem()
     parameters, outer = list(network.parameters()), wanted(share)
-    expected, found = (torch.stack(how(network, memory, tree, steps)) for how in (plain, with_gradient))
+    expected = torch.stack(plain(network, memory, tree, steps))
+    found = torch.stack(with_gradient(network, memory, tree, steps, outputs))
     torch.testing.assert_close(found, expected)
     given = [torch.autograd.grad(each, parameters, outer, retain_graph=True) for each in (found, expected)]
     for one, other in zip(*given, strict=True):
@@ -73,13 +78,13 @@ def test_values_and_gradients_are_those_of_a_plain_pass(at_once, share, monkeypa
 
 
 def test_only_prefixes_that_a_gradient_needs_are_computed():
-    network, memory, tree, steps = problem()
+    network, memory, tree, steps, outputs = problem()
     rows = []
     network.decoder_norm.register_forward_hook(lambda _, inputs, __: rows.append(inputs[0].size(0)))
     outer = torch.zeros(T, B, M, dtype=torch.float64)
     steps[3].tokens[1, 0] = 5
     outer[3, 1, 0] = 1.0  # one candidate at position 3: its prefix and the three before it
-    found = torch.stack(with_gradient(network, memory, tree, steps))
+    found = torch.stack(with_gradient(network, memory, tree, steps, outputs))
     assert not rows
     torch.autograd.grad(found, list(network.parameters()), outer)
     assert rows == [4]
@@ -88,21 +93,19 @@ def test_only_prefixes_that_a_gradient_needs_are_computed():
 @pytest.mark.parametrize("name", ["target_embedding.table.weight", "decoder.1.feed_forward.inner.weight"])
 def test_beside_a_frozen_parameter_the_others_get_their_gradient(name):
     gradients = []
-    for freeze in (False, True):
-        network, _, tree, steps = problem()
-        network.get_parameter(name).requires_grad_(not freeze)
-        memory = network.encode(torch.full((B, 4), 5))
+    for frozen in (None, name):
+        network, memory, tree, steps, outputs = problem(frozen=frozen)
         rest = {key: each for key, each in network.named_parameters() if each.requires_grad}
-        total = torch.stack(with_gradient(network, memory, tree, steps)).sum()
+        total = torch.stack(with_gradient(network, memory, tree, steps, outputs)).sum()
         gradients.append(dict(zip(rest, torch.autograd.grad(total, list(rest.values())), strict=True)))
     gradients[0].pop(name)
     torch.testing.assert_close(gradients[1], gradients[0])
 
 
 def test_a_candidate_that_does_not_exist_harms_no_gradient():
-    network, memory, tree, steps = problem()
+    network, memory, tree, steps, outputs = problem()
     steps[0].log_probs[1, 2] = -torch.inf
-    found = torch.stack(with_gradient(network, memory, tree, steps))
+    found = torch.stack(with_gradient(network, memory, tree, steps, outputs))
     loss = found.masked_fill(found == -torch.inf, 0.0).sum()
     assert all(gradient.isfinite().all() for gradient in torch.autograd.grad(loss, list(network.parameters())))
 
@@ -119,12 +122,12 @@ def test_in_a_lower_precision_the_products_are_and_the_softmax_is_not():
 
 
 def test_under_autocast_the_network_runs_under_it_again():
-    network, memory, tree, steps = problem(torch.float32)
+    network, memory, tree, steps, outputs = problem(torch.float32)
     parameters = list(network.parameters())
-    expected = torch.autograd.grad(torch.stack(with_gradient(network, memory, tree, steps)).sum(), parameters)
+    expected = torch.autograd.grad(torch.stack(with_gradient(network, memory, tree, steps, outputs)).sum(), parameters)
     memory = memory._replace(states=memory.states.detach().requires_grad_())
     with torch.autocast("cpu", torch.bfloat16):
-        found = torch.stack(with_gradient(network, memory, tree, steps)).sum()
+        found = torch.stack(with_gradient(network, memory, tree, steps, outputs)).sum()
     own = network.decoder[0].feed_forward.inner.weight
     place = [parameter is own for parameter in parameters].index(True)
     gradient = torch.autograd.grad(found, own)[0]
