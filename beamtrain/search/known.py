@@ -125,18 +125,28 @@ def through_logits(
     for start in range(0, hidden.size(0), at_once):
         part = slice(start, start + at_once)
         by_logits = linear(hidden[part], cast).softmax(-1, dtype=of_weight.dtype)  # (r, V)
-        inside = (rows >= start) & (rows < start + by_logits.size(0))
-        given = torch.where(inside, outer, 0.0).to(by_logits.dtype)
-        own = torch.where(inside, rows - start, 0)
+        own, chosen_tokens, given = _of_rows(rows - start, by_logits.size(0), tokens, outer.to(by_logits.dtype))
         total = by_logits.new_zeros(by_logits.size(0)).index_add_(0, own, given)
         by_logits.mul_(-total.unsqueeze(1))
-        by_logits.view(-1).index_add_(0, own * V + tokens, given)
+        by_logits.view(-1).index_add_(0, own * V + chosen_tokens, given)
         cast_by_logits = by_logits.to(cast.dtype)
-        of_weight += cast_by_logits.t() @ hidden[part]
+        if cast.dtype == of_weight.dtype:
+            of_weight.addmm_(cast_by_logits.t(), hidden[part])
+        else:
+            of_weight += cast_by_logits.t() @ hidden[part]
         of_hidden[part] = cast_by_logits @ cast
     if chosen is not None:
         of_hidden = torch.zeros_like(whole).index_copy_(0, chosen, of_hidden)
     return of_hidden, of_weight.to(weight.dtype)
+
+
+def _of_rows(rows: Tensor, count: int, tokens: Tensor, outer: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """The candidates of rows 0 to `count`; on a GPU, where picking them would be a wait, all, the others at 0."""
+    inside = (rows >= 0) & (rows < count)
+    if rows.is_cuda:
+        return torch.where(inside, rows, 0), tokens, torch.where(inside, outer, 0.0)
+    places = inside.nonzero().squeeze(1)
+    return rows[places], tokens[places], outer[places]
 
 
 def _with_candidates(rows: Tensor, outer: Tensor, count: int) -> Tensor | None:

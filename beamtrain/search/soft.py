@@ -224,7 +224,7 @@ class Chain:
         count = self._options.candidates or log_probs[0].numel()
         found = best_candidates(log_probs, self.going, self.absorbed, count)
         if self.watch_pruning:
-            going = (self.going.unsqueeze(2) + log_probs)[:_WATCHED].flatten(1)  # (b, K, V) -> (b, K * V)
+            going = (self.going[:_WATCHED].unsqueeze(2) + log_probs[:_WATCHED]).flatten(1)  # (b, K, V) -> (b, K * V)
             self.watched.append(torch.cat((going, self.absorbed[:_WATCHED]), dim=1))
         return found
 
