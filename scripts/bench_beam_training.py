@@ -34,7 +34,7 @@ from beamtrain.objectives.beam_loss import BeamLoss
 from beamtrain.objectives.expected_reward import ExpectedReward
 from beamtrain.objectives.minimum_risk import MinimumRisk
 from beamtrain.objectives.teacher_forcing import TeacherForcing
-from beamtrain.search import known, soft, tree
+from beamtrain.search import known, one_hot, soft
 from beamtrain.search.hard import SearchOptions, beam_search
 from beamtrain.search.soft import UnrollOptions
 
@@ -178,7 +178,7 @@ class Bench:
             ("encoder", Transformer, "encode"),
             ("search without a graph: decoder", Transformer, "step"),
             ("search without a graph: logits and candidates", soft.Chain, "candidates"),
-            ("search without a graph: the rest", tree, "_search"),
+            ("search without a graph: the rest", one_hot, "_search"),
             ("decoder over the prefix tree", Transformer, "decode_tree"),
             ("top-k operator", type(BeamTraining(ExpectedReward()).operator), "select"),
             ("loss", ExpectedReward, "forward"),

@@ -4,6 +4,7 @@ from abc import ABC, abstractmethod
 from typing import NamedTuple
 
 from torch import Tensor, nn
+from torch.nn.functional import linear
 
 from beamtrain.errors import UserError
 from beamtrain.model.state import DecoderState
@@ -33,9 +34,17 @@ class Seq2Seq(nn.Module, ABC):
     def decode(self, memory: Memory, target_in: Tensor) -> Tensor:
         """Decoder outputs (B, T, D) for all positions of the target ids (B, T), which start with BOS."""
 
-    @abstractmethod
     def logits(self, hidden: Tensor) -> Tensor:
-        """Unnormalised log-probabilities (..., V) of the next token, from decoder outputs (..., D)."""
+        """Unnormalised log-probabilities (..., V) of the next token, from decoder outputs (..., D).
+
+        For training with the search in the loop they must be this product: its gradient is written out there.
+        """
+        return linear(hidden, self.output_weight)
+
+    @property
+    def output_weight(self) -> Tensor:
+        """The matrix (V, D) of the logits."""
+        raise UserError(f"{type(self).__name__} cannot be trained with the search in the loop: it has no output matrix")
 
     @abstractmethod
     def start(self, memory: Memory, beams: int) -> DecoderState:

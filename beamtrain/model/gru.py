@@ -24,7 +24,6 @@ from collections.abc import Callable
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import linear
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
 from beamtrain.data.tokenizer import PAD
@@ -141,8 +140,10 @@ class GRUEncoderDecoder(Seq2Seq):
         x = self.target_embedding(target_in)  # (B, T) -> (B, T, D)
         return self.decoder(x, self.decoder.first_hidden(memory), lambda y: attention(y, source, mask))[0]
 
-    def logits(self, hidden: Tensor) -> Tensor:
-        return linear(hidden, self.target_embedding.table.weight)  # (..., D) -> (..., V)
+    @property
+    def output_weight(self) -> Tensor:
+        """(V, D), the target embedding's."""
+        return self.target_embedding.table.weight
 
     def embed(self, tokens: Tensor) -> Tensor:
         return self.target_embedding.table(tokens)  # (...) -> (..., D)

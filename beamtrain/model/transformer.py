@@ -7,7 +7,6 @@ and CTranslate2's `TransformerSpec(pre_norm=True)`; post-norm is the layout of t
 from typing import cast
 
 from torch import Tensor, nn
-from torch.nn.functional import linear
 
 from beamtrain.data.tokenizer import PAD
 from beamtrain.model.base import Memory, Seq2Seq
@@ -147,12 +146,9 @@ class Transformer(Seq2Seq):
             x = layer.step(x, cache, state, slots)
         return slots.unpack(self.decoder_norm(x))  # (R, D) -> (B, N, D)
 
-    def logits(self, hidden: Tensor) -> Tensor:
-        return linear(hidden, self.output_weight)  # (..., D) -> (..., V)
-
     @property
     def output_weight(self) -> Tensor:
-        """(V, D), the target embedding's."""
+        """(V, D), the target embedding's (Press and Wolf 2017)."""
         return self.target_embedding.table.weight
 
     def embed(self, tokens: Tensor) -> Tensor:

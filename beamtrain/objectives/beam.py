@@ -8,14 +8,13 @@ from beamtrain.data.batch import Batch
 from beamtrain.data.tokenizer import PAD
 from beamtrain.errors import UserError
 from beamtrain.model.base import Memory, Seq2Seq
-from beamtrain.model.transformer import Transformer
 from beamtrain.objectives.annealing import Annealing
 from beamtrain.objectives.base import Loss, Objective
 from beamtrain.objectives.beam_loss import BeamLoss
 from beamtrain.objectives.gleu import Gleu
 from beamtrain.objectives.teacher_forcing import TeacherForcing
+from beamtrain.search.one_hot import fits, one_hot_beam_search
 from beamtrain.search.soft import SoftBeams, UnrollOptions, gold_limits, next_log_probs, soft_beam_search
-from beamtrain.search.tree import fits, tree_beam_search
 from beamtrain.topk.base import Operator
 from beamtrain.topk.soft import SoftTopK
 
@@ -129,14 +128,14 @@ class BeamTraining(Objective):
             return mean, {"beam_loss": mean.detach(), **_figures(beams, batch)}
 
     def search(self, network: Seq2Seq, memory: Memory, batch: Batch) -> SoftBeams:
-        """The unroll, in parallel where its graph is not recurrent."""
+        """The unroll, in parallel where choices do not depend on one another."""
         limits = gold_limits(batch.target_out, self.margin)
         reference = batch.target_out if self.loss.reads_reference else None
         by_position = self.loss.reads_reference or self.loss.reads_gold
         at_least = batch.target_out.size(1) if by_position else 0
         asked = (memory, limits, self.unroll, self.operator, reference, at_least)
-        if fits(self.unroll) and isinstance(network, Transformer):
-            return tree_beam_search(network, *asked)
+        if fits(self.unroll):
+            return one_hot_beam_search(network, *asked)
         return soft_beam_search(network, *asked)
 
 

@@ -97,6 +97,38 @@ class _Known(Function):
         return (None, None, None, None, None, None, None, of_states, *of_parameters)
 
 
+def through_outputs(hidden: Tensor, weight: Tensor, steps: list[Candidates]) -> list[Tensor]:
+    """The same where the decoder's outputs at all prefixes have their graph already.
+
+    Args:
+        hidden: (B, T, K, D) the outputs.
+        weight: (V, D) the output matrix.
+        steps: the search's candidates at each of T positions.
+    """
+    shift = torch.arange(hidden[..., 0].numel(), device=hidden.device).view(hidden.shape[:3])[..., :1]  # (B, T, 1)
+    rows = shift + torch.stack([each.parents for each in steps], dim=1)  # (B, T, M)
+    tokens = torch.stack([each.tokens for each in steps], dim=1)
+    values = torch.stack([each.log_probs for each in steps], dim=1)
+    found = _KnownAfter.apply(values, rows.flatten(), tokens.flatten(), hidden.flatten(0, 2), weight)
+    return list(found.unbind(1))
+
+
+class _KnownAfter(Function):
+    @staticmethod
+    def forward(ctx: Any, values: Tensor, rows: Tensor, tokens: Tensor, hidden: Tensor, weight: Tensor) -> Tensor:
+        ctx.save_for_backward(rows, tokens, hidden, weight)
+        device = hidden.device.type
+        ctx.dtype = torch.get_autocast_dtype(device) if torch.is_autocast_enabled(device) else None
+        return values.clone()
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, outer: Tensor) -> tuple[Tensor | None, ...]:
+        rows, tokens, hidden, weight = ctx.saved_tensors
+        outer = outer.flatten().masked_fill(tokens == PAD, 0.0)
+        return None, None, None, *through_logits(hidden, weight, rows, tokens, outer, ctx.dtype)
+
+
 @contextmanager
 def _without_dropout(network: Transformer) -> Iterator[None]:
     """As in the search: by the time of the backward pass the network may be in training mode again."""

@@ -18,14 +18,14 @@ from torch.overrides import TorchFunctionMode
 
 
 class LinearOutputs:
-    """What the linear maps of a network gave, row below row in the order of their calls."""
+    """What the linear maps of a network gave: (R, out) a call, row below row, or (B, S, out) in a single one."""
 
     def __init__(self) -> None:
         self._parts: dict[int, list[Tensor]] = {}  # by the weight's id
 
     @contextmanager
     def recording(self, network: nn.Module) -> Iterator[None]:
-        """Keep what every `nn.Linear` of `network` gives meanwhile, (R, out) for each call.
+        """Keep what every `nn.Linear` of `network` gives meanwhile.
 
         An output that is changed in place is kept as changed: harmless for the ReLU, which changes it once only.
         """
@@ -44,13 +44,15 @@ class LinearOutputs:
         return id(weight) in self._parts
 
     def take(self, weight: Tensor, rows: Tensor) -> Tensor:
-        """The rows (r,) of what the map with this weight gave, (r, out). It is forgotten then, to free its memory."""
-        return torch.cat(self._parts.pop(id(weight))).index_select(0, rows)
+        """What the map with this weight gave: these of its rows (r,), as (r, out), or the whole (B, S, out) of a single
+        call. It is forgotten then, to free its memory."""
+        first, *others = self._parts.pop(id(weight))
+        return first.clone() if first.dim() > 2 else torch.cat((first, *others)).index_select(0, rows)
 
 
 class replayed(TorchFunctionMode):  # noqa: N801 (a context, as torch.no_grad)
-    """Within it, a linear map whose outputs are known gives `rows` (r,) of them, for the r rows of its input, once; the
-    others compute."""
+    """Within it, a linear map whose outputs are known gives `rows` (r,) of them, for the r rows of its input, or the
+    whole, once; the others compute."""
 
     def __init__(self, outputs: LinearOutputs, rows: Tensor) -> None:
         super().__init__()
@@ -78,4 +80,5 @@ class _Given(Function):
     @once_differentiable
     def backward(ctx: Any, outer: Tensor) -> tuple[Tensor | None, ...]:
         x, weight = ctx.saved_tensors
-        return outer @ weight, outer.t() @ x, outer.sum(0), None
+        rows = outer.flatten(0, -2)
+        return outer @ weight, rows.t() @ x.flatten(0, -2), rows.sum(0), None

@@ -10,12 +10,12 @@ from beamtrain.data.tokenizer import EOS, PAD
 from beamtrain.errors import UserError
 from beamtrain.model.base import Memory
 from beamtrain.search.hard import SearchOptions, beam_search
+from beamtrain.search.one_hot import one_hot_beam_search
 from beamtrain.search.soft import UnrollOptions, soft_beam_search
-from beamtrain.search.tree import tree_beam_search
 from beamtrain.topk import SoftTopK
 
 V, S = 11, 5
-UNROLLS = [("transformer", soft_beam_search), ("transformer", tree_beam_search), ("gru", soft_beam_search)]
+UNROLLS = [(kind, search) for kind in ("transformer", "gru") for search in (soft_beam_search, one_hot_beam_search)]
 ALL = ("score_update", "accumulated_score", "embeddings", "ancestry")
 
 
@@ -98,7 +98,7 @@ def test_without_pruning_all_continuations_take_part():
     assert every.pruned is None
 
 
-@pytest.mark.parametrize("search", [soft_beam_search, tree_beam_search])
+@pytest.mark.parametrize("search", [soft_beam_search, one_hot_beam_search])
 def test_the_bound_on_what_is_pruned_falls_with_the_candidates(search):
     network, source = make(), sources()
     bounds = [
@@ -121,12 +121,13 @@ def gradients(network, loss):
 
 @pytest.mark.parametrize("selection", ["straight_through", "hard"])
 @pytest.mark.parametrize("open_paths", [(), ("score_update",), ("score_update", "accumulated_score")])
-def test_the_parallel_unroll_is_the_sequential_one(selection, open_paths):
-    network, source, operator = make(), sources(), SoftTopK(0.5, None)
+@each_network
+def test_the_parallel_unroll_is_the_sequential_one(kind, selection, open_paths):
+    network, source, operator = make(kind), sources(), SoftTopK(0.5, None)
     options = {"beam_size": 3, "candidates": 10, "selection": selection, "open_paths": open_paths}
     losses = [
         some_loss(unrolled(network, source, 6, operator, search, **options))
-        for search in (soft_beam_search, tree_beam_search)
+        for search in (soft_beam_search, one_hot_beam_search)
     ]
     torch.testing.assert_close(*losses)
     for one, other in zip(*(gradients(network, loss) for loss in losses), strict=True):
@@ -215,4 +216,4 @@ def test_wrong_options_are_refused(options, message):
 @pytest.mark.parametrize("options", [{"selection": "soft"}, {"open_paths": ("embeddings",)}])
 def test_a_recurrent_graph_is_not_unrolled_in_parallel(options):
     with pytest.raises(UserError, match="the parallel unroll needs selection straight_through or hard"):
-        unrolled(make(), sources(), 4, search=tree_beam_search, **options)
+        unrolled(make(), sources(), 4, search=one_hot_beam_search, **options)

@@ -9,8 +9,8 @@ from beamtrain.data.tokenizer import BOS, EOS
 from beamtrain.model.transformer import Transformer
 from beamtrain.objectives.teacher_forcing import TeacherForcing
 from beamtrain.search.hard import SearchOptions, beam_search
+from beamtrain.search.one_hot import one_hot_beam_search
 from beamtrain.search.soft import UnrollOptions, soft_beam_search
-from beamtrain.search.tree import tree_beam_search
 from beamtrain.topk import SoftTopK
 
 VOCABULARY, LIMIT = 16, 12
@@ -60,7 +60,7 @@ def test_the_network_has_learned_something_but_not_everything(trained):
 
 @pytest.mark.parametrize("K", [1, 2, 4, 8])
 @pytest.mark.parametrize("penalty", [{"length_penalty": "none"}, {"length_penalty": "gnmt", "alpha": 1.0}])
-@pytest.mark.parametrize("search", [soft_beam_search, tree_beam_search])
+@pytest.mark.parametrize("search", [soft_beam_search, one_hot_beam_search])
 def test_the_hard_unroll_is_the_users_search(trained, K, penalty, search):
     network, source, _ = trained
     beams = unrolled(network, source, LIMIT, search=search, beam_size=K, candidates=16, selection="hard")
@@ -76,7 +76,7 @@ def test_the_soft_unroll_becomes_the_users_search_as_the_temperature_falls(train
     assert as_sentences(beams) == searched(network, source, LIMIT, K, **penalty)
 
 
-@pytest.mark.parametrize("search", [soft_beam_search, tree_beam_search])
+@pytest.mark.parametrize("search", [soft_beam_search, one_hot_beam_search])
 def test_the_unroll_ends_when_every_hypothesis_has(trained, search):
     network, source, _ = trained
     limits = torch.full((source.size(0),), 40)
