@@ -32,6 +32,7 @@ from beamtrain.model.base import Memory, Seq2Seq
 from beamtrain.model.dropout import Dropout
 from beamtrain.model.layers import CrossAttention, TokenEmbedding, check_width
 from beamtrain.model.recurrent_state import RecurrentState
+from beamtrain.model.slots import OpenSlots
 from beamtrain.model.state import DecoderState
 
 
@@ -157,20 +158,22 @@ class GRUEncoderDecoder(Seq2Seq):
 
     def step(self, inputs: Tensor, state: DecoderState) -> Tensor:
         assert isinstance(state, RecurrentState)
-        B, K = inputs.shape[:2]
+        slots = OpenSlots(inputs)
 
         def attend(x: Tensor) -> Tensor:
-            """(B * K, 1, D) -> (B * K, 1, D)"""
-            return self._look(x.view(B, K, -1), state).view(B * K, 1, -1)
+            """(R, 1, D) -> (R, 1, D)"""
+            return self._look(x.squeeze(1), state, slots).unsqueeze(1)
 
-        x = self.target_embedding(inputs).flatten(0, 1).unsqueeze(1)  # (B, K) -> (B, K, D) -> (B * K, 1, D)
-        output, hidden = self.decoder(x, state.hidden.flatten(1, 2), attend)
-        state.hidden = hidden.unflatten(1, (B, K))  # (L, B * K, D) -> (L, B, K, D)
+        x = slots.pack(self.target_embedding(inputs)).unsqueeze(1)  # (B, K) -> (B, K, D) -> (R, 1, D)
+        hidden = torch.stack([slots.pack(layer) for layer in state.hidden])  # (L, B, K, D) -> (L, R, D)
+        output, hidden = self.decoder(x, hidden, attend)
+        state.hidden = torch.stack([slots.unpack(layer) for layer in hidden])
         state.length += 1
-        return output.view(B, K, -1)
+        return slots.unpack(output.squeeze(1))  # (R, D) -> (B, K, D)
 
-    def _look(self, x: Tensor, state: RecurrentState) -> Tensor:
+    def _look(self, x: Tensor, state: RecurrentState, slots: OpenSlots) -> Tensor:
+        """(R, D) -> (R, D)"""
         attention = self.decoder.attention
         if state.record_attention:
-            state.attention = attention.weights(x, state.source, state.source_mask)
-        return attention(x, state.source, state.source_mask)
+            state.attention = attention.weights(slots.unpack(x), state.source, state.source_mask)
+        return attention.step(x, state.source, state.source_mask, slots)
