@@ -54,6 +54,29 @@ def test_steps_with_reordered_beams_equal_decoding_each_history_at_once(kind, op
 
 
 @each_network
+def test_beams_that_have_ended_cost_nothing_and_leave_the_others_as_they_were(kind):
+    network, generator = small(kind, V), torch.Generator().manual_seed(7)
+    memory = network.encode(sources())
+    whole, thinned = network.start(memory, K), network.start(memory, K)
+    ended = torch.zeros(B, K, dtype=torch.bool)
+    rows = []
+    of_each_slot = network.decoder[0].feed_forward if kind == "transformer" else network.decoder.lowest
+    of_each_slot.register_forward_pre_hook(lambda _, inputs: rows.append(inputs[0].size(0)))
+    for t in range(T):
+        tokens = torch.randint(4, V, (B, K), generator=generator)
+        expected = network.step(tokens, whole)
+        hidden = network.step(tokens.masked_fill(ended, EOS if t == 3 else PAD), thinned)
+        assert hidden.isfinite().all()
+        assert rows[-1] == (~ended).sum()
+        torch.testing.assert_close(hidden[~ended], expected[~ended], atol=1e-5, rtol=1e-4)
+        parents = torch.arange(K).expand(B, K).clone()
+        parents[:, 0] = 1  # the first beam is always a copy of the second: no open beam descends from an ended one
+        ended = torch.tensor([[False, False, t >= 2, t >= 2], [False] * K, [t >= 4] * K])
+        whole.reorder(parents)
+        thinned.reorder(parents)
+
+
+@each_network
 def test_sentences_that_leave_do_not_change_the_others(kind):
     network, source = small(kind, V), sources()
     whole, kept = network.start(network.encode(source), K), network.start(network.encode(source), K)

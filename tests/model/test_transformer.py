@@ -78,27 +78,6 @@ def test_mixing_ancestries_is_mixing_the_caches():
         written = [[(mix @ keys, mix @ values) for keys, values in past] for past in written]
 
 
-def test_beams_that_have_ended_leave_the_others_as_they_were():
-    network, generator = make(), torch.Generator().manual_seed(7)
-    memory = network.encode(sources())
-    whole, thinned = network.start(memory, K), network.start(memory, K)
-    ended = torch.zeros(B, K, dtype=torch.bool)
-    rows = []
-    network.decoder[0].feed_forward.register_forward_pre_hook(lambda _, inputs: rows.append(inputs[0].size(0)))
-    for t in range(T):
-        tokens = torch.randint(4, V, (B, K), generator=generator)
-        expected = network.step(tokens, whole)
-        hidden = network.step(tokens.masked_fill(ended, EOS if t == 3 else PAD), thinned)
-        assert hidden.isfinite().all()
-        assert rows[-1] == (~ended).sum()
-        torch.testing.assert_close(hidden[~ended], expected[~ended], atol=1e-5, rtol=1e-4)
-        parents = torch.arange(K).expand(B, K).clone()
-        parents[:, 0] = 1  # the first beam is always a copy of the second: no open beam descends from an ended one
-        ended = torch.tensor([[False, False, t >= 2, t >= 2], [False] * K, [t >= 4] * K])
-        whole.reorder(parents)
-        thinned.reorder(parents)
-
-
 def test_a_tree_of_prefixes_at_once_is_the_search_step_by_step():
     network, generator = make(), torch.Generator().manual_seed(6)
     memory = network.encode(sources())
