@@ -27,6 +27,8 @@ from torch.utils._pytree import tree_leaves
 from beamtrain.allocator import keep_freed_memory
 from beamtrain.data.batch import Batch
 from beamtrain.data.tokenizer import BOS, EOS
+from beamtrain.model.base import Seq2Seq
+from beamtrain.model.gru import GRUEncoderDecoder
 from beamtrain.model.transformer import Transformer
 from beamtrain.objectives import beam as beam_module
 from beamtrain.objectives.beam import BeamTraining
@@ -45,7 +47,7 @@ def main() -> None:
     torch.set_num_threads(options.threads)
     bench = Bench(options)
     print(
-        f"D {options.width}, V {options.vocab_size:,}, {options.layers} + {options.layers} layers, "
+        f"{options.network}, D {options.width}, V {options.vocab_size:,}, {options.layers} + {options.layers} layers, "
         f"B {options.sentences}, {options.precision} on {options.device}, {options.threads} threads, "
         f"gold length T, searched to T + {options.margin}, torch {torch.__version__}\n"
     )
@@ -57,6 +59,7 @@ def main() -> None:
 
 def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--network", choices=["transformer", "gru"], default="transformer")
     parser.add_argument("--width", type=int, default=256)
     parser.add_argument("--layers", type=int, default=3, help="of the encoder, and of the decoder")
     parser.add_argument("--vocab-size", type=int, default=4000)
@@ -78,14 +81,13 @@ class Bench:
     def __init__(self, options: argparse.Namespace) -> None:
         torch.manual_seed(0)
         self.options = options
-        self.network = Transformer(
-            options.vocab_size,
-            width=options.width,
-            inner_width=4 * options.width,
-            heads=options.width // 64,
-            encoder_layers=options.layers,
-            decoder_layers=options.layers,
-        ).to(options.device)
+        shape = {"width": options.width, "encoder_layers": options.layers, "decoder_layers": options.layers}
+        if options.network == "gru":
+            self.network: Seq2Seq = GRUEncoderDecoder(options.vocab_size, **shape)
+        else:
+            heads = options.width // 64
+            self.network = Transformer(options.vocab_size, inner_width=4 * options.width, heads=heads, **shape)
+        self.network.to(options.device)
 
     def objectives(self, beams: int) -> dict[str, Any]:
         """Name -> function of a batch that gives the value to differentiate."""
@@ -173,12 +175,12 @@ class Bench:
     def split(self, beams: int, length: int) -> None:
         """Where the time of the beam part goes: each part without the parts inside it."""
         objective, batch = self.objectives(beams)["beam part"], self.batch(length)
-        clock = Clock(self.now)
+        clock, network = Clock(self.now), type(self.network)
         parts = [
-            ("encoder", Transformer, "encode"),
-            ("search without a graph: decoder", Transformer, "step"),
-            ("search without a graph: logits and candidates", soft.Chain, "candidates"),
-            ("search without a graph: the rest", one_hot, "_search"),
+            ("encoder", network, "encode"),
+            ("search: decoder", network, "step"),
+            ("search: logits and candidates", soft.Chain, "candidates"),
+            ("search: the rest", one_hot, "_search"),
             ("decoder over the prefix tree", Transformer, "decode_tree"),
             ("top-k operator", type(BeamTraining(ExpectedReward()).operator), "select"),
             ("loss", ExpectedReward, "forward"),
@@ -195,7 +197,7 @@ class Bench:
                     self.step(objective, batch)
         total = sum(clock.seconds.values())
         print(f"| part of the beam part, K {beams}, T {length} | share |\n|---|---|")
-        for name in [*(name for name, _, _ in parts), "the rest"]:
+        for name in [name for name in [*(name for name, _, _ in parts), "the rest"] if name in clock.seconds]:
             print(f"| {name} | {clock.seconds[name] / total:.0%} |")
         print(flush=True)
 
