@@ -36,7 +36,7 @@ from beamtrain.objectives.beam_loss import BeamLoss
 from beamtrain.objectives.expected_reward import ExpectedReward
 from beamtrain.objectives.minimum_risk import MinimumRisk
 from beamtrain.objectives.teacher_forcing import TeacherForcing
-from beamtrain.search import known, one_hot, soft
+from beamtrain.search import known, logits, one_hot, soft
 from beamtrain.search.hard import SearchOptions, beam_search
 from beamtrain.search.soft import UnrollOptions
 
@@ -185,8 +185,8 @@ class Bench:
             ("top-k operator", type(BeamTraining(ExpectedReward()).operator), "select"),
             ("loss", ExpectedReward, "forward"),
             ("figures to watch", beam_module, "_figures"),
-            ("logits and candidates again, for their gradient", known, "through_logits"),
-            ("backward through the prefix tree", known._Known, "backward"),
+            ("logits and candidates again, for their gradient", logits, "through_logits"),
+            ("backward through the prefix tree", known._ThroughTree, "backward"),
             ("backward of the rest", Tensor, "backward"),
         ]
         with ExitStack() as stack:

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from beamtrain.model.base import Memory, Seq2Seq
 from beamtrain.model.state import DecoderState
-from beamtrain.search.known import through_outputs
+from beamtrain.search.logits import through_outputs
 from beamtrain.search.prefixes import Prefixes, ScoredCandidates
 from beamtrain.search.soft import candidate_log_probs
 from beamtrain.search.step import Candidates

@@ -15,7 +15,7 @@ from torch import Tensor
 from beamtrain.model.base import Memory, Seq2Seq
 from beamtrain.model.state import DecoderState, HardAncestry, TransformerState
 from beamtrain.model.transformer import Transformer
-from beamtrain.search.known import with_gradient
+from beamtrain.search.known import through_tree
 from beamtrain.search.prefix_tree import PrefixTree
 from beamtrain.search.prefixes import Prefixes, ScoredCandidates
 from beamtrain.search.replay import LinearOutputs
@@ -46,7 +46,7 @@ class TreePrefixes(Prefixes):
     def log_probs(self, steps: list[Candidates]) -> list[ScoredCandidates]:
         tree = PrefixTree.of_search(self._tokens, self._visible)
         if self._known:
-            found = with_gradient(self._network, self._memory, tree, steps, self._outputs)
+            found = through_tree(self._network, self._memory, tree, steps, self._outputs)
             return [(each, None) for each in found]
         hidden = self._network.decode_tree(self._memory, tree.tokens, tree.depths, tree.visible)  # (B, T * K, D)
         slots = hidden.chunk(len(steps), dim=1)  # each (B, K, D)

@@ -5,8 +5,9 @@ import torch
 from networks import small
 
 from beamtrain.data.tokenizer import EOS, PAD
-from beamtrain.search import known
-from beamtrain.search.known import through_logits, with_gradient
+from beamtrain.search import logits
+from beamtrain.search.known import through_tree
+from beamtrain.search.logits import through_logits, through_outputs
 from beamtrain.search.prefix_tree import PrefixTree
 from beamtrain.search.replay import LinearOutputs
 from beamtrain.search.step import Candidates
@@ -66,12 +67,27 @@ def wanted(share):
 @pytest.mark.parametrize("share", [1.0, 0.2, 0.03, 0.0])
 @pytest.mark.parametrize("at_once", [1, 2 * V, 2**22])  # a prefix, two, all of them
 def test_values_and_gradients_are_those_of_a_plain_pass(at_once, share, monkeypatch):
-    monkeypatch.setattr(known, "_ENTRIES", at_once)
+    monkeypatch.setattr(logits, "_ENTRIES", at_once)
     network, memory, tree, steps, outputs = problem()
     parameters, outer = list(network.parameters()), wanted(share)
     expected = torch.stack(plain(network, memory, tree, steps))
-    found = torch.stack(with_gradient(network, memory, tree, steps, outputs))
+    found = torch.stack(through_tree(network, memory, tree, steps, outputs))
     torch.testing.assert_close(found, expected)
+    given = [torch.autograd.grad(each, parameters, outer, retain_graph=True) for each in (found, expected)]
+    for one, other in zip(*given, strict=True):
+        torch.testing.assert_close(one, other)
+
+
+@pytest.mark.parametrize("share", [1.0, 0.2, 0.0])
+@pytest.mark.parametrize("at_once", [V, 2**22])  # a prefix, all of them
+def test_from_outputs_that_have_a_graph_they_are_too(at_once, share, monkeypatch):
+    monkeypatch.setattr(logits, "_ENTRIES", at_once)
+    network, memory, tree, steps, _ = problem()
+    hidden = network.decode_tree(memory, tree.tokens, tree.depths, tree.visible)
+    expected = torch.stack(plain(network, memory, tree, steps))
+    found = torch.stack(through_outputs(hidden.unflatten(1, (T, K)), network.output_weight, steps))
+    torch.testing.assert_close(found, expected)
+    parameters, outer = list(network.parameters()), wanted(share)
     given = [torch.autograd.grad(each, parameters, outer, retain_graph=True) for each in (found, expected)]
     for one, other in zip(*given, strict=True):
         torch.testing.assert_close(one, other)
@@ -84,7 +100,7 @@ def test_only_prefixes_that_a_gradient_needs_are_computed():
     outer = torch.zeros(T, B, M, dtype=torch.float64)
     steps[3].tokens[1, 0] = 5
     outer[3, 1, 0] = 1.0  # one candidate at position 3: its prefix and the three before it
-    found = torch.stack(with_gradient(network, memory, tree, steps, outputs))
+    found = torch.stack(through_tree(network, memory, tree, steps, outputs))
     assert not rows
     torch.autograd.grad(found, list(network.parameters()), outer)
     assert rows == [4]
@@ -96,7 +112,7 @@ def test_beside_a_frozen_parameter_the_others_get_their_gradient(name):
     for frozen in (None, name):
         network, memory, tree, steps, outputs = problem(frozen=frozen)
         rest = {key: each for key, each in network.named_parameters() if each.requires_grad}
-        total = torch.stack(with_gradient(network, memory, tree, steps, outputs)).sum()
+        total = torch.stack(through_tree(network, memory, tree, steps, outputs)).sum()
         gradients.append(dict(zip(rest, torch.autograd.grad(total, list(rest.values())), strict=True)))
     gradients[0].pop(name)
     torch.testing.assert_close(gradients[1], gradients[0])
@@ -105,7 +121,7 @@ def test_beside_a_frozen_parameter_the_others_get_their_gradient(name):
 def test_a_candidate_that_does_not_exist_harms_no_gradient():
     network, memory, tree, steps, outputs = problem()
     steps[0].log_probs[1, 2] = -torch.inf
-    found = torch.stack(with_gradient(network, memory, tree, steps, outputs))
+    found = torch.stack(through_tree(network, memory, tree, steps, outputs))
     loss = found.masked_fill(found == -torch.inf, 0.0).sum()
     assert all(gradient.isfinite().all() for gradient in torch.autograd.grad(loss, list(network.parameters())))
 
@@ -124,10 +140,10 @@ def test_in_a_lower_precision_the_products_are_and_the_softmax_is_not():
 def test_under_autocast_the_network_runs_under_it_again():
     network, memory, tree, steps, outputs = problem(torch.float32)
     parameters = list(network.parameters())
-    expected = torch.autograd.grad(torch.stack(with_gradient(network, memory, tree, steps, outputs)).sum(), parameters)
+    expected = torch.autograd.grad(torch.stack(through_tree(network, memory, tree, steps, outputs)).sum(), parameters)
     memory = memory._replace(states=memory.states.detach().requires_grad_())
     with torch.autocast("cpu", torch.bfloat16):
-        found = torch.stack(with_gradient(network, memory, tree, steps, outputs)).sum()
+        found = torch.stack(through_tree(network, memory, tree, steps, outputs)).sum()
     own = network.decoder[0].feed_forward.inner.weight
     place = [parameter is own for parameter in parameters].index(True)
     gradient = torch.autograd.grad(found, own)[0]
