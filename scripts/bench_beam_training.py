@@ -185,6 +185,7 @@ class Bench:
             ("top-k operator", type(BeamTraining(ExpectedReward()).operator), "select"),
             ("loss", ExpectedReward, "forward"),
             ("figures to watch", beam_module, "_figures"),
+            ("logits and candidates again, for their gradient", known, "through_logits"),
             ("logits and candidates again, for their gradient", logits, "through_logits"),
             ("backward through the prefix tree", known._ThroughTree, "backward"),
             ("backward of the rest", Tensor, "backward"),
@@ -197,7 +198,8 @@ class Bench:
                     self.step(objective, batch)
         total = sum(clock.seconds.values())
         print(f"| part of the beam part, K {beams}, T {length} | share |\n|---|---|")
-        for name in [name for name in [*(name for name, _, _ in parts), "the rest"] if name in clock.seconds]:
+        names = [*dict.fromkeys(name for name, _, _ in parts), "the rest"]
+        for name in filter(clock.seconds.get, names):
             print(f"| {name} | {clock.seconds[name] / total:.0%} |")
         print(flush=True)
 
