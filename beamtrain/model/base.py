@@ -35,11 +35,14 @@ class Seq2Seq(nn.Module, ABC):
         """Decoder outputs (B, T, D) for all positions of the target ids (B, T), which start with BOS."""
 
     def logits(self, hidden: Tensor) -> Tensor:
-        """Unnormalised log-probabilities (..., V) of the next token, from decoder outputs (..., D).
-
-        For training with the search in the loop they must be this product: its gradient is written out there.
-        """
+        """Unnormalised log-probabilities (..., V) of the next token, from decoder outputs (..., D)."""
         return linear(hidden, self.output_weight)
+
+    @property
+    def has_own_logits(self) -> bool:
+        """Whether a subclass computes its logits otherwise: the search in the loop is then differentiated by autograd
+        alone, which is slower than with the product's gradient written out."""
+        return type(self).logits is not Seq2Seq.logits
 
     @property
     def output_weight(self) -> Tensor:

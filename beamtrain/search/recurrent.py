@@ -31,7 +31,7 @@ class RecurrentPrefixes(Prefixes):
         self._hidden.append(hidden)
 
     def log_probs(self, steps: list[Candidates]) -> list[ScoredCandidates]:
-        if self._reference is None:
+        if self._reference is None and not self._network.has_own_logits:
             hidden = torch.stack(self._hidden, dim=1)  # (B, T, K, D)
             return [(each, None) for each in through_outputs(hidden, self._network.output_weight, steps)]
         return [

@@ -29,7 +29,8 @@ class TreePrefixes(Prefixes):
         self._network, self._memory, self._reference = network, memory, reference
         self._tokens: list[Tensor] = []  # T times (B, K)
         self._visible: list[Tensor] = []  # (B, K, t * K) at position t, from 1
-        self._known = reference is None and not network.training  # the values are those that the search finds
+        # the values are those that the search finds
+        self._known = reference is None and not network.training and not network.has_own_logits
         self._outputs = LinearOutputs()
 
     @contextmanager

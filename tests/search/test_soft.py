@@ -9,6 +9,8 @@ from networks import each_network, small
 from beamtrain.data.tokenizer import EOS, PAD
 from beamtrain.errors import UserError
 from beamtrain.model.base import Memory
+from beamtrain.model.gru import GRUEncoderDecoder
+from beamtrain.model.transformer import Transformer
 from beamtrain.search.hard import SearchOptions, beam_search
 from beamtrain.search.one_hot import one_hot_beam_search
 from beamtrain.search.soft import UnrollOptions, soft_beam_search
@@ -123,15 +125,38 @@ def gradients(network, loss):
 @pytest.mark.parametrize("open_paths", [(), ("score_update",), ("score_update", "accumulated_score")])
 @each_network
 def test_the_parallel_unroll_is_the_sequential_one(kind, selection, open_paths):
-    network, source, operator = make(kind), sources(), SoftTopK(0.5, None)
+    assert_parallel_is_sequential(make(kind), selection, open_paths)
+
+
+def assert_parallel_is_sequential(network, selection="straight_through", open_paths=()):
     options = {"beam_size": 3, "candidates": 10, "selection": selection, "open_paths": open_paths}
     losses = [
-        some_loss(unrolled(network, source, 6, operator, search, **options))
+        some_loss(unrolled(network, sources(), 6, SoftTopK(0.5, None), search, **options))
         for search in (soft_beam_search, one_hot_beam_search)
     ]
     torch.testing.assert_close(*losses)
     for one, other in zip(*(gradients(network, loss) for loss in losses), strict=True):
         torch.testing.assert_close(one, other, atol=1e-9, rtol=1e-7)
+
+
+class Biased:
+    """Logits that are not the product with the output matrix alone."""
+
+    def logits(self, hidden):
+        return 5 * super().logits(hidden).tanh()
+
+
+class BiasedTransformer(Biased, Transformer): ...
+
+
+class BiasedGRU(Biased, GRUEncoderDecoder): ...
+
+
+@each_network
+def test_the_parallel_unroll_heeds_a_network_s_own_logits(kind):
+    network = make(kind)
+    network.__class__ = {"transformer": BiasedTransformer, "gru": BiasedGRU}[kind]
+    assert_parallel_is_sequential(network)
 
 
 def test_the_forward_pass_of_straight_through_is_hard():
