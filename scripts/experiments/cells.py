@@ -35,9 +35,9 @@ def at_rate(cell: dict[str, Any], rate: float) -> dict[str, Any]:
     return {"model": {**cell["model"], "optimizer": optimizer}}
 
 
-def in_large_batches(cell: dict[str, Any]) -> dict[str, Any]:
+def in_large_batches(cell: dict[str, Any], rate: float = 1e-3) -> dict[str, Any]:
     """With 2,048 tokens in a batch instead of 512, which bear a greater learning rate."""
-    return {**at_rate(cell, 1e-3), "data": {"batch_tokens": 2048}}
+    return {**at_rate(cell, rate), "data": {"batch_tokens": 2048}}
 
 
 def expected(reward: dict[str, Any] | None = None, sharpness: float = 0.3) -> dict[str, Any]:
@@ -76,6 +76,7 @@ ALL_PATHS = ["score_update", "accumulated_score", "embeddings", "ancestry"]
 
 RECIPE = "n-gram overlap"
 LARGE_BATCHES = "2,048 tokens, learning rate 0.001"
+FASTER = "2,048 tokens, learning rate 0.003"
 PAPER = "the paper's: positions, soft, all paths"
 MINIMUM_RISK = "minimum risk, hard"
 TEACHER = objective("teacher_forcing", "TeacherForcing", {})
@@ -143,11 +144,14 @@ ABLATIONS: dict[str, dict[str, Any]] = {
     f"with dropout, {LARGE_BATCHES}": in_large_batches(beam(dropout=True)),
     f"minimum risk, hard, {LARGE_BATCHES}": in_large_batches(beam(RISK, unroll={"selection": "hard"})),
     f"teacher forcing, {LARGE_BATCHES}": in_large_batches(TEACHER),
+    FASTER: in_large_batches(beam(), 3e-3),
+    f"teacher forcing, {FASTER}": in_large_batches(TEACHER, 3e-3),
     "averaged weights": {**beam(), "trainer": {"callbacks": [AVERAGING]}},
 }
 CONTROLS = {  # teacher forcing: each for the cells with its batches, and for as long as its beam cell takes
     CONTROL: RECIPE,
     f"teacher forcing, {LARGE_BATCHES}": LARGE_BATCHES,
+    f"teacher forcing, {FASTER}": FASTER,
     "teacher forcing, learning rate 0.001": "learning rate 0.001",
 }
 FINAL = {name: ABLATIONS[name] for name in (RECIPE, CONTROL, MINIMUM_RISK, PAPER)}
