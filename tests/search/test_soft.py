@@ -139,23 +139,23 @@ def assert_parallel_is_sequential(network, selection="straight_through", open_pa
         torch.testing.assert_close(one, other, atol=1e-9, rtol=1e-7)
 
 
-class Biased:
+class Capped:
     """Logits that are not the product with the output matrix alone."""
 
     def logits(self, hidden):
         return 5 * super().logits(hidden).tanh()
 
 
-class BiasedTransformer(Biased, Transformer): ...
+class CappedTransformer(Capped, Transformer): ...
 
 
-class BiasedGRU(Biased, GRUEncoderDecoder): ...
+class CappedGRU(Capped, GRUEncoderDecoder): ...
 
 
 @each_network
 def test_the_parallel_unroll_heeds_a_network_s_own_logits(kind):
     network = make(kind)
-    network.__class__ = {"transformer": BiasedTransformer, "gru": BiasedGRU}[kind]
+    network.__class__ = {"transformer": CappedTransformer, "gru": CappedGRU}[kind]
     assert_parallel_is_sequential(network)
 
 
