@@ -8,8 +8,8 @@
 Every cell fine-tunes the run `--init_from` with `beamtrain train` in a process of its own and translates the
 development and test sets with a beam of 5 and GNMT's length penalty at alpha = 1. The control, teacher forcing, gets as
 many steps as take the CPU time of the recipe's, with the same schedule over those steps. A cell that was interrupted
-resumes; `--jobs 2` runs two cells at a time. `curves` decodes the final cells of the first seed
-with beams from 1 to 64, with length normalisation and without, and with alpha tuned on the development set.
+resumes; `--jobs 2` runs two cells at a time. `curves` decodes the finished cells of `--only`, or those of `final`, with
+beams from 1 to 64, with length normalisation and without, and with alpha tuned on the development set.
 """
 
 import argparse
@@ -236,11 +236,14 @@ def difference(baseline: dict[str, list[str]] | None, ours: dict[str, list[str]]
 
 def print_curves(options: argparse.Namespace) -> None:
     """Test BLEU over the beam size, and with alpha tuned on the development set."""
-    gold, seed = references(options), options.seeds[0]
+    gold = references(options)
     sizes = (1, 2, 4, 8, 16, 32, 64)
     print("| | penalty | " + " | ".join(f"beam {size}" for size in sizes) + " |")
     print("|---|---|" + "---|" * len(sizes))
-    runs = {START: options.init_from, **{name: cell_folder(options, name, seed) for name in FINAL}}
+    runs = {START: options.init_from}
+    for name in ABLATIONS if options.only else FINAL:
+        if wanted(name, options.only):
+            runs |= {f"{name}, seed {seed}": cell_folder(options, name, seed) for seed in options.seeds}
     runs = {name: run for name, run in runs.items() if (run / "model.safetensors").exists()}
     for name, run in runs.items():
         for penalty in (("gnmt", "1"), ("none", "0")):
