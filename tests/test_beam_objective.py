@@ -1,6 +1,7 @@
 """Training with the search in the loop: its mixture, its gradient, its clipping, its losses."""
 
 import math
+from dataclasses import replace
 
 import pytest
 import torch
@@ -316,6 +317,17 @@ def test_the_gold_margin_is_that_of_a_search_by_hand():
         expected.append(total / len(tokens))
     assert loss(beams, batch, gold).tolist() == pytest.approx(expected, rel=1e-6)
     assert objective(loss=loss).beam_part(network, batch)[0].item() == pytest.approx(sum(expected) / 3, rel=1e-5)
+
+
+def test_a_gold_sentence_in_the_last_slot_has_not_left_the_beam():
+    """Its score there and as the gold sentence differ by rounding, either way."""
+    loss = GoldMargin(margin=1.0)
+    network, batch = network_and_batch()
+    network.eval()
+    aim = objective(loss=loss, unroll=UnrollOptions(1, 8, "hard"), margin=0)
+    found = aim.search(network, network.encode(batch.source), batch).best_tokens[:, 0]  # (B, T)
+    greedy = replace(batch, target_in=torch.cat((batch.target_in[:, :1], found[:, :-1]), dim=1), target_out=found)
+    assert aim.beam_part(network, greedy)[0].item() == pytest.approx(1.0, abs=1e-4)
 
 
 def test_a_sum_of_losses_asks_for_what_its_parts_need():

@@ -12,7 +12,7 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
-from beamtrain.data.tokenizer import BOS
+from beamtrain.data.tokenizer import BOS, PAD
 from beamtrain.errors import UserError
 from beamtrain.model.base import Memory, Seq2Seq
 from beamtrain.model.transformer import Transformer
@@ -72,7 +72,8 @@ def _search(
     K = chain.scores.size(1)
     constraints = Constraints(limits)
     state = network.start(memory, K)
-    tokens = torch.full_like(chain.finished, BOS, dtype=torch.long)  # (B, K)
+    tokens = torch.full_like(chain.finished, PAD, dtype=torch.long)  # (B, K)
+    tokens[:, 0] = BOS  # there is one beginning; the other slots come with the first choice
     steps: list[Candidates] = []
     for _ in range(int(limits.max())):
         hidden = network.step(tokens, state)
