@@ -143,6 +143,7 @@ ABLATIONS: dict[str, dict[str, Any]] = {
     "minimum risk, hard, order weights 1": beam(risk(sharpness=1.0), unroll={"selection": "hard"}),
     LARGE_BATCHES: in_large_batches(beam()),
     f"margin 16, {LARGE_BATCHES}": in_large_batches(beam(margin=16)),
+    f"linear BLEU, length cost 0.5, {LARGE_BATCHES}": in_large_batches(beam(expected(linear_bleu(0.5)))),
     f"with dropout, {LARGE_BATCHES}": in_large_batches(beam(dropout=True)),
     f"minimum risk, hard, {LARGE_BATCHES}": in_large_batches(beam(RISK, unroll={"selection": "hard"})),
     f"{PAPER}, {LARGE_BATCHES}": in_large_batches(PAPERS),
