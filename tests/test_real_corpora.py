@@ -55,12 +55,14 @@ def test_wmt14_scaled_down_from_parquet_to_report():
         "--trainer.accumulate_grad_batches=2",
         "--trainer.max_steps=120",
         "--trainer.val_check_interval=120",
+        "--model.objective.init_args.start_step=114",
         "--model.search.beam_size=2",
         "--model.search.max_length_ratio=1.2",
         *SMALL,
     )
     assert len(Path("runs/scaled/report/test.hyp").read_text().splitlines()) == evaluation["sentences"] > 2000
     assert "tok:13a" in json.dumps(evaluation)
+    assert "train/reward" in Path("runs/scaled/logs/metrics.csv").read_text()  # the search was in the loop at the end
     translated = Path("out.txt")
     Path("in.txt").write_text("The committee will meet again on Thursday.\n")
     assert main(["translate", "--model", "runs/scaled", "--input", "in.txt", "--output", str(translated)]) == 0
