@@ -79,7 +79,7 @@ LARGE_BATCHES = "2,048 tokens, learning rate 0.001"
 FASTER = "2,048 tokens, learning rate 0.003"
 PAPER = "the paper's: positions, soft, all paths"
 MINIMUM_RISK = "minimum risk, hard"
-PAPERS = beam(POSITIONS, unroll={"selection": "soft", "open_paths": ALL_PATHS}, margin=0, weight=0.5, dropout=True)
+PAPER_CELL = beam(POSITIONS, unroll={"selection": "soft", "open_paths": ALL_PATHS}, margin=0, weight=0.5, dropout=True)
 TEACHER = objective("teacher_forcing", "TeacherForcing", {})
 
 AVERAGING = {"class_path": "lightning.pytorch.callbacks.EMAWeightAveraging", "init_args": {"decay": 0.99}}
@@ -94,7 +94,7 @@ ABLATIONS: dict[str, dict[str, Any]] = {
     "gold margin": beam(MARGIN),
     "positions, straight-through": beam(POSITIONS),
     "positions, soft, paths closed": beam(POSITIONS, unroll={"selection": "soft"}, margin=0),
-    PAPER: PAPERS,
+    PAPER: PAPER_CELL,
     "n-gram overlap + optimal completion": beam(
         loss("weighted_sum", "WeightedSum", losses=[expected(), COMPLETION], weights=[1.0, 0.2])
     ),
@@ -146,7 +146,7 @@ ABLATIONS: dict[str, dict[str, Any]] = {
     f"linear BLEU, length cost 0.5, {LARGE_BATCHES}": in_large_batches(beam(expected(linear_bleu(0.5)))),
     f"with dropout, {LARGE_BATCHES}": in_large_batches(beam(dropout=True)),
     f"minimum risk, hard, {LARGE_BATCHES}": in_large_batches(beam(RISK, unroll={"selection": "hard"})),
-    f"{PAPER}, {LARGE_BATCHES}": in_large_batches(PAPERS),
+    f"{PAPER}, {LARGE_BATCHES}": in_large_batches(PAPER_CELL),
     f"teacher forcing, {LARGE_BATCHES}": in_large_batches(TEACHER),
     FASTER: in_large_batches(beam(), 3e-3),
     f"teacher forcing, {FASTER}": in_large_batches(TEACHER, 3e-3),
