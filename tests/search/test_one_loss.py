@@ -6,16 +6,15 @@ from networks import each_network, small
 
 from beamtrain.data.batch import Batch, pad
 from beamtrain.data.tokenizer import BOS, EOS
-from beamtrain.objectives.beam import BeamTraining
-from beamtrain.objectives.expected_reward import ExpectedReward
-from beamtrain.objectives.gold_margin import GoldMargin
-from beamtrain.objectives.linear_bleu import LinearBleu
-from beamtrain.objectives.minimum_risk import MinimumRisk
-from beamtrain.objectives.optimal_completion import OptimalCompletion
-from beamtrain.objectives.position_cross_entropy import PositionCrossEntropy
-from beamtrain.objectives.weighted_sum import WeightedSum
-from beamtrain.search import one_hot, soft
-from beamtrain.search.soft import UnrollOptions
+from beamtrain.objectives.beam_training import BeamTraining
+from beamtrain.objectives.losses.expected_reward import ExpectedReward
+from beamtrain.objectives.losses.gold_margin import GoldMargin
+from beamtrain.objectives.losses.minimum_risk import MinimumRisk
+from beamtrain.objectives.losses.optimal_completion import OptimalCompletion
+from beamtrain.objectives.losses.position_cross_entropy import PositionCrossEntropy
+from beamtrain.objectives.losses.weighted_sum import WeightedSum
+from beamtrain.objectives.rewards.linear_bleu import LinearBleu
+from beamtrain.search.unroll.options import UnrollOptions
 
 V = 12
 PAIRS = [([5, 6, 7], [8, 9, 10, 11, 4, 5, 6]), ([4], [10, 11, 4]), ([9, 9], [7, 5, 7, 5, 7]), ([8, 7, 6, 5, 4], [6])]
@@ -56,7 +55,9 @@ def losses_and_gradient(network, loss, selection, pairs):
     batch = batch_of(pairs)
     mean, _ = objective.beam_part(network, batch)
     found = torch.autograd.grad(mean * len(pairs), list(network.parameters()), allow_unused=True)
-    flat = [(torch.zeros_like(p) if g is None else g).flatten() for p, g in zip(network.parameters(), found, strict=True)]
+    flat = [
+        (torch.zeros_like(p) if g is None else g).flatten() for p, g in zip(network.parameters(), found, strict=True)
+    ]
     return mean * len(pairs), torch.cat(flat)
 
 
@@ -74,7 +75,7 @@ def test_in_these_searches_hypotheses_do_end_before_their_references(kind):
 def test_step_by_step_as_in_parallel(kind, loss, selection, monkeypatch):
     network = network_that_ends_early(kind)
     parallel = losses_and_gradient(network, loss, selection, PAIRS)
-    monkeypatch.setattr("beamtrain.objectives.beam.fits", lambda options: False)
+    monkeypatch.setattr("beamtrain.objectives.beam_training.fits", lambda options: False)
     step_by_step = losses_and_gradient(network, loss, selection, PAIRS)
     torch.testing.assert_close(parallel, step_by_step, rtol=1e-7, atol=1e-9)
 
