@@ -14,6 +14,7 @@ from types import SimpleNamespace
 
 import pytest
 import torch
+from batches import batch_of
 
 from beamtrain.base.errors import UserError
 from beamtrain.cli import main
@@ -274,8 +275,6 @@ def test_the_gradient_of_beam_training_is_averaged_over_processes(place, one_and
 
 def share_gradient(place: Path, rows: list[int]) -> tuple[dict[str, torch.Tensor], int]:
     """The gradient of the summed loss over these rows, from the first weights, and the number of tokens."""
-    from beamtrain.data.batch import Batch, pad
-    from beamtrain.data.tokenizer import BOS, EOS
     from beamtrain.objectives.beam_training import BeamTraining
     from beamtrain.objectives.losses.expected_reward import ExpectedReward
 
@@ -284,8 +283,7 @@ def share_gradient(place: Path, rows: list[int]) -> tuple[dict[str, torch.Tensor
         [(place / "corpus" / f"train.{side}").read_text().splitlines()[row] for row in rows] for side in ("en", "de")
     )
     source, target = run.tokenizer.source.encode(source), run.tokenizer.target.encode(target)
-    batch = Batch(pad([[*row, EOS] for row in source]), pad([[BOS, *row] for row in target]),
-                  pad([[*row, EOS] for row in target]), torch.tensor(rows))  # fmt: skip
+    batch = batch_of(list(zip(source, target, strict=True)))
     run.network.load_state_dict(torch.load(place / "first.pt"))
     loss = BeamTraining(ExpectedReward())(run.network.train(), batch)
     loss.total.backward()

@@ -8,6 +8,8 @@ from beamtrain.data.tokenizer import PAD
 from beamtrain.model.base import Seq2Seq
 from beamtrain.search.step import Candidates
 
+_AT_ONCE = 2**22  # entries of the logits
+
 
 def candidate_log_probs(
     network: Seq2Seq, hidden: Tensor, candidates: Candidates, reference: Tensor | None
@@ -39,6 +41,20 @@ def _gathered(
         return picked, None
     places = reference.unsqueeze(1).expand(-1, hidden.size(1), -1)  # (B, U) -> (B, K, U)
     return picked, log_probs.gather(2, places)
+
+
+def token_log_probs(network: Seq2Seq, hidden: Tensor, tokens: Tensor) -> Tensor:
+    """(N,) of the tokens (N,), each given its decoder output of (N, D), in float32 or better.
+
+    The V-way softmax is taken a few rows at a time, and recomputed for the gradient.
+    """
+    rows = max(1, _AT_ONCE // network.vocab_size)
+    parts = zip(hidden.split(rows), tokens.split(rows), strict=True)
+    return torch.cat([checkpoint(_of_tokens, network, *part, use_reentrant=False) for part in parts])
+
+
+def _of_tokens(network: Seq2Seq, hidden: Tensor, tokens: Tensor) -> Tensor:
+    return next_log_probs(network, hidden).gather(1, tokens.unsqueeze(1)).squeeze(1)
 
 
 def next_log_probs(network: Seq2Seq, hidden: Tensor) -> Tensor:

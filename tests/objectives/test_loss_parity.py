@@ -2,10 +2,9 @@
 
 import pytest
 import torch
+from batches import batch_of
 from networks import each_network, small
 
-from beamtrain.data.batch import Batch, pad
-from beamtrain.data.tokenizer import BOS, EOS
 from beamtrain.objectives.beam_training import BeamTraining
 from beamtrain.objectives.losses.expected_reward import ExpectedReward
 from beamtrain.objectives.losses.gold_margin import GoldMargin
@@ -37,16 +36,6 @@ def network_that_ends_early(kind):
         for parameter in network.parameters():
             parameter.mul_(1.5)
     return network.double()
-
-
-def batch_of(pairs):
-    sources, targets = zip(*pairs, strict=True)
-    return Batch(
-        pad([[*s, EOS] for s in sources]),
-        pad([[BOS, *t] for t in targets]),
-        pad([[*t, EOS] for t in targets]),
-        torch.arange(len(pairs)),
-    )
 
 
 def losses_and_gradient(network, loss, selection, pairs):
