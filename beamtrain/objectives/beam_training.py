@@ -1,5 +1,8 @@
 """Training with the beam search in the loop: teacher forcing plus a loss on what the search finds."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 import torch
 from torch import Tensor
 from torch.nn.utils import get_total_norm
@@ -100,10 +103,12 @@ class BeamTraining(Objective):
             beam, figures = self.beam_part(network, batch)
             total = (1 - self.weight) * gold.total / gold.weight + self.weight * beam
             return _as_sum(total, gold, figures)
-        parameters = [parameter for parameter in network.parameters() if parameter.requires_grad]
+        all_of_them = dict.fromkeys((*network.parameters(), *self.parameters()))  # each once
+        parameters = [parameter for parameter in all_of_them if parameter.requires_grad]
         of_gold = _gradient(gold.total / gold.weight, parameters)  # one graph is freed before the other is built
-        beam, figures = self.beam_part(network, batch)
-        of_beam = _gradient(beam, parameters)
+        with self._mode_of_search(network):  # in the backward pass too, where parts of the network run again
+            beam, figures = self.beam_part(network, batch)
+            of_beam = _gradient(beam, parameters)
         norm, gold_norm = get_total_norm(of_beam), get_total_norm(of_gold)
         dot = torch.stack([(one * two).sum() for one, two in zip(of_gold, of_beam, strict=True)]).sum()
         figures |= {
@@ -119,17 +124,23 @@ class BeamTraining(Objective):
 
     def beam_part(self, network: Seq2Seq, batch: Batch) -> tuple[Tensor, dict[str, Tensor]]:
         """The mean over sentences of the loss on the search's beams, and figures to watch."""
-        training = network.training
-        network.train(training and self.dropout)
-        try:
+        with self._mode_of_search(network):
             memory = network.encode(batch.source)
             beams = self.search(network, memory, batch)
             gold = _gold_log_probs(network, memory, batch) if self.loss.reads_gold else None
-        finally:
-            network.train(training)
         mean = self.loss(beams, batch, gold).mean()
         with torch.no_grad():
             return mean, {"beam_loss": mean.detach(), **_figures(beams, batch)}
+
+    @contextmanager
+    def _mode_of_search(self, network: Seq2Seq) -> Iterator[None]:
+        """Without dropout, unless the search has it too."""
+        training = network.training
+        network.train(training and self.dropout)
+        try:
+            yield
+        finally:
+            network.train(training)
 
     def search(self, network: Seq2Seq, memory: Memory, batch: Batch) -> SoftBeams:
         """The unroll, in parallel where choices do not depend on one another."""

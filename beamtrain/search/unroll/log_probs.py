@@ -27,7 +27,7 @@ def candidate_log_probs(
         candidates.tokens,
         reference,
         use_reentrant=False,
-        preserve_rng_state=False,
+        preserve_rng_state=network.has_own_logits,
     )
 
 
@@ -50,7 +50,7 @@ def token_log_probs(network: Seq2Seq, hidden: Tensor, tokens: Tensor) -> Tensor:
     """
     rows = max(1, _AT_ONCE // network.vocab_size)
     parts = zip(hidden.split(rows), tokens.split(rows), strict=True)
-    return torch.cat([checkpoint(_of_tokens, network, *part, use_reentrant=False) for part in parts])
+    return torch.cat([checkpoint(_of_tokens, network, *part, use_reentrant=False, preserve_rng_state=network.has_own_logits) for part in parts])
 
 
 def _of_tokens(network: Seq2Seq, hidden: Tensor, tokens: Tensor) -> Tensor:
