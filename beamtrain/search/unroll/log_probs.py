@@ -1,5 +1,8 @@
 """Log-probabilities of a position's candidates, given what the decoder makes of the slots."""
 
+from collections.abc import Callable
+from typing import Any
+
 import torch
 from torch import Tensor
 from torch.utils.checkpoint import checkpoint
@@ -19,16 +22,7 @@ def candidate_log_probs(
 
     The V-way softmax is recomputed for the gradient instead of being kept.
     """
-    return checkpoint(
-        _gathered,
-        network,
-        hidden,
-        candidates.parents,
-        candidates.tokens,
-        reference,
-        use_reentrant=False,
-        preserve_rng_state=network.has_own_logits,
-    )
+    return _recomputed(_gathered, network, hidden, candidates.parents, candidates.tokens, reference)
 
 
 def _gathered(
@@ -50,7 +44,7 @@ def token_log_probs(network: Seq2Seq, hidden: Tensor, tokens: Tensor) -> Tensor:
     """
     rows = max(1, _AT_ONCE // network.vocab_size)
     parts = zip(hidden.split(rows), tokens.split(rows), strict=True)
-    return torch.cat([checkpoint(_of_tokens, network, *part, use_reentrant=False, preserve_rng_state=network.has_own_logits) for part in parts])
+    return torch.cat([_recomputed(_of_tokens, network, *part) for part in parts])
 
 
 def _of_tokens(network: Seq2Seq, hidden: Tensor, tokens: Tensor) -> Tensor:
@@ -61,3 +55,8 @@ def next_log_probs(network: Seq2Seq, hidden: Tensor) -> Tensor:
     """(..., D) -> (..., V), in float32 or better"""
     logits = network.logits(hidden)
     return logits.log_softmax(-1, dtype=torch.promote_types(logits.dtype, torch.float32))
+
+
+def _recomputed(function: Callable[..., Any], network: Seq2Seq, *inputs: Tensor | None) -> Any:
+    """A function that keeps nothing for the gradient; only a network's own logits may draw random numbers."""
+    return checkpoint(function, network, *inputs, use_reentrant=False, preserve_rng_state=network.has_own_logits)
