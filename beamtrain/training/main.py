@@ -40,6 +40,7 @@ from beamtrain.training.callbacks.save_checkpoints import BestCheckpoint, LastCh
 from beamtrain.training.callbacks.seed_each_batch import SeedEachBatch
 from beamtrain.training.callbacks.stop_on_signal import Interrupted, StopOnSignal
 from beamtrain.training.module import TranslationModule
+from beamtrain.training.precision import check_precision
 from beamtrain.training.processes import (
     ProcessLost,
     check_number,
@@ -177,6 +178,8 @@ class TrainingCLI(LightningCLI):
         self.starting_point, self._steps_done = _starting_point(self.folder, self.config, self._same_command)
 
     def instantiate_trainer(self, **settings: Any) -> pl.Trainer:
+        optimizer = self.config.model.optimizer
+        check_precision(self.config.trainer.precision, self.model.objective, bool(optimizer.init_args.get("fused")))
         if self.starting_point is None:
             _warm_start(self.model, self._origin, self.config.model.network)
         if self.config.overwrite and not (self.config.resume or self.config.resume_from):
