@@ -137,7 +137,7 @@ class BeamTraining(Objective):
         by_position = self.loss.reads_reference or self.loss.reads_gold
         at_least = batch.target_out.size(1) if by_position else 0
         asked = (memory, limits, self.unroll, self.operator, reference, at_least)
-        if fits(self.unroll):
+        if fits(self.unroll, network):
             return one_hot_beam_search(network, *asked)
         return soft_beam_search(network, *asked)
 

@@ -19,9 +19,11 @@ def load_description(folder: Path) -> dict[str, Any]:
         raise UserError(f"--model {folder}: there is no such folder; give a run's folder, such as runs/quickstart")
     try:
         info = json.loads((folder / "model.json").read_text(encoding="utf-8"))
-        info["network"]["name"], info["network"]["arguments"]
+        info["network"]["class_path"], info["network"]["arguments"]
         return info
     except FileNotFoundError:
         raise UserError(f"--model {folder}: not a run's folder, it has no model.json") from None
-    except (ValueError, KeyError, TypeError) as error:
+    except KeyError as error:
+        raise UserError(f"--model {folder}: model.json is damaged, or of another version: it has no {error}") from error
+    except (ValueError, TypeError) as error:
         raise UserError(f"--model {folder}: model.json is damaged ({first_line(error)})") from error

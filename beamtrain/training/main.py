@@ -27,8 +27,10 @@ from lightning.pytorch.loggers import TensorBoardLogger
 from beamtrain.base.allocator import keep_freed_memory
 from beamtrain.base.errors import UserError
 from beamtrain.base.files import write_text
+from beamtrain.base.plugins import OPTION as IMPORT
 from beamtrain.data.datamodule import TranslationData
-from beamtrain.runs.loading import NETWORKS, load_run
+from beamtrain.runs.loading import load_run
+from beamtrain.runs.networks import describe_network
 from beamtrain.runs.weights import checkpoint_weights, save_weights
 from beamtrain.training.bounds import check_bounds, check_size
 from beamtrain.training.callbacks.bad_steps import BadSteps
@@ -39,6 +41,7 @@ from beamtrain.training.callbacks.progress_lines import Progress
 from beamtrain.training.callbacks.save_checkpoints import BestCheckpoint, LastCheckpoint, VerifiedCheckpointIO
 from beamtrain.training.callbacks.seed_each_batch import SeedEachBatch
 from beamtrain.training.callbacks.stop_on_signal import Interrupted, StopOnSignal
+from beamtrain.training.class_paths import check_class_paths, with_imports
 from beamtrain.training.module import TranslationModule
 from beamtrain.training.processes import (
     ProcessLost,
@@ -49,7 +52,7 @@ from beamtrain.training.processes import (
     speaks_before_training,
 )
 from beamtrain.training.resuming import LAST, PREVIOUS, checkpoint_to_resume, is_finished
-from beamtrain.training.settings import check_keys, class_of, located
+from beamtrain.training.settings import check_keys, located
 from beamtrain.training.warm_start import OPTION, copy_weights, inherited, origin
 
 TRAINER_DEFAULTS: dict[str, Any] = {
@@ -81,7 +84,9 @@ def main(arguments: Sequence[str]) -> int:
     keep_freed_memory()
     try:
         arguments, configs = located(list(arguments))
-        cli = _command_line(arguments, configs, origin(arguments, configs))
+        settings = with_imports(arguments, configs)
+        check_class_paths(settings, configs)
+        cli = _command_line(settings, configs, origin(settings, configs))
         check_number(cli.trainer)
         cli.datamodule.setup()  # a fault of the data is found before other processes are started
     except UserError:
@@ -108,7 +113,7 @@ def main(arguments: Sequence[str]) -> int:
         _save_best_weights(cli.folder)
         if cli.config.score_test:
             _score_test(cli)
-        print(f"the run lies in {cli.folder}; to use it: beamtrain translate --model {cli.folder} < FILE")
+        print(f"the run lies in {cli.folder}; to use it: beamtrain translate {cli.to_load} < FILE")
     return 0
 
 
@@ -137,6 +142,9 @@ class TrainingCLI(LightningCLI):
     def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
         parser.add_argument("--name", type=str | None, default=None, help="the run's name (default: the config's name)")
         parser.add_argument("--runs", type=str, default="runs", help="the folder that runs lie in")
+        parser.add_argument(
+            IMPORT, type=list[str], default=[], help="import this module of yours first; may be given several times"
+        )
         parser.add_argument("--resume", action="store_true", help="go on with the run of that name")
         parser.add_argument(
             "--resume_from", type=str | None, default=None, help="go on from this checkpoint of the run, not its last"
@@ -168,7 +176,7 @@ class TrainingCLI(LightningCLI):
         self.config = parser.parse_args(args)
 
     def before_instantiate_classes(self) -> None:
-        _registered_name(self.config.model.network.class_path)
+        self.network = _describe_network(self.config)
         check_strategy(self.config.trainer.strategy, self.config.trainer.num_nodes)
         check_bounds(dict(self.config.items()))
         check_size(self.config.model.network.class_path, vars(self.config.model.network.init_args))
@@ -197,7 +205,7 @@ class TrainingCLI(LightningCLI):
         trainer = super().instantiate_trainer(**settings)
         _write_settings(self)
         trainer.callbacks += [  # type: ignore[attr-defined]
-            Describe(self.folder, _description(self.config)),
+            Describe(self.folder, {"network": self.network, **_description(self.config)}),
             BadSteps(self.config.model.max_bad_steps, self.folder / "bad_batches.json", self._seeds()),
             Progress(every),
             MetricsTable(logs / "metrics.csv", every),
@@ -214,6 +222,12 @@ class TrainingCLI(LightningCLI):
             ),
         ]
         return trainer
+
+    @property
+    def to_load(self) -> str:
+        """The options with which other commands load the run."""
+        own = [word for module in self.network.get("import", []) for word in (IMPORT, module)]
+        return shlex.join(["--model", str(self.folder), *own])
 
     def _seeds(self) -> dict[str, int]:
         return {"seed_everything": self.config.seed_everything, "data.seed": self.config.data.seed}
@@ -327,22 +341,22 @@ def _git_commit() -> str | None:
     return commit + ("+changes" if status.stdout.strip() else "")
 
 
-def _registered_name(class_path: str) -> str:
-    """What model.json calls the network, by which the run is loaded."""
-    names = {network: name for name, network in NETWORKS.items()}
-    network = class_of(class_path)
-    if network not in names:
-        raise UserError(
-            f"model.network is {class_path}, by which no run could be loaded again: the module that defines it must "
-            f"add it to beamtrain.runs.loading.NETWORKS, which has {', '.join(NETWORKS)}"
-        )
-    return names[network]
+def _describe_network(config: Any) -> dict[str, Any]:
+    """The network as model.json has it, by which the run is loaded."""
+    network = config.model.network
+    arguments = {**vars(network.init_args), **(network.get("dict_kwargs") or {})}
+    for name in ("vocab_size",) if config.data.joint_vocabulary else ("vocab_size", "source_vocab_size"):
+        if name not in arguments:
+            raise UserError(
+                f"model.network is {network.class_path}, whose __init__ takes no {name}: give it that argument"
+                + ("" if name == "vocab_size" else ", or set data.joint_vocabulary to true")
+            )
+    return describe_network(network.class_path, arguments, config[IMPORT.removeprefix("--")])
 
 
 def _description(config: Any) -> dict[str, Any]:
-    network, data = config.model.network, config.data
+    data = config.data
     return {
-        "network": {"name": _registered_name(network.class_path), "arguments": vars(network.init_args)},
         "source_lang": data.source_lang,
         "target_lang": data.target_lang,
         "search": vars(config.model.search),

@@ -9,9 +9,8 @@ import pytest
 import torch
 
 from beamtrain.cli import main
-from beamtrain.model.transformer import Transformer
 from beamtrain.runs.checkpoints import load_checkpoint
-from beamtrain.runs.loading import NETWORKS, load_run
+from beamtrain.runs.loading import load_run
 from beamtrain.training.callbacks.save_checkpoints import BestCheckpoint
 
 
@@ -79,7 +78,10 @@ def test_a_recurrent_network_is_trained_resumed_and_used_like_any_other(recurren
     for name, value in whole["state_dict"].items():
         assert torch.equal(value, parts["state_dict"][name]), name
     run = load_run("runs/parts")
-    assert run.info["network"]["name"] == "gru" and run.info["network"]["arguments"]["vocab_size"] == 36
+    assert (
+        run.info["network"]["class_path"] == "beamtrain.model.GRUEncoderDecoder"
+        and run.info["network"]["arguments"]["vocab_size"] == 36
+    )
     Path("in.txt").write_text("red cat\ntwo dog\n")
     assert main(["translate", "--model", "runs/parts", "--input", "in.txt", "--output", "out.txt"]) == 0
     assert len(Path("out.txt").read_text().split("\n")) == 3
@@ -249,20 +251,3 @@ def assert_same(one, other):
             assert_same(one[key], other[key])
     else:
         assert torch.equal(one, other) if isinstance(one, torch.Tensor) else one == other
-
-
-class Own(Transformer):
-    """A network that is not the package's."""
-
-
-def test_a_network_that_could_not_be_loaded_again_is_refused_at_once(train, capsys):
-    network = "test_training.Own"
-    assert train("--name=own", f"--model.network={network}") == 2
-    assert f"model.network is {network}, by which no run could be loaded again" in capsys.readouterr().err
-    assert not Path("runs/own").exists()
-
-
-def test_a_registered_network_is_trained_and_loaded(train, monkeypatch):
-    monkeypatch.setitem(NETWORKS, "own", Own)
-    assert train("--name=own", "--model.network=test_training.Own", "--score_test=false") == 0
-    assert type(load_run("runs/own").network) is Own
