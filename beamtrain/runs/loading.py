@@ -12,7 +12,7 @@ from beamtrain.model.base import Seq2Seq
 from beamtrain.runs.checkpoints import first_line
 from beamtrain.runs.description import load_description
 from beamtrain.runs.networks import make_network
-from beamtrain.runs.weights import distinct, load_weights
+from beamtrain.runs.weights import load_weights
 
 
 @dataclass(frozen=True)
@@ -41,12 +41,12 @@ def load_run(path: Path | str, device: torch.device | str = "cpu") -> Run:
     info = load_description(folder)
     network = make_network(info["network"], f"{folder}/model.json")
     weights, info["weights"], origin = load_weights(folder)
-    needed = distinct(network.state_dict())
+    shared = {name for name, _ in network.named_parameters()}  # each shared table under its first name
     try:
-        network.load_state_dict({name: value for name, value in weights.items() if name in needed}, strict=False)
+        network.load_state_dict({name: value for name, value in weights.items() if name in shared}, strict=False)
     except RuntimeError as error:
         raise UserError(f"{origin} does not fit the network of model.json: {first_line(error)}") from error
-    missing = sorted(needed.keys() - weights.keys())
+    missing = sorted(shared - weights.keys())
     if missing:
         raise UserError(f"{origin} lacks {len(missing)} of the network's tensors, first {missing[0]}")
     return Run(folder, network.to(device).eval(), Tokenizer.load(folder), info)

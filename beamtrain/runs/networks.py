@@ -13,6 +13,7 @@ from typing import Any
 from beamtrain.base.errors import UserError
 from beamtrain.base.plugins import OPTION, import_announced, is_dotted
 from beamtrain.model import Seq2Seq
+from beamtrain.model import __all__ as networks
 
 OWN = "beamtrain.model."  # where the package's networks are
 
@@ -70,12 +71,14 @@ def find_network(class_path: Any, place: str, modules: Any = None) -> type[Seq2S
     """
     if not (isinstance(class_path, str) and "." in class_path and is_dotted(class_path)):
         raise UserError(f"{place} names the network {class_path!r}, which is not the path of a class")
+    module, _, name = class_path.rpartition(".")
+    if class_path.startswith("beamtrain.") and module != "beamtrain.model" and name in networks:
+        raise UserError(f"{place} names the network {class_path}, whose name is {OWN}{name}; write that")
     found = _imported(class_path)
     if found is None:
         import_announced(class_path)
         found = _imported(class_path)
     if found is None:
-        module, _, name = class_path.rpartition(".")
         if module in sys.modules:
             raise UserError(f"{place} names the network {class_path}, but the module {module} has no {name}")
         named = (

@@ -21,18 +21,13 @@ def save_weights(folder: Path, weights: dict[str, torch.Tensor], about: dict[str
 
     `about` (step, dev_bleu) travels in the file, and is what `Run.info["weights"]` gives back. So does a checksum.
     """
-    kept = {name: tensor.detach().cpu().contiguous() for name, tensor in distinct(weights).items()}
+    unique: dict[int, str] = {}
+    for name, tensor in weights.items():
+        unique.setdefault(tensor.data_ptr(), name)
+    kept = {name: weights[name].detach().cpu().contiguous() for name in unique.values()}
     text = json.dumps(about or {})
     with atomic_path(folder / "model.safetensors") as path:
         save_file(kept, path, {"about": text, "sha256": _digest(kept, text)})
-
-
-def distinct(weights: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
-    """Of a network's state dict each tensor once, under its first name."""
-    first: dict[Any, str] = {}
-    for name, tensor in weights.items():
-        first.setdefault(tensor.data_ptr() or name, name)  # an empty tensor lies nowhere
-    return {name: weights[name] for name in first.values()}
 
 
 def checkpoint_weights(path: Path) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:

@@ -7,6 +7,7 @@ import json
 from collections.abc import Iterator
 from functools import cache
 from importlib import import_module
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -76,7 +77,7 @@ def _in_configs(configs: list[Path]) -> Iterator[tuple[str, str]]:
 
 
 def _in_options(arguments: list[str]) -> Iterator[tuple[str, str]]:
-    for argument, following in zip(arguments, [*arguments[1:], ""], strict=True):
+    for argument, following in pairwise([*arguments, ""]):
         option, equals, value = argument.partition("=")
         if option.partition(".")[0] in (f"--{holder}" for holder in _HOLDERS):
             try:

@@ -1,5 +1,6 @@
 """Starting a run from another one's data settings, network and weights: `--init_from RUN`."""
 
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -8,6 +9,7 @@ import yaml
 from beamtrain.base.errors import UserError
 from beamtrain.model.base import Seq2Seq
 from beamtrain.runs.loading import Run, load_run
+from beamtrain.runs.networks import find_network
 from beamtrain.training.settings import read_config
 
 OPTION = "--init_from"
@@ -23,7 +25,7 @@ def origin(arguments: list[str], configs: list[Path]) -> Path | None:
     for path in configs:
         settings = read_config(path)
         value = settings.get(OPTION.removeprefix("--"), value)
-    for argument, following in zip(arguments, [*arguments[1:], ""], strict=True):
+    for argument, following in pairwise([*arguments, ""]):
         option, equals, own = argument.partition("=")
         if option == OPTION:
             value = own if equals else following
@@ -37,15 +39,22 @@ def origin(arguments: list[str], configs: list[Path]) -> Path | None:
 
 
 def inherited(folder: Path) -> dict[str, Any]:
-    """The settings that a run hands on: its data, with its own subwords, and its network."""
+    """The settings that a run hands on: its data, with its own subwords, and its network.
+
+    Raises:
+        UserError: config.yaml is damaged, or names a network whose module is not imported.
+    """
     try:
         settings = yaml.safe_load((folder / "config.yaml").read_text(encoding="utf-8"))
-        return {
+        handed_on = {
             "data": {**settings["data"], "tokenizer_from": str(folder)},
             "model": {"network": settings["model"]["network"]},
         }
+        class_path = settings["model"]["network"]["class_path"]
     except (OSError, ValueError, KeyError, TypeError, yaml.YAMLError) as error:
         raise UserError(f"{OPTION} {folder}: config.yaml is damaged ({' '.join(str(error).split())[:200]})") from error
+    find_network(class_path, f"{OPTION} {folder}: config.yaml")
+    return handed_on
 
 
 def copy_weights(folder: Path, network: Seq2Seq, settings: dict[str, Any]) -> Run:
