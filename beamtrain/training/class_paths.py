@@ -36,7 +36,7 @@ def with_imports(arguments: list[str], configs: list[Path]) -> list[str]:
         modules += named
     for argument in pending:
         option, equals, value = argument.partition("=")
-        if option == OPTION:
+        if option.removesuffix("+") == OPTION:
             modules.append(value if equals else next(pending, ""))
         else:
             others.append(argument)

@@ -143,7 +143,11 @@ class TrainingCLI(LightningCLI):
         parser.add_argument("--name", type=str | None, default=None, help="the run's name (default: the config's name)")
         parser.add_argument("--runs", type=str, default="runs", help="the folder that runs lie in")
         parser.add_argument(
-            IMPORT, type=list[str], default=[], help="import this module of yours first; may be given several times"
+            IMPORT,
+            type=list[str],
+            default=[],
+            metavar="MODULE",
+            help="import this module of yours first; may be given several times",
         )
         parser.add_argument("--resume", action="store_true", help="go on with the run of that name")
         parser.add_argument(

@@ -188,7 +188,7 @@ def test_a_checkpoint_in_place_of_the_weights_is_not_unpickled_either(model: Pat
     assert not (tmp_path / "victim").exists()
 
 
-@pytest.mark.parametrize("class_path", ["evil.Network", "subprocess.Popen"])
+@pytest.mark.parametrize("class_path", ["evil.Network", "subprocess.Popen", "beamtrain.model.gru.GRUEncoderDecoder"])
 @pytest.mark.parametrize("where", ["class_path", "init_args", "model.json"])
 def test_nor_by_a_run_that_starts_from_it(evil, model: Path, class_path: str, where: str, capsys):
     network = {"class_path": "beamtrain.model.Transformer", "init_args": {"width": 16}}

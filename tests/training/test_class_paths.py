@@ -13,7 +13,7 @@ from beamtrain.model import Seq2Seq
 from beamtrain.objectives import BeamLoss, Objective, Reward
 from beamtrain.topk import Operator
 from beamtrain.training import Schedule
-from beamtrain.training.class_paths import ROOMS, check_class_paths, own_path
+from beamtrain.training.class_paths import ROOMS, check_class_paths, own_path, with_imports
 
 NAMES = [(f"beamtrain.{room}.{name}", name) for room in ROOMS for name in import_module(f"beamtrain.{room}").__all__]
 BASES = (BeamLoss, Objective, Operator, Reward, Schedule, Seq2Seq)
@@ -119,6 +119,18 @@ def test_all_are_told_at_once_and_texts_that_are_no_classes_are_let_be(tmp_path)
         "command line: beamtrain.model.gru.GRUEncoderDecoder is not its name in a config; "
         "write beamtrain.model.GRUEncoderDecoder",
     ]
+
+
+def test_what_is_imported_becomes_one_setting(tmp_path):
+    (tmp_path / "some.yaml").write_text("import: [json]")
+    typed = ["--name=x", "--import", "math", "--import=json", "--resume", "--import+=cmath"]
+    assert with_imports(typed, [tmp_path / "some.yaml"]) == [
+        "--name=x",
+        "--resume",
+        '--import=["json", "math", "cmath"]',
+    ]
+    assert with_imports([], []) == []
+    assert with_imports(["--name=x"], []) == ["--name=x"]
 
 
 def class_paths(tree):
