@@ -63,6 +63,20 @@ def test_an_interrupted_run_that_is_resumed_ends_as_if_it_had_never_stopped(trai
             assert torch.equal(moments["exp_avg_sq"], theirs["state"][index]["exp_avg_sq"])
 
 
+def test_what_an_objective_learns_is_saved_and_goes_on(train, capsys):
+    learned = ("--model.objective=learning.LearnedWeight", "--score_test=false")
+    assert train("--name=whole", *learned) == 0
+    assert train("--name=parts", *learned, "--trainer.max_steps=4") == 0
+    assert "6,209 parameters" in capsys.readouterr().err  # one of them the objective's
+    assert train("--name=parts", *learned, "--resume") == 0
+    whole, parts = (load_checkpoint(Path(f"runs/{name}/checkpoints/last.ckpt")) for name in ("whole", "parts"))
+    assert whole["state_dict"]["objective.log_scale"] not in (0, load_checkpoint(
+        Path("runs/parts/checkpoints/previous.ckpt"))["state_dict"]["objective.log_scale"])  # fmt: skip
+    for name, value in whole["state_dict"].items():
+        assert torch.equal(value, parts["state_dict"][name]), name
+    assert len(parts["optimizer_states"][0]["state"]) == len(parts["state_dict"])
+
+
 @pytest.fixture
 def recurrent(train):
     """The same with the other network, named by a second config."""
