@@ -8,10 +8,11 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from beamtrain.checkpoints import load_checkpoint
+from beamtrain.checkpoints import load_checkpoint, save_checkpoint
 from beamtrain.errors import UserError
 from beamtrain.model.gru import GRUEncoderDecoder
-from beamtrain.run import _weights, load_run, save_weights
+from beamtrain.model.transformer import Transformer
+from beamtrain.run import NETWORKS, _weights, load_run, save_description, save_weights
 
 
 @pytest.fixture
@@ -52,6 +53,39 @@ def test_without_weights_of_its_own_a_run_is_read_from_its_best_checkpoint(run, 
     assert loaded.info["weights"]["step"] == 7
     bias = "encoder_norm.bias"
     assert torch.equal(loaded.network.state_dict()[bias], transformer.state_dict()[bias] + 1)
+
+
+class Buffered(Transformer):
+    """A network with what no optimiser trains: running figures, a buffer without elements, a view, a shared buffer."""
+
+    def __init__(self, vocab_size: int) -> None:
+        super().__init__(vocab_size, width=16, inner_width=32, heads=2, encoder_layers=1, decoder_layers=1)
+        self.figures = torch.nn.BatchNorm1d(4)
+        self.register_buffer("scale", torch.ones(3))
+        self.register_buffer("first", self.scale[:1])
+        self.register_buffer("again", self.scale)
+        self.register_buffer("none", torch.zeros(0))
+        self.register_buffer("none_either", torch.zeros(0, 2))
+
+
+@pytest.mark.parametrize("kept_in", ["model.safetensors", "checkpoints/best.ckpt"])
+def test_what_a_network_has_besides_its_parameters_comes_back_too(tmp_path, tokenizer, monkeypatch, kept_in):
+    monkeypatch.setitem(NETWORKS, "buffered", Buffered)
+    arguments = {"vocab_size": tokenizer.target.vocab_size}
+    network = Buffered(**arguments)
+    for buffer in network.buffers():
+        buffer.random_(100)
+    tokenizer.save(tmp_path)
+    save_description(tmp_path, {"network": {"name": "buffered", "arguments": arguments}})
+    if kept_in == "model.safetensors":
+        save_weights(tmp_path, network.state_dict())
+    else:
+        (tmp_path / "checkpoints").mkdir()
+        state = {f"network.{name}": value for name, value in network.state_dict().items()}
+        save_checkpoint({"state_dict": state, "global_step": 1}, tmp_path / kept_in)
+    back = load_run(tmp_path).network.state_dict()
+    for name, value in network.state_dict().items():
+        assert torch.equal(back[name], value), name
 
 
 def broken(run, file, content):
