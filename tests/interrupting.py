@@ -15,8 +15,8 @@ import lightning.pytorch as pl
 import torch
 from lightning.pytorch.callbacks import WeightAveraging
 
+from beamtrain.base.errors import UserError
 from beamtrain.data.batch import Batch
-from beamtrain.errors import UserError
 from beamtrain.model.base import Seq2Seq
 from beamtrain.objectives.base import Loss
 from beamtrain.objectives.teacher_forcing import TeacherForcing

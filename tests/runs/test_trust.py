@@ -159,7 +159,7 @@ class TestToStartFrom:
 
     DATA = "data: {source: corpus, vocab_size: 320}\n"
     NETWORK = (
-        "model: {network: {class_path: beamtrain.model.transformer.Transformer, init_args: "
+        "model: {network: {class_path: beamtrain.model.Transformer, init_args: "
         "{width: 16, inner_width: 32, heads: 2, encoder_layers: 1, decoder_layers: 1}}}\n"
     )
 
@@ -171,7 +171,7 @@ class TestToStartFrom:
         [
             DATA + "model: {network: {class_path: evil.Network}}",
             DATA + "model: {network: evil.Network}",
-            DATA + "model: {network: {class_path: beamtrain.model.transformer.Transformer, init_args: "
+            DATA + "model: {network: {class_path: beamtrain.model.Transformer, init_args: "
             "{width: {class_path: evil.Network}}}}",
             "data: {source: {class_path: evil.Network}}\n" + NETWORK,
             "data: {class_path: evil.Network}\n" + NETWORK,

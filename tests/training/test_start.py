@@ -15,9 +15,9 @@ import torch
 import yaml
 from words import CONFIG, write_corpus
 
-from beamtrain.checkpoints import load_checkpoint
 from beamtrain.cli import main
-from beamtrain.run import load_run
+from beamtrain.runs.checkpoints import load_checkpoint
+from beamtrain.runs.loading import load_run
 
 LAST, BEST = (Path(f"runs/tiny/checkpoints/{name}.ckpt") for name in ("last", "best"))
 AVERAGING = "--trainer.callbacks+=lightning.pytorch.callbacks.EMAWeightAveraging"
@@ -104,7 +104,7 @@ CHANGED = {
     "the other direction": (None, ["--data.source_lang=de", "--data.target_lang=en"],
                             r"data.source_lang is de \(there en\), data.target_lang is en \(there de\)"),
     "another data seed": (None, ["--data.seed=2"], r"data.seed is 2 \(there 1\)"),
-    "another network": (None, ["--model.network=beamtrain.model.gru.GRUEncoderDecoder", "--model.network.width=16"],
+    "another network": (None, ["--model.network=beamtrain.model.GRUEncoderDecoder", "--model.network.width=16"],
                         "model.network is .*GRUEncoderDecoder.*there .*Transformer"),
     "a wider network": (None, ["--model.network.width=32"], r"model.network width is 32 \(there 16\)"),
     "more heads, in the same shapes": (None, ["--model.network.heads=4"], r"model.network heads is 4 \(there 2\)"),
@@ -114,7 +114,7 @@ CHANGED = {
                                        "model.optimizer amsgrad is true .*there false"),
     "an optimiser that cannot be": (None, ["--model.optimizer=torch.optim.AdamW", "--model.optimizer.betas=[2,2]"],
                                     "model.optimizer: Invalid beta"),
-    "no rate left": (None, ["--model.schedule=beamtrain.schedule.Cosine", "--model.schedule.total_steps=4",
+    "no rate left": (None, ["--model.schedule=beamtrain.training.Cosine", "--model.schedule.total_steps=4",
                             "--model.schedule.warmup_steps=1"],
                      "the learning rate is 0 from step 4 on.*model.schedule"),
     "fewer epochs than were done": (None, ["--trainer.max_epochs=1"], "max_epochs"),
@@ -153,7 +153,7 @@ IMPOSSIBLE = {
     "a run that is not there": ["--init_from=runs/none"],
     "a network that does not fit": ["--init_from=runs/tiny", "--model.network.width=32"],
     "a callback that refuses late": ["--trainer.callbacks+=interrupting.Refuse"],
-    "no rate left": ["--model.schedule=beamtrain.schedule.Cosine", "--model.schedule.total_steps=5"],
+    "no rate left": ["--model.schedule=beamtrain.training.Cosine", "--model.schedule.total_steps=5"],
 }
 
 
@@ -250,7 +250,7 @@ def test_the_first_step_after_a_resume_is_made_at_the_rate_that_is_typed(train):
 
 
 def test_a_schedule_that_ends_before_training_is_refused_with_what_to_do(train, capsys):
-    cosine = ["--model.schedule=beamtrain.schedule.Cosine", "--model.schedule.warmup_steps=1"]
+    cosine = ["--model.schedule=beamtrain.training.Cosine", "--model.schedule.warmup_steps=1"]
     assert train("--overwrite", *cosine, "--model.schedule.total_steps=4", "--trainer.max_steps=4") == 0
     line = refused(train, capsys, "--resume", *cosine, "--model.schedule.total_steps=4", "--trainer.max_steps=8")
     assert "the learning rate is 0 from step 4 on" in line and "total_steps" in line and "8" in line
