@@ -28,6 +28,7 @@ from beamtrain.topk.soft_solver.pruning import (
     with_stand_in,
 )
 from beamtrain.topk.soft_solver.thresholds import Head, Plan, Sides, covariance, newton, residual, start, transport
+from beamtrain.topk.transforms import forward_rule, over_more_rows, primals
 
 BLOCK = 2048  # candidates at a time when all N are solved for: the working set stays in the cache
 WARM = 64  # candidates in the head from which that solution starts
@@ -54,7 +55,7 @@ def solve_for_all(scores: Tensor, cuts: tuple[int, ...], temperature: float) -> 
 
 
 class _SolvedForBest(Function):
-    """The derivatives of solve_for_best but for the forward mode, which cannot be compiled."""
+    """solve_for_best without the forward mode."""
 
     @staticmethod
     def forward(scores: Tensor, cuts: tuple[int, ...], temperature: float, kept: int) -> tuple[Tensor, ...]:
@@ -97,13 +98,15 @@ class _SolvedForBest(Function):
     def backward(ctx: Any, by_weights: Tensor | None, by_thresholds: Tensor | None, *others: Any) -> tuple[Any, ...]:
         scores, indices, thresholds, centre, weight, above, below, *moments = ctx.saved_tensors
         if _differentiated_again():
-            head, tail, plan = _again(ctx)
+            head, tail, plan = _again(ctx, ctx.saved_tensors)
             weight, sides = head.weight, plan.sides
         else:
             sides, tail = Sides(above, below), Tail(*moments) if moments else None
-        steps = None if by_weights is None else _steps(torch.nn.functional.pad(by_weights, (0, 1)))  # (L, B, M + 1)
-        by_cuts = _by_cuts(by_thresholds, others[2], ctx.temperature)
-        nu = multipliers(covariance(sides, weight), (0.0 if steps is None else pull(sides, steps)) - by_cuts)
+        target, steps = -_by_cuts(thresholds, by_thresholds, others[2], ctx.temperature), None
+        if by_weights is not None:
+            steps = _steps(torch.nn.functional.pad(by_weights, (0, 1)))  # (L, B, M + 1)
+            target = target + pull(sides, steps)
+        nu = multipliers(covariance(sides, weight), target)
         by_head = _score_gradient(sides, steps, nu) / ctx.temperature  # (B, M + 1)
         by_best = by_head[:, :-1].to(scores.dtype)
         if tail is None:
@@ -112,25 +115,24 @@ class _SolvedForBest(Function):
             by_stand_in = by_head[:, -1:] * weight
             by_log_weight = (sides.above[..., -1] * nu).sum(0).unsqueeze(-1) * weight / -ctx.temperature  # (B, 1)
             gradient = lump_gradient(tail, by_stand_in, by_log_weight)
-        return gradient.scatter_(1, indices, by_best), None, None, None
+        return gradient.scatter_add_(1, indices, by_best), None, None, None
 
     @staticmethod
     def vmap(info: Any, in_dims: Any, scores: Tensor, *settings: Any) -> tuple[tuple[Tensor, ...], tuple[int, ...]]:
-        cuts, temperature, kept = settings
-        rows, shape = _rows(scores, in_dims[0])
-        outputs = _ForwardSolvedForBest.apply(rows, cuts, temperature, kept)
-        axes = (0, 0, 0, 0, 1, 0, 0, 1, 1, 0, 0, 0, 0)[: len(outputs)]  # of B in each
-        return tuple(each.unflatten(axis, shape) for each, axis in zip(outputs, axes, strict=True)), axes
+        axes = (0, 0, 0, 0, 1, 0, 0, 1, 1, *(0 for _ in Tail._fields if settings[-1] < scores.shape[-1]))
+        return over_more_rows(_ForwardSolvedForBest, in_dims[0], axes, scores, *settings)
 
 
 class _ForwardSolvedForBest(_SolvedForBest):
-    """All derivatives of solve_for_best."""
+    """solve_for_best."""
 
     @staticmethod
+    @forward_rule
     def jvp(ctx: Any, tangent: Tensor, *_: None) -> tuple[Tensor | None, ...]:
-        head, tail, plan = _again(ctx)
+        saved = primals(ctx)
+        head, tail, plan = _again(ctx, saved)
         scaled = tangent / ctx.temperature
-        moved = scaled.gather(1, ctx.saved_tensors[1]).double()  # (B, M)
+        moved = scaled.gather(1, saved[1]).double()  # (B, M)
         stand_in, log_weight = (torch.zeros_like(moved[:, :1]),) * 2 if tail is None else lump_tangent(tail, scaled)
         moved = torch.cat([moved, stand_in], -1)  # (B, M + 1)
         counted = torch.cat([moved[:, :-1], stand_in * head.weight], -1)
@@ -143,12 +145,12 @@ class _ForwardSolvedForBest(_SolvedForBest):
             None,
             None,
             cuts,
-            *(None,) * (len(ctx.saved_tensors) - 3),
+            *(None,) * (len(saved) - 3),
         )
 
 
 class _SolvedForAll(Function):
-    """The derivatives of solve_for_all but for the forward mode, which cannot be compiled."""
+    """solve_for_all without the forward mode."""
 
     @staticmethod
     def forward(scores: Tensor, cuts: tuple[int, ...], temperature: float) -> tuple[Tensor, ...]:
@@ -181,39 +183,39 @@ class _SolvedForAll(Function):
 
     @staticmethod
     def backward(
-        ctx: Any, by_weights: Tensor | None, by_thresholds: Tensor | None, by_scaled: Tensor | None, _: None
+        ctx: Any, by_weights: Tensor | None, by_thresholds: Tensor | None, by_scaled: Tensor | None, *_: None
     ) -> tuple[Any, ...]:
-        def steps(span: slice) -> Tensor | None:
-            return None if by_weights is None else _steps(by_weights[..., span])
-
-        curvature, target = 0.0, -_by_cuts(by_thresholds, by_scaled, ctx.temperature)
-        for span, plan in _blocks(ctx):
-            curvature = curvature + covariance(plan.sides)
-            target = target if by_weights is None else target + pull(plan.sides, steps(span))
-        nu = multipliers(curvature, target)
-        parts = [_score_gradient(plan.sides, steps(span), nu) / ctx.temperature for span, plan in _blocks(ctx)]
-        return torch.cat([part.to(ctx.saved_tensors[0].dtype) for part in parts], -1), None, None
+        scores, thresholds, _ = ctx.saved_tensors
+        curvatures, targets = [], [-_by_cuts(thresholds, by_thresholds, by_scaled, ctx.temperature)]
+        for plan, by_some in _blocks(ctx, ctx.saved_tensors, by_weights):
+            curvatures.append(covariance(plan.sides))
+            if by_some is not None:
+                targets.append(pull(plan.sides, _steps(by_some)))
+        nu = multipliers(torch.stack(curvatures).sum(0), torch.stack(targets).sum(0))
+        parts = []
+        for plan, by_some in _blocks(ctx, ctx.saved_tensors, by_weights):
+            steps = None if by_some is None else _steps(by_some)
+            parts.append((_score_gradient(plan.sides, steps, nu) / ctx.temperature).to(scores.dtype))
+        return torch.cat(parts, -1), None, None
 
     @staticmethod
     def vmap(info: Any, in_dims: Any, scores: Tensor, *settings: Any) -> tuple[tuple[Tensor, ...], tuple[int, ...]]:
-        cuts, temperature = settings
-        rows, shape = _rows(scores, in_dims[0])
-        outputs, axes = _ForwardSolvedForAll.apply(rows, cuts, temperature), (0, 0, 1, 0)
-        return tuple(each.unflatten(axis, shape) for each, axis in zip(outputs, axes, strict=True)), axes
+        return over_more_rows(_ForwardSolvedForAll, in_dims[0], (0, 0, 1, 0), scores, *settings)
 
 
 class _ForwardSolvedForAll(_SolvedForAll):
-    """All derivatives of solve_for_all."""
+    """solve_for_all."""
 
     @staticmethod
+    @forward_rule
     def jvp(ctx: Any, tangent: Tensor, *_: None) -> tuple[Tensor | None, ...]:
-        scaled = tangent.double() / ctx.temperature
+        saved, scaled = primals(ctx), tangent.double() / ctx.temperature
         sums = [
-            (covariance(plan.sides), (spread(plan.sides) * scaled[:, span]).sum(-1)) for span, plan in _blocks(ctx)
+            (covariance(plan.sides), (spread(plan.sides) * moved).sum(-1)) for plan, moved in _blocks(ctx, saved, scaled)
         ]
         curvature, target = (torch.stack(parts).sum(0) for parts in zip(*sums, strict=True))
         cuts = multipliers(curvature, target)  # (L, B)
-        parts = [mass_tangent(plan.mass, scaled[:, span] - cuts.unsqueeze(-1)) for span, plan in _blocks(ctx)]
+        parts = [mass_tangent(plan.mass, moved - cuts.unsqueeze(-1)) for plan, moved in _blocks(ctx, saved, scaled)]
         by_atom = torch.cat(parts, -1)
         return _by_rank(by_atom, tangent.dtype), (cuts.flip(0).T * ctx.temperature).to(tangent.dtype), cuts, None
 
@@ -234,9 +236,9 @@ def _head(
     return with_stand_in(scaled, k, lump(tail, scaled[:, -1:].detach())), tail
 
 
-def _again(ctx: Any) -> tuple[Head, Tail | None, Plan]:
-    """What SolvedForBest computed, as functions of the scores and the thresholds that it saved."""
-    scores, indices, thresholds, centre, *_ = ctx.saved_tensors
+def _again(ctx: Any, saved: tuple[Tensor, ...]) -> tuple[Head, Tail | None, Plan]:
+    """What solve_for_best computed, as functions of the scores and the thresholds that it saved."""
+    scores, indices, thresholds, centre, *_ = saved
     head, tail = _head(scores, scores.gather(1, indices), indices, centre, ctx.k, ctx.temperature)
     return head, tail, transport(head.scores, thresholds)
 
@@ -251,12 +253,16 @@ def _scaled_block(block: Tensor, centre: Tensor, temperature: float) -> Tensor:
     return _scaled(block, centre, temperature).clamp_min_(-OUT_OF_REACH)
 
 
-def _blocks(ctx: Any) -> Iterator[tuple[slice, Plan]]:
-    """All candidates in their order, BLOCK at a time, and where they go, as functions of what SolvedForAll saved."""
-    scores, thresholds, centre = ctx.saved_tensors
-    for begin in range(0, scores.shape[-1], BLOCK):
-        span = slice(begin, begin + BLOCK)
-        yield span, transport(_scaled_block(scores[:, span], centre, ctx.temperature), thresholds)
+def _blocks(
+    ctx: Any, saved: tuple[Tensor, ...], values: Tensor | None
+) -> Iterator[tuple[Plan, Tensor | None]]:
+    """Where the candidates go, BLOCK at a time, as functions of what solve_for_all saved; and their part of `values`
+    (..., N)."""
+    scores, thresholds, centre = saved
+    blocks = scores.split(BLOCK, -1)
+    parts = [None] * len(blocks) if values is None else values.split(BLOCK, -1)
+    for block, part in zip(blocks, parts, strict=True):
+        yield transport(_scaled_block(block, centre, ctx.temperature), thresholds), part
 
 
 def _by_rank(by_atom: Tensor, dtype: torch.dtype) -> Tensor:
@@ -275,19 +281,16 @@ def _steps(by_weights: Tensor) -> Tensor:
     return torch.diff(by_atoms, dim=0, prepend=torch.zeros_like(by_atoms[:1]))
 
 
-def _by_cuts(by_thresholds: Tensor | None, by_scaled: Tensor | None, temperature: float) -> Tensor | float:
-    """dL/dtheta (L, B) for cuts 1..L in units of the temperature, from the gradients of the thresholds in the unit of
-    the scores (B, L), best first, and of those in units of the temperature (L, B)."""
-    by_cuts = 0.0 if by_thresholds is None else temperature * by_thresholds.double().T.flip(0)
-    return by_cuts if by_scaled is None else by_cuts + by_scaled
+def _by_cuts(
+    thresholds: Tensor, by_thresholds: Tensor | None, by_scaled: Tensor | None, temperature: float
+) -> Tensor:
+    """dL/dtheta (L, B) in units of the temperature, from the gradients of the thresholds in the unit of the scores
+    (B, L), best rank first, and of those in units of the temperature (L, B)."""
+    by_cuts = torch.zeros_like(thresholds) if by_scaled is None else by_scaled
+    return by_cuts if by_thresholds is None else by_cuts + temperature * by_thresholds.double().T.flip(0)
 
 
 def _score_gradient(sides: Sides, steps: Tensor | None, nu: Tensor) -> Tensor:
     """dL/dx (B, M) of some candidates, each counted once, in units of the temperature."""
     return (spread(sides) * ((0.0 if steps is None else steps) - nu.unsqueeze(-1))).sum(0)
 
-
-def _rows(scores: Tensor, axis: int) -> tuple[Tensor, torch.Size]:
-    """Scores (B, N) with one more axis V -> (V B, N), and (V, B)."""
-    stacked = scores.movedim(axis, 0)
-    return stacked.flatten(0, 1), stacked.shape[:2]
