@@ -20,8 +20,9 @@ from beamtrain.data.tokenizer import Tokenizer, train_subwords
 from beamtrain.model.base import Seq2Seq
 from beamtrain.model.gru import GRUEncoderDecoder
 from beamtrain.model.transformer import Transformer
-from beamtrain.runs.description import save_description
+from beamtrain.runs.description import Description, save_description
 from beamtrain.runs.weights import save_weights
+from beamtrain.search.options import SearchOptions
 
 
 @pytest.fixture(scope="session")
@@ -85,19 +86,8 @@ def echo_run(tmp_path: Path, tokenizer: Tokenizer) -> Path:
 
 def _write_run(folder: Path, network: Seq2Seq, class_path: str, arguments: dict, tokenizer: Tokenizer) -> Path:
     folder.mkdir(exist_ok=True)
-    save_description(
-        folder,
-        {
-            "network": {
-                "class_path": class_path,
-                "arguments": {"vocab_size": tokenizer.target.vocab_size, **arguments},
-            },
-            "source_lang": "en",
-            "target_lang": "de",
-            "search": {"beam_size": 2, "length_penalty": "gnmt", "alpha": 1.0},
-            "corpus": {},
-        },
-    )
+    arguments = {"vocab_size": tokenizer.target.vocab_size, **arguments}
+    save_description(folder, Description(class_path, arguments, "en", "de", SearchOptions(beam_size=2)))
     save_weights(folder, network.state_dict(), {"step": 70, "dev_bleu": 1.5})
     tokenizer.save(folder)
     return folder

@@ -28,10 +28,13 @@ from beamtrain.base.allocator import keep_freed_memory
 from beamtrain.base.errors import UserError
 from beamtrain.base.files import write_text
 from beamtrain.base.plugins import OPTION as IMPORT
+from beamtrain.data.corpus import absolute
 from beamtrain.data.datamodule import TranslationData
+from beamtrain.runs.description import CORPUS, Description
 from beamtrain.runs.loading import load_run
-from beamtrain.runs.networks import describe_network
+from beamtrain.runs.networks import OWN, check_plain, find_network
 from beamtrain.runs.weights import checkpoint_weights, save_weights
+from beamtrain.search.options import SearchOptions
 from beamtrain.training.bounds import check_bounds, check_size
 from beamtrain.training.callbacks.bad_steps import BadSteps
 from beamtrain.training.callbacks.describe_run import Describe
@@ -180,7 +183,7 @@ class TrainingCLI(LightningCLI):
         self.config = parser.parse_args(args)
 
     def before_instantiate_classes(self) -> None:
-        self.network = _describe_network(self.config)
+        self.description = _describe(self.config)
         check_strategy(self.config.trainer.strategy, self.config.trainer.num_nodes)
         check_bounds(dict(self.config.items()))
         check_size(self.config.model.network.class_path, vars(self.config.model.network.init_args))
@@ -209,7 +212,7 @@ class TrainingCLI(LightningCLI):
         trainer = super().instantiate_trainer(**settings)
         _write_settings(self)
         trainer.callbacks += [  # type: ignore[attr-defined]
-            Describe(self.folder, {"network": self.network, **_description(self.config)}),
+            Describe(self.folder, self.description),
             BadSteps(self.config.model.max_bad_steps, self.folder / "bad_batches.json", self._seeds()),
             Progress(every),
             MetricsTable(logs / "metrics.csv", every),
@@ -230,7 +233,7 @@ class TrainingCLI(LightningCLI):
     @property
     def to_load(self) -> str:
         """The options with which other commands load the run."""
-        own = [word for module in self.network.get("import", []) for word in (IMPORT, module)]
+        own = [word for module in self.description.imports for word in (IMPORT, module)]
         return shlex.join(["--model", str(self.folder), *own])
 
     def _seeds(self) -> dict[str, int]:
@@ -251,7 +254,7 @@ def _warm_start(model: Any, origin: Path | None, network: Any) -> None:
     if origin is not None:
         run = copy_weights(origin, model.network, vars(network.init_args))
         if is_first():
-            print(f"weights of {origin}, step {run.info['weights'].get('step')}", file=sys.stderr)
+            print(f"weights of {origin}, step {run.weights.get('step')}", file=sys.stderr)
     elif model.objective.needs_trained_network:
         raise UserError(
             f"{type(model.objective).__name__} from random weights learns nothing: the search of an untrained network "
@@ -345,30 +348,27 @@ def _git_commit() -> str | None:
     return commit + ("+changes" if status.stdout.strip() else "")
 
 
-def _describe_network(config: Any) -> dict[str, Any]:
-    """The network as model.json has it, by which the run is loaded."""
-    network = config.model.network
+def _describe(config: Any) -> Description:
+    """What model.json says of the run, by which it is loaded."""
+    network, data, imported = config.model.network, config.data, config[IMPORT.removeprefix("--")]
     arguments = {**vars(network.init_args), **(network.get("dict_kwargs") or {})}
-    for name in ("vocab_size",) if config.data.joint_vocabulary else ("vocab_size", "source_vocab_size"):
+    for name in ("vocab_size",) if data.joint_vocabulary else ("vocab_size", "source_vocab_size"):
         if name not in arguments:
             raise UserError(
                 f"model.network is {network.class_path}, whose __init__ takes no {name}: give it that argument"
                 + ("" if name == "vocab_size" else ", or set data.joint_vocabulary to true")
             )
-    return describe_network(network.class_path, arguments, config[IMPORT.removeprefix("--")])
-
-
-def _description(config: Any) -> dict[str, Any]:
-    data = config.data
-    return {
-        "source_lang": data.source_lang,
-        "target_lang": data.target_lang,
-        "search": vars(config.model.search),
-        "corpus": {
-            "source": str(Path(data.source).resolve()) if Path(data.source).exists() else data.source,
-            **{key: value for key, value in vars(data).items() if key == "config_name" or key.endswith("_split")},
-        },
-    }
+    check_plain(arguments)
+    module = find_network(network.class_path, "model.network").__module__
+    return Description(
+        network=network.class_path,
+        arguments=arguments,
+        source_lang=data.source_lang,
+        target_lang=data.target_lang,
+        search=SearchOptions(**vars(config.model.search)),
+        corpus=absolute({key: getattr(data, key) for key in CORPUS}, data.source_lang, data.target_lang),
+        imports=[] if network.class_path.startswith(OWN) else list(dict.fromkeys([*imported, module])),
+    )
 
 
 def _save_best_weights(folder: Path) -> None:
