@@ -183,10 +183,10 @@ class TrainingCLI(LightningCLI):
         self.config = parser.parse_args(args)
 
     def before_instantiate_classes(self) -> None:
-        self.description = _describe(self.config)
         check_strategy(self.config.trainer.strategy, self.config.trainer.num_nodes)
         check_bounds(dict(self.config.items()))
         check_size(self.config.model.network.class_path, vars(self.config.model.network.init_args))
+        self.description = _describe(self.config)
         name = self.config.name or (self._configs[-1].stem if self._configs else "run")
         self.folder = Path(self.config.runs) / name
         self.starting_point, self._steps_done = _starting_point(self.folder, self.config, self._same_command)

@@ -166,7 +166,7 @@ def test_a_network_keeps_plain_settings_and_refuses_others(train, monkeypatch):
     text = model.read_text()
     assert json.loads(text)["network"]["import"] == ["test_own_classes"]
     model.write_text(text.replace('"layers"', '"lairs"'))
-    with pytest.raises(UserError, match=r"model.json gives the network .*Net settings that it does not take.*lairs"):
+    with pytest.raises(UserError, match=r"model.json: the network .*Net has no .lairs.; did you mean layers"):
         load_run("runs/tiny")
     model.write_text(text)
     monkeypatch.delitem(sys.modules, "test_own_classes")
