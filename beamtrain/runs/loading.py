@@ -13,7 +13,7 @@ from beamtrain.model.gru import GRUEncoderDecoder
 from beamtrain.model.transformer import Transformer
 from beamtrain.runs.checkpoints import first_line
 from beamtrain.runs.description import load_description
-from beamtrain.runs.weights import load_weights
+from beamtrain.runs.weights import load_weights, same_tensors
 
 NETWORKS: dict[str, type[Seq2Seq]] = {"transformer": Transformer, "gru": GRUEncoderDecoder}
 
@@ -30,6 +30,17 @@ class Run:
     """model.json: network {name, arguments}, source_lang, target_lang, search, corpus, and weights {step, dev_bleu}."""
 
 
+def registered(name: str, folder: Path) -> type[Seq2Seq]:
+    """The network that the model.json in `folder` calls `name`.
+
+    Raises:
+        UserError: none is called so.
+    """
+    if name not in NETWORKS:
+        raise UserError(f"{folder}/model.json names the network {name!r}; known: {', '.join(NETWORKS)}")
+    return NETWORKS[name]
+
+
 def load_run(path: Path | str, device: torch.device | str = "cpu") -> Run:
     """Load the run in folder `path`: the best weights, or those of the newest checkpoint while there are no others.
 
@@ -39,22 +50,24 @@ def load_run(path: Path | str, device: torch.device | str = "cpu") -> Run:
     folder = Path(path)
     info = load_description(folder)
     arguments = info["network"]
-    if arguments["name"] not in NETWORKS:
-        raise UserError(f"{folder}/model.json names the network {arguments['name']!r}; known: {', '.join(NETWORKS)}")
+    network_class = registered(arguments["name"], folder)
     try:
-        network = NETWORKS[arguments["name"]](**arguments["arguments"])
+        network = network_class(**arguments["arguments"])
     except (TypeError, ValueError, RuntimeError, MemoryError) as error:
         raise UserError(
             f"{folder}/model.json gives the network {arguments['name']} settings that it does not take: "
             f"{first_line(error)}"
         ) from error
     weights, info["weights"], origin = load_weights(folder)
-    shared = {name for name, _ in network.named_parameters()}  # each shared table under its first name
-    try:
-        network.load_state_dict({name: value for name, value in weights.items() if name in shared}, strict=False)
-    except RuntimeError as error:
-        raise UserError(f"{origin} does not fit the network of model.json: {first_line(error)}") from error
-    missing = sorted(shared - weights.keys())
+    missing = []
+    for names in same_tensors(network.state_dict()):  # which may have been written under one of them
+        there = [weights[name] for name in names if name in weights]
+        missing += names[: not there]
+        weights.update({name: there[0] for name in names if there})
     if missing:
-        raise UserError(f"{origin} lacks {len(missing)} of the network's tensors, first {missing[0]}")
+        raise UserError(f"{origin} lacks {len(missing)} of the network's tensors, first {min(missing)}")
+    try:
+        network.load_state_dict(weights)
+    except RuntimeError as error:
+        raise UserError(f"{origin} does not fit the network of model.json: {' '.join(str(error).split())}") from error
     return Run(folder, network.to(device).eval(), Tokenizer.load(folder), info)
