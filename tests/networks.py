@@ -2,12 +2,10 @@
 
 import pytest
 import torch
-from torch import nn
 
 from beamtrain.model.base import Seq2Seq
 from beamtrain.model.gru import GRUEncoderDecoder
 from beamtrain.model.transformer import Transformer
-from beamtrain.objectives.teacher_forcing import TeacherForcing
 
 each_network = pytest.mark.parametrize("kind", ["transformer", "gru"])
 
@@ -19,11 +17,3 @@ def small(kind: str, V: int, seed: int = 0, width: int = 16, layers: int = 2, **
     if kind == "transformer":
         return Transformer(V, inner_width=2 * width, **shape, **options).eval()
     return GRUEncoderDecoder(V, **shape, **options).eval()
-
-
-class WeightedTeacherForcing(TeacherForcing):
-    """An objective with a weight of its own."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.strength = nn.Parameter(torch.ones(1))

@@ -25,10 +25,14 @@ from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
 from beamtrain.base.allocator import keep_freed_memory
 from beamtrain.base.errors import UserError
 from beamtrain.base.files import write_text
+from beamtrain.data.corpus import absolute
 from beamtrain.data.datamodule import TranslationData
 from beamtrain.runs.checkpoints import load_checkpoint
-from beamtrain.runs.loading import NETWORKS, load_run
+from beamtrain.runs.description import CORPUS, Description
+from beamtrain.runs.loading import load_run
+from beamtrain.runs.networks import NETWORKS
 from beamtrain.runs.weights import save_weights, weights_in
+from beamtrain.search.options import SearchOptions
 from beamtrain.training.bounds import check_bounds, check_size
 from beamtrain.training.callbacks.averaging import TrainedUntilAveraged
 from beamtrain.training.callbacks.bad_steps import BadSteps
@@ -277,7 +281,7 @@ def _warm_start(cli: TrainingCLI) -> None:
         if origin.resolve() == cli.folder.path.resolve():
             raise UserError(f"{OPTION} {origin} is the run itself: give the new one another --name")
         run = copy_weights(origin, cli.model.network, vars(cli.config.model.network.init_args))
-        say(f"weights of {origin}, step {run.info['weights'].get('step')}")
+        say(f"weights of {origin}, step {run.weights.get('step')}")
     elif objective.needs_trained_network:
         raise UserError(
             f"{type(objective).__name__} from random weights learns nothing: the search of an untrained network "
@@ -343,23 +347,21 @@ def _registered_name(class_path: str) -> str:
     if network not in names:
         raise UserError(
             f"model.network is {class_path}, by which no run could be loaded again: the module that defines it must "
-            f"add it to beamtrain.runs.loading.NETWORKS, which has {', '.join(NETWORKS)}"
+            f"add it to beamtrain.runs.networks.NETWORKS, which has {', '.join(NETWORKS)}"
         )
     return names[network]
 
 
-def _description(config: Any) -> dict[str, Any]:
+def _description(config: Any) -> Description:
     network, data = config.model.network, config.data
-    return {
-        "network": {"name": _registered_name(network.class_path), "arguments": vars(network.init_args)},
-        "source_lang": data.source_lang,
-        "target_lang": data.target_lang,
-        "search": vars(config.model.search),
-        "corpus": {
-            "source": str(Path(data.source).resolve()) if Path(data.source).exists() else data.source,
-            **{key: value for key, value in vars(data).items() if key == "config_name" or key.endswith("_split")},
-        },
-    }
+    return Description(
+        network=_registered_name(network.class_path),
+        arguments=vars(network.init_args),
+        source_lang=data.source_lang,
+        target_lang=data.target_lang,
+        search=SearchOptions(**vars(config.model.search)),
+        corpus=absolute({key: getattr(data, key) for key in CORPUS}, data.source_lang, data.target_lang),
+    )
 
 
 def _score_test(cli: TrainingCLI) -> None:

@@ -10,7 +10,8 @@ from beamtrain.base.errors import UserError
 from beamtrain.data.datamodule import TranslationData
 from beamtrain.model.base import Seq2Seq
 from beamtrain.runs.description import load_description
-from beamtrain.runs.loading import NETWORKS, Run, load_run, registered
+from beamtrain.runs.loading import Run, load_run
+from beamtrain.runs.networks import NETWORKS, registered
 from beamtrain.training.provenance import FROM_DATA, Settings, network_differences
 from beamtrain.training.run_folder import CONFIG
 from beamtrain.training.settings import read_config
@@ -62,12 +63,12 @@ def inherited(folder: Path) -> dict[str, Any]:
     Raises:
         UserError: a file is damaged, or names another network.
     """
-    description = load_description(folder)["network"]
-    network = registered(description["name"], folder)
+    description = load_description(folder)
+    network = registered(description.network, f"{folder}/model.json")
     try:
         data = yaml.safe_load((folder / CONFIG).read_text(encoding="utf-8"))["data"]
         known = signature(TranslationData).parameters
-        arguments = {name: value for name, value in description["arguments"].items() if name not in FROM_DATA}
+        arguments = {name: value for name, value in description.arguments.items() if name not in FROM_DATA}
         strange = [f"data.{name}" for name, value in data.items() if name not in known or not _is_plain(value)]
         strange += [name for name, value in arguments.items() if not _is_plain(value) or _names_an_object(value)]
     except (OSError, ValueError, KeyError, TypeError, AttributeError, yaml.YAMLError) as error:
@@ -91,9 +92,9 @@ def copy_weights(folder: Path, network: Seq2Seq, settings: Settings) -> Run:
     name = next(name for name, each in NETWORKS.items() if each is type(network))
     parameters = signature(type(network)).parameters.values()
     defaults = {each.name: each.default for each in parameters if each.default is not each.empty}
-    theirs = {**defaults, "class": run.info["network"]["name"], **run.info["network"]["arguments"]}
+    theirs = {**defaults, "class": run.description.network, **run.description.arguments}
     if differences := network_differences(theirs, {"class": name, **settings}):
-        raise UserError(f"{OPTION} {folder}: its weights do not fit this network: {differences}")
+        raise UserError(f"{OPTION} {folder}: its weights do not fit: {differences}")
     network.load_state_dict(run.network.state_dict())
     return run
 

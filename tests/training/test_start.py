@@ -117,8 +117,8 @@ CHANGED = {
     "more heads, in the same shapes": (None, ["--model.network.heads=4"], r"model.network heads 4 \(there 2\)"),
     "an objective with weights of its own": (
         None,
-        ["--model.objective=networks.WeightedTeacherForcing"],
-        r"does not fit this model: objective.strength is of shape \(1,\) \(there missing\)",
+        ["--model.objective=learning.LearnedWeight"],
+        r"does not fit this model: objective.log_scale is of shape \(\) \(there missing\)",
     ),
     "another optimiser": (
         None,
@@ -285,7 +285,9 @@ class TestEarlyStopping:
         assert train("--overwrite", *EARLY, "--trainer.callbacks.patience=1") == 0
         assert train("--resume", *EARLY, "--trainer.callbacks.patience=3") == 0
         assert load_checkpoint(LAST)["global_step"] == 4
-        (early,) = (state for name, state in load_checkpoint(LAST)["callbacks"].items() if name.startswith("EarlyStopping"))
+        (early,) = (
+            state for name, state in load_checkpoint(LAST)["callbacks"].items() if name.startswith("EarlyStopping")
+        )
         assert early["patience"] == 3
 
     def test_a_run_that_stays_stopped_says_what_to_do(self, train, capsys):
@@ -318,7 +320,7 @@ class TestAveraging:
         assert train("--overwrite", AVERAGING, "--trainer.callbacks.update_starting_at_step=100") == 0
         assert train("--name=plain") == 0
         mine, theirs = (load_run(f"runs/{name}") for name in ("tiny", "plain"))
-        assert mine.info["weights"] == theirs.info["weights"]
+        assert mine.weights == theirs.weights
         assert_equal(mine.network.state_dict(), theirs.network.state_dict())
 
     def test_without_it_a_resumed_run_goes_on_from_the_trained_weights(self, train, capsys):
@@ -353,19 +355,19 @@ def test_of_equal_scores_the_last_is_the_best(train, capsys):
     assert train("--overwrite", *nothing_right) == 0
     said = re.findall(r"step (\d+) \| dev BLEU 0.00 \(best 0.00 at step (\d+)\)", capsys.readouterr().err)
     assert said == [(str(step), str(step)) for step in (2, 4, 6, 8)]
-    assert load_checkpoint(BEST)["global_step"] == 8 and load_run("runs/tiny").info["weights"]["step"] == 8
+    assert load_checkpoint(BEST)["global_step"] == 8 and load_run("runs/tiny").weights["step"] == 8
 
 
 def test_the_weights_that_are_used_are_the_best_at_any_moment(train):
     nothing_right = ["--model.search.max_length=1", "--trainer.val_check_interval=2"]
     assert train("--overwrite", *nothing_right, "--trainer.max_steps=4") == 0
-    assert load_run("runs/tiny").info["weights"]["step"] == 4
+    assert load_run("runs/tiny").weights["step"] == 4
     fail = ["--trainer.callbacks+=interrupting.Fail", "--trainer.callbacks.step=7"]
     assert train("--resume", *nothing_right, *fail) == 2
     best = load_checkpoint(BEST)
     assert best["global_step"] == 6
     run = load_run("runs/tiny")
-    assert run.info["weights"]["step"] == 6
+    assert run.weights["step"] == 6
     for name, value in run.network.state_dict().items():
         assert torch.equal(value, best["state_dict"][f"network.{name}"]), name
 
@@ -375,7 +377,7 @@ def test_the_weights_are_the_last_ones_as_long_as_nothing_was_validated(train):
     assert train("--overwrite", *never, "--trainer.max_steps=2") == 0
     fail = ["--trainer.callbacks+=interrupting.Fail", "--trainer.callbacks.step=5"]
     assert train("--resume", *never, *fail) == 2
-    assert load_run("runs/tiny").info["weights"]["step"] == 4
+    assert load_run("runs/tiny").weights["step"] == 4
 
 
 def test_a_folder_is_trained_into_by_one_process_only(train, capsys, monkeypatch):

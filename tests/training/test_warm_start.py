@@ -143,8 +143,14 @@ def test_random_weights_are_refused_and_nothing_is_lost(train, start, capsys):
     "arguments, message",
     [
         (["--init_from=nowhere"], "--init_from nowhere: not a run's folder, it has no config.yaml"),
-        (["--init_from=START", "--model.network.width=32"], r"do not fit this network: model.network width 32 (there 16)"),
-        (["--init_from=START", "--data.vocab_size=40"], "do not fit this network: model.network vocab_size 40 (there 36)"),
+        (
+            ["--init_from=START", "--model.network.width=32"],
+            "do not fit: model.network width 32 (there 16)",
+        ),
+        (
+            ["--init_from=START", "--data.vocab_size=40"],
+            "do not fit: model.network vocab_size 40 (there 36)",
+        ),
         (["--init_from=START", "--model.objective.weihgt=1"], "did you mean --model.objective.weight?"),
     ],
 )

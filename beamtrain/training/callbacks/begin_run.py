@@ -6,7 +6,7 @@ import lightning.pytorch as pl
 from lightning.pytorch.loggers import TensorBoardLogger
 
 from beamtrain.base.files import write_text
-from beamtrain.runs.description import save_description
+from beamtrain.runs.description import Description, save_description
 from beamtrain.training.provenance import KEY, Settings
 from beamtrain.training.run_folder import CONFIG, ENVIRONMENT
 from beamtrain.training.start import Start
@@ -27,7 +27,7 @@ class BeginRun(pl.Callback):
     """
 
     def __init__(
-        self, start: Start, config: str, environment: str, description: dict[str, Any], made_with: dict[str, Settings]
+        self, start: Start, config: str, environment: str, description: Description, made_with: dict[str, Settings]
     ) -> None:
         self._start, self._config, self._environment = start, config, environment
         self._description, self._made_with = description, made_with
