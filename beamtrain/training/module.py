@@ -9,7 +9,6 @@ from lightning.pytorch.cli import OptimizerCallable
 from torch import Tensor
 from torch.nn.utils import get_total_norm
 from torch.optim import AdamW, Optimizer
-from torch.optim.lr_scheduler import LambdaLR
 
 from beamtrain.base.errors import UserError
 from beamtrain.data.batch import Batch
@@ -21,6 +20,7 @@ from beamtrain.scoring.metrics import corpus_bleu
 from beamtrain.search.options import SearchOptions
 from beamtrain.training.development_set import DevelopmentSet
 from beamtrain.training.schedule import InverseSquareRoot, Schedule
+from beamtrain.training.typed_optimizer import TypedRate, keep_settings
 
 
 class TranslationModule(pl.LightningModule):
@@ -58,7 +58,7 @@ class TranslationModule(pl.LightningModule):
         self.objective = objective or TeacherForcing()
         self.search = search
         self._optimizer = optimizer
-        self._schedule = schedule or InverseSquareRoot()
+        self.schedule = schedule or InverseSquareRoot()
         self._max_gradient_norm, self._gradient_rule = max_gradient_norm, gradient_rule
         self.max_bad_steps = max_bad_steps
         self.skipped_step = False
@@ -77,9 +77,8 @@ class TranslationModule(pl.LightningModule):
         rates = [float(group["lr"]) for group in optimizer.param_groups]
         if not all(map(math.isfinite, rates)):
             raise UserError(f"model.optimizer: its learning rate is {rates[0]}, but must be a number")
-        schedule = self._schedule
-        factor = lambda step: schedule(step)  # noqa: E731 (an object's settings would come back from a checkpoint)
-        scheduler = LambdaLR(optimizer, factor)
+        keep_settings(optimizer)
+        scheduler = TypedRate(optimizer, self.schedule)
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, "interval": "step"}}
 
     def training_step(self, batch: Batch) -> Tensor:
