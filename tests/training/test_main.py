@@ -203,6 +203,7 @@ def test_a_damaged_checkpoint_is_named_and_the_newest_good_one_goes_on(train, ca
     content = (checkpoints / "last.ckpt").read_bytes()
     (checkpoints / "last.ckpt").write_bytes(content[:5000] + b"?" + content[5001:])
     (checkpoints / ".last.ckpt.77.part").write_bytes(content[:5000])  # from a process that was killed
+    (checkpoints / "best.ckpt").unlink()  # of step 8 too
     assert train("--resume", "--score_test=false") == 2
     error = capsys.readouterr().err
     assert "runs/tiny/checkpoints/last.ckpt is damaged: archive/data" in error
