@@ -4,6 +4,7 @@ The package in the order that data flows; a file imports only from its own block
 
     errors, files, assets, limits, text_io, allocator leaves that anything may use
     topk/                                             differentiable top-k operators; torch only, usable on their own
+    ranking/                                          kNN, rank losses, quantiles by any of them; torch only
     metrics                                           scores with their signatures, by sacrebleu
     data/                                             from files or the hub to batches
     model/                                            the network: all positions at once, or one step of K beams

@@ -11,6 +11,7 @@ PACKAGE = Path(beamtrain.__file__).parent
 FLOW = [  # each block imports only from itself and from those before it
     {"errors", "files", "assets", "limits", "text_io", "allocator"},
     {"topk"},
+    {"ranking"},
     {"metrics"},
     {"data"},
     {"model"},
@@ -52,6 +53,10 @@ def test_imports_point_one_way():
 
 def test_the_operators_need_nothing_of_the_package():
     assert {other for path in (PACKAGE / "topk").rglob("*.py") for other in imports(path)} <= {"topk"}
+
+
+def test_ranking_needs_only_the_operators():
+    assert {other for path in (PACKAGE / "ranking").rglob("*.py") for other in imports(path)} == {"ranking", "topk"}
 
 
 def test_the_map_of_the_package_names_every_part():
