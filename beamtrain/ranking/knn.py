@@ -6,7 +6,9 @@ operator's weight of neighbour i, summed over the k ranks, the label mass of cla
     m_c = sum_{i: y_i = c} w_i / sum_i w_i,
 
 the share of class c among the k nearest as the temperature falls. The temperature is in units of squared distance.
-Losses: "linear", 1 - m_y, is Grover et al.'s; "log", -log m_y, is the cross-entropy of the label mass.
+Losses: "linear", 1 - m_y, is Grover et al.'s; "log", -log m_y, is the cross-entropy of the label mass; "ranks" is for
+operators that rank but do not select: the mean of max(0, r_i - k) / N over the k nearest of the right class, r the soft
+ranks of all neighbours.
 """
 
 from typing import Literal
@@ -14,10 +16,10 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
-from beamtrain.ranking.reading import membership
+from beamtrain.ranking.reading import membership, soft_ranks
 from beamtrain.topk import Operator
 
-Loss = Literal["log", "linear"]
+Loss = Literal["log", "linear", "ranks"]
 
 
 class DifferentiableKNN(nn.Module):
@@ -29,10 +31,10 @@ class DifferentiableKNN(nn.Module):
 
     def __init__(self, operator: Operator, k: int, classes: int, loss: Loss = "log") -> None:
         super().__init__()
+        if loss not in ("log", "linear", "ranks"):
+            raise ValueError(f'loss must be "log", "linear" or "ranks", got {loss!r}')
         if "weights" not in operator.gives:
             operator.require("ranks", purpose="kNN")
-        if loss not in ("log", "linear"):
-            raise ValueError(f'loss must be "log" or "linear", got {loss!r}')
         if k < 1 or classes < 1:
             raise ValueError(f"k and classes must be at least 1, got k = {k} and classes = {classes}")
         self.operator, self.k, self.classes, self.form = operator, k, classes, loss
@@ -47,12 +49,9 @@ class DifferentiableKNN(nn.Module):
     ) -> Tensor:
         """The label mass (B, classes) of queries (B, D) among neighbours (N, D) with labels (N,); rows sum to 1.
 
-        excluded: (B, N), true where a neighbour must not be looked at, such as the query itself; for operators that
-        select.
+        excluded: (B, N), true where a neighbour must not be looked at, such as the query itself.
         """
-        scores = -squared_distances(queries, neighbours)  # (B, N)
-        if excluded is not None:
-            scores = scores.masked_fill(excluded, -torch.inf)
+        scores = _scores(queries, neighbours, excluded)
         weights = membership(scores, self.k, self.operator, generator)
         mass = weights @ nn.functional.one_hot(labels, self.classes).to(weights.dtype)  # (B, N) x (N, C) -> (B, C)
         return mass / mass.sum(-1, keepdim=True).clamp_min(torch.finfo(mass.dtype).tiny)
@@ -67,9 +66,19 @@ class DifferentiableKNN(nn.Module):
         excluded: Tensor | None = None,
     ) -> Tensor:
         """(B,), for queries (B, D) of the classes `targets` (B,)."""
+        if self.form == "ranks":
+            scores = _scores(queries, neighbours, excluded)
+            return self._rank_loss(scores, labels == targets.unsqueeze(-1), generator)
         mass = self(queries, neighbours, labels, generator, excluded)
         right = mass.gather(-1, targets.unsqueeze(-1)).squeeze(-1)  # (B,)
         return 1.0 - right if self.form == "linear" else -right.clamp_min(1e-12).log()
+
+    def _rank_loss(self, scores: Tensor, right: Tensor, generator: torch.Generator | None) -> Tensor:
+        """(B,) from scores (B, N) and where the neighbours' class is the right one (B, N)."""
+        ranks = soft_ranks(scores, self.operator, generator)
+        best, nearest = scores.masked_fill(~right, -torch.inf).topk(self.k, dim=-1)  # (B, k)
+        beyond = (ranks.gather(-1, nearest) - self.k).clamp_min(0.0).masked_fill(best == -torch.inf, 0.0)
+        return beyond.mean(-1) / scores.shape[-1]
 
     @torch.no_grad()
     def predict(self, queries: Tensor, neighbours: Tensor, labels: Tensor, block: int = 1000) -> Tensor:
@@ -79,6 +88,12 @@ class DifferentiableKNN(nn.Module):
             for part in queries.split(block)
         ]
         return majority(labels[torch.cat(nearest)], self.classes)
+
+
+def _scores(queries: Tensor, neighbours: Tensor, excluded: Tensor | None) -> Tensor:
+    """(B, N), the nearest highest."""
+    scores = -squared_distances(queries, neighbours)
+    return scores if excluded is None else scores.masked_fill(excluded, -torch.inf)
 
 
 def squared_distances(left: Tensor, right: Tensor) -> Tensor:
