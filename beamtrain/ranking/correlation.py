@@ -33,7 +33,7 @@ def kendall_loss(scores: Tensor, ranks: Tensor, operator: Operator, generator: t
 def spearman(scores: Tensor, ranks: Tensor) -> Tensor:
     """Spearman's rho (...) of the order of scores (..., N) and the true `ranks` (..., N); equal scores rank in their
     order of appearance."""
-    hard = scores.argsort(-1, descending=True, stable=True).argsort(-1) + 1
+    hard = scores.argsort(dim=-1, descending=True, stable=True).argsort(-1) + 1
     return 1.0 - _spearman_distance(hard.to(scores.dtype), ranks)
 
 

@@ -70,7 +70,7 @@ def shifted(pixels: Tensor, reach: int, generator: torch.Generator, flip: bool =
 
 def _from_hub(rows) -> Images:
     column = "image" if "image" in rows.column_names else "img"
-    pixels = torch.stack([torch.from_numpy(np.asarray(image)) for image in rows[column]])
+    pixels = torch.stack([torch.tensor(np.asarray(image)) for image in rows[column]])
     pixels = pixels.unsqueeze(1) if pixels.dim() == 3 else pixels.movedim(-1, 1)  # one channel, or (B, h, w, 3)
     return Images(pixels.float() / 255, torch.tensor(rows["label"]))
 

@@ -33,7 +33,7 @@ TEMPERATURES = {  # chosen on the digits' held-out images
     "SOFT": 0.1,
     "sorted SOFT": 0.1,
     "NeuralSort": 1.0,
-    "NeuralSort, stochastic": 30.0,
+    "NeuralSort, stochastic": 10.0,
     "SoftSort": 0.1,
     "Sinkhorn (Cuturi)": 0.1,
     "k softmaxes": 0.1,
