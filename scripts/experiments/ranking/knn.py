@@ -17,9 +17,9 @@ from typing import Any, NamedTuple
 
 import torch
 from cached import Cells, spread, table
+from image_networks import Sphere, convolutional, in_blocks, resnet18
 from images import Images, held_out, load_images, shifted
 from methods import SETS
-from networks import Sphere, convolutional, in_blocks, resnet18
 from torch import Tensor, nn
 from torch.nn import functional as F
 

@@ -29,6 +29,18 @@ class SoftmaxInTurn(Operator):
         return (scores / self.temperature).unsqueeze(-2).masked_fill(taken, -torch.inf).softmax(-1)
 
 
+class AllPairs(Operator):
+    """Soft ranks 1/2 + sum_j sigmoid((x_j - x_i) / temperature) (Qin, Liu and Li 2010), in N^2 memory."""
+
+    gives = frozenset({"gradient", "ranks"})
+
+    def __init__(self, temperature: float) -> None:
+        super().__init__(temperature, None)
+
+    def rank(self, scores: Tensor) -> Tensor:
+        return 0.5 + torch.sigmoid((scores.unsqueeze(-2) - scores.unsqueeze(-1)) / self.temperature).sum(-1)
+
+
 SETS: dict[str, Maker] = {  # for k of many, where the order of the k does not matter
     "SOFT": lambda t: SoftTopK(t, sorted=False),
     "sorted SOFT": SoftTopK,

@@ -26,9 +26,10 @@ class Numbers:
 
 
 class NumberNetwork(nn.Module):
-    """(..., 4, 1, height, width) -> (...): one convolution network for all digits, then two layers for the number."""
+    """(..., 4, 1, height, width) -> (..., outputs), or (...) for one: one convolution network for all digits, then two
+    layers for the number."""
 
-    def __init__(self, size: int, width: int = 16, features: int = 32) -> None:
+    def __init__(self, size: int, outputs: int = 1, width: int = 16, features: int = 32) -> None:
         super().__init__()
         stride = 2 if size > 20 else 1
         self.digit = nn.Sequential(
@@ -40,7 +41,7 @@ class NumberNetwork(nn.Module):
             nn.Linear(2 * width * (size // stride // 2) ** 2, features),
             nn.ReLU(),
         )
-        self.number = nn.Sequential(nn.Linear(DIGITS * features, 64), nn.ReLU(), nn.Linear(64, 1))
+        self.number = nn.Sequential(nn.Linear(DIGITS * features, 64), nn.ReLU(), nn.Linear(64, outputs))
 
     def forward(self, images: Tensor) -> Tensor:
         flat = images.flatten(0, -4).contiguous(memory_format=torch.channels_last)
@@ -56,6 +57,6 @@ def optimised(network: nn.Module, rate: float, steps: int) -> tuple[torch.optim.
 
 @torch.no_grad()
 def scored(network: nn.Module, numbers: Numbers, count: int) -> tuple[Tensor, Tensor]:
-    """What the network makes of so many numbers (count,), and the numbers (count,)."""
+    """What the network makes of so many numbers (count, ...), and the numbers (count,)."""
     drawn = [numbers.draw(500) for _ in range(-(-count // 500))]
     return torch.cat([network(images) for images, _ in drawn]), torch.cat([values for _, values in drawn])
