@@ -18,8 +18,8 @@ def check_values(values: Any, types: Mapping[str, Any], required: Collection[str
 
     Args:
         values: what was read.
-        types: for each key its type, of int, float, str, bool, dict, list, None, literals and unions of these. A value may
-            be anything where the type is something else.
+        types: for each key its type, of int, float, str, bool, dict, list, None, literals and unions of these. A
+            value may be anything where the type is something else.
         where: what the values are, for the message.
 
     Raises:

@@ -95,7 +95,7 @@ def check_plain(arguments: Mapping[str, Any]) -> None:
         UserError: one is an object.
     """
     for name, value in arguments.items():
-        if not _is_plain(value):
+        if not is_plain(value):
             raise UserError(
                 f"model.network's {name} is {value!r}, but what a network is made with lies in model.json, where "
                 "there are only numbers, texts, true and false, null, and lists and mappings of them"
@@ -127,9 +127,10 @@ def _types(network: type[Seq2Seq], arguments: Mapping[str, Any]) -> tuple[dict[s
     return {key: hints.get(key, Any) for key in names}, required
 
 
-def _is_plain(value: Any) -> bool:
+def is_plain(value: Any) -> bool:
+    """Whether a value is made of numbers, texts, true and false, null, and lists and mappings of them."""
     if isinstance(value, list | tuple):
-        return all(map(_is_plain, value))
+        return all(map(is_plain, value))
     if isinstance(value, dict):
-        return "class_path" not in value and all(isinstance(key, str) and _is_plain(value[key]) for key in value)
+        return "class_path" not in value and all(isinstance(key, str) and is_plain(value[key]) for key in value)
     return value is None or type(value) in (bool, int, float, str)

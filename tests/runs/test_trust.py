@@ -10,8 +10,7 @@ from types import ModuleType
 
 import pytest
 import torch
-import yaml
-from tiny import SENTENCES
+from tiny import SENTENCES, Echo
 from words import write_corpus
 
 from beamtrain.base.errors import UserError
@@ -188,22 +187,20 @@ def test_a_checkpoint_in_place_of_the_weights_is_not_unpickled_either(model: Pat
     assert not (tmp_path / "victim").exists()
 
 
-@pytest.mark.parametrize("class_path", ["evil.Network", "subprocess.Popen", "beamtrain.model.gru.GRUEncoderDecoder"])
-@pytest.mark.parametrize("where", ["class_path", "init_args", "model.json"])
-def test_nor_by_a_run_that_starts_from_it(evil, model: Path, class_path: str, where: str, capsys):
-    network = {"class_path": "beamtrain.model.Transformer", "init_args": {"width": 16}}
-    if where == "model.json":
-        describe(model, class_path=class_path)
-    elif where == "init_args":
-        network["init_args"] = {"width": {"class_path": class_path, "init_args": {"args": ["touch", "victim"]}}}
-    else:
-        network["class_path"] = class_path
-    data = {"source": "corpus", "vocab_size": 320, "tokenizer_from": str(model)}
-    write_corpus(Path("corpus"), rows=30)
-    settings = {"import": ["evil"], "data": data, "model": {"network": network}, "trainer": {"callbacks": "evil.X"}}
-    (model / "config.yaml").write_text(yaml.safe_dump(settings))
-    assert main(["train", "--init_from", str(model), "--trainer.accelerator=cpu"]) == 2
-    assert capsys.readouterr().err.count("beamtrain: ") == 1
+class Assembled(Echo):
+    """A network of the user's own that takes an object, which a run can neither keep nor hand on."""
+
+    def __init__(self, vocab_size: int, part: torch.nn.Module | None = None) -> None:
+        super().__init__(vocab_size)
+
+
+@pytest.mark.parametrize("part", ["evil.Network", "file", {"class_path": "evil.Network"}, ["evil.Network"]])
+def test_nor_by_what_a_network_of_one_s_own_is_made_with(evil, model: Path, part: object, capsys):
+    Path("file").write_text("class_path: evil.Network\n")
+    (model / "config.yaml").write_text("data: {source: corpus}\n")
+    describe(model, class_path=f"{__name__}.Assembled", arguments={"vocab_size": 320, "part": part})
+    assert main(["train", "--init_from", str(model)]) == 2
+    assert "part is not a setting that a run can hand on" in capsys.readouterr().err
 
 
 def test_modules_in_the_folder_are_not_imported(model: Path, tmp_path: Path):
@@ -215,8 +212,6 @@ def test_modules_in_the_folder_are_not_imported(model: Path, tmp_path: Path):
 
 class TestToStartFrom:
     """`--init_from`: a stranger's run gives data settings, subwords and tensors, and no code."""
-
-    EVIL = "evil.Network"
 
     @pytest.fixture
     def start(self, model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
@@ -272,12 +267,13 @@ class TestToStartFrom:
         lines = [line for line in capsys.readouterr().err.splitlines() if line.startswith("beamtrain: ")]
         assert len(lines) <= 1 and not any("Traceback" in line for line in lines)
 
-    def test_nor_is_a_class_that_its_model_json_names(self, start, model: Path, capsys):
-        info = json.loads((model / "model.json").read_text())
-        info["network"]["class_path"] = self.EVIL
-        (model / "model.json").write_text(json.dumps(info))
-        assert start(self.DATA + self.NETWORK) == 2
-        assert "model.json names the network evil.Network" in capsys.readouterr().err
+    @pytest.mark.parametrize(
+        "class_path", ["evil.Network", "subprocess.Popen", "beamtrain.model.gru.GRUEncoderDecoder"]
+    )
+    def test_nor_is_a_class_that_its_model_json_names(self, start, model: Path, class_path: str, capsys):
+        describe(model, class_path=class_path)
+        assert start(f"import: [evil]\n{self.DATA}{self.NETWORK}") == 2
+        assert f"model.json names the network {class_path}" in capsys.readouterr().err
 
     @pytest.mark.parametrize("name", ["tokenizer.model", "model.safetensors", "model.json"])
     def test_nor_is_a_pickle_unpickled(self, start, model: Path, name: str, tmp_path: Path):

@@ -149,5 +149,4 @@ def test_a_run_s_config_has_the_short_names_and_trains_again(train):
     found = list(class_paths(yaml.safe_load(saved.read_text())))
     assert NEW in found and [path for path in found if own_path(path) != path] == []
     assert train(f"--config={saved}", "--name=two") == 0
-    again = Path("runs/two/config.yaml").read_text()
-    assert again == saved.read_text().replace("name: one", "name: two")
+    assert Path("runs/two/config.yaml").read_text() == saved.read_text()

@@ -87,13 +87,13 @@ class TestThePage:
         assert beam["model"]["network"] == mine["model"]["network"]
         assert beam["model"]["objective"]["init_args"]["operator"]["class_path"] == "my_module.SquaredSoftSort"
         network = json.loads((place / "runs/my_beam/model.json").read_text())["network"]
-        assert network["class_path"] == "my_module.CappedTransformer" and network["import"] == ["my_module"]
+        assert network["class_path"] == "my_module.BoundedTransformer" and network["import"] == ["my_module"]
         assert network["arguments"]["cap"] == 30.0 and network["arguments"]["vocab_size"] == 36
 
     def test_without_its_module_the_run_is_not_loaded(self, outputs, place, capsys):
         with unknown(place):
             assert main(["translate", "--model=runs/my_beam", "--input=in.txt"]) == 2
-        line = r"beamtrain: .*my_module.CappedTransformer of a module .* add --import my_module\n"
+        line = r"beamtrain: .*my_module.BoundedTransformer of a module .* add --import my_module\n"
         assert re.fullmatch(line, capsys.readouterr().err)
 
     def test_every_process_that_translates_imports_it(self, outputs, place):
@@ -102,7 +102,7 @@ class TestThePage:
 
     def test_so_does_every_process_that_trains(self, place):
         """By a class path and by `--import`, with data workers."""
-        classes = "--import my_module --model.network=CappedTransformer --model.objective=my_module.ConfidencePenalty"
+        classes = "--import my_module --model.network=BoundedTransformer --model.objective=my_module.ConfidencePenalty"
         options = f"{classes} --name=two {TINY} --trainer.devices=2 --data.num_workers=1".split()
         result = subprocess.run(
             [sys.executable, "-P", "-m", "beamtrain.cli", "train", *options], cwd=place, capture_output=True, text=True,
@@ -120,7 +120,7 @@ class TestThePage:
         torch.testing.assert_close(weights, torch.tensor([[[1.0, 0, 0, 0], [0, 0, 0, 1]]]), atol=1e-3, rtol=0)
         (gradient,) = torch.autograd.grad(mine.SquaredSoftSort(1.0).select(scores, 2).weights.amax(-1).sum(), scores)
         assert gradient.isfinite().all() and gradient.abs().sum() > 0
-        network = mine.CappedTransformer(9, cap=2.0, width=8, heads=2, encoder_layers=1, decoder_layers=1)
+        network = mine.BoundedTransformer(9, cap=2.0, width=8, heads=2, encoder_layers=1, decoder_layers=1)
         assert network.logits(100 * torch.randn(3, 8)).abs().max() <= 2
 
 
