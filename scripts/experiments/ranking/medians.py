@@ -112,9 +112,9 @@ def report(cells: Cells, steps: int, level: float) -> str:
                 == (name, size, steps, level)
             ]
             seconds += [result["cpu_seconds"] for result in mine]
-            figures = (spread((r["R2"] for r in mine), 3), spread((r["error"] for r in mine), 0)) if mine else ("", "")
+            figures = (spread((r["R2"] for r in mine), 3), spread((r["error"] for r in mine), 0))
             row += figures
-        rows.append([*row, spread(seconds, 0) if seconds else ""])
+        rows.append([*row, spread(seconds, 0)])
     return table(["method", *(f"n = {n}: {what}" for n in SIZES for what in ("R2", "error")), "CPU seconds"], rows)
 
 
