@@ -11,6 +11,7 @@ from pathlib import Path
 import knn
 import label_ranking
 import medians
+import retrieval
 import sort_numbers
 import topk_classification
 import trimmed_squares
@@ -28,6 +29,7 @@ TABLES: dict[str, Callable[[Cells], str]] = {
         for t in topk_classification.TASKS
     },
     "trimmed_squares": trimmed_squares.report,
+    "retrieval": retrieval.report,
 }
 
 
