@@ -18,6 +18,7 @@ from cached import Cells, spread, table
 from images import held_out, load_images
 from methods import SORTS
 from numbers_of_digits import NumberNetwork, Numbers, optimised, scored
+from plots import save_plot
 from torch import Tensor
 
 from beamtrain.ranking import quantile_loss
@@ -39,6 +40,7 @@ def main() -> None:
     parser.add_argument("--level", type=float, default=0.5)
     parser.add_argument("--steps", type=int, default=STEPS)
     parser.add_argument("--out", type=Path, default=Path("docs/experiments/ranking"))
+    parser.add_argument("--pictures", type=Path, default=Path("docs/images/ranking"))
     options = parser.parse_args()
     train, test = load_images(options.source)
     train, _ = held_out(train, len(train.labels) // 12)
@@ -53,6 +55,7 @@ def main() -> None:
                         lambda n=name, s=size, r=seed: run(n, s, r, options.steps, options.level, train, test),
                     )
     print(report(cells, options.steps, options.level))
+    plot(cells, options.pictures / f"medians-{options.task}.png", options.steps, options.level)
 
 
 def run(name: str, size: int, seed: int, steps: int, level: float, train, test) -> dict[str, float]:
@@ -105,17 +108,28 @@ def report(cells: Cells, steps: int, level: float) -> str:
     for name in SORTS:
         row, seconds = [name], []
         for size in SIZES:
-            mine = [
-                result
-                for settings, result in cells.finished
-                if (settings["method"], settings["size"], settings["steps"], settings["level"])
-                == (name, size, steps, level)
-            ]
+            mine = of_method(cells, name, size, steps, level)
             seconds += [result["cpu_seconds"] for result in mine]
-            figures = (spread((r["R2"] for r in mine), 3), spread((r["error"] for r in mine), 0))
-            row += figures
+            row += [spread((r["R2"] for r in mine), 3), spread((r["error"] for r in mine), 0)]
         rows.append([*row, spread(seconds, 0)])
     return table(["method", *(f"n = {n}: {what}" for n in SIZES for what in ("R2", "error")), "CPU seconds"], rows)
+
+
+def of_method(cells: Cells, name: str, size: int, steps: int, level: float) -> list[dict[str, float]]:
+    """The results of all seeds."""
+    wanted = (name, size, steps, level)
+    keys = ("method", "size", "steps", "level")
+    return [result for settings, result in cells.finished if tuple(settings[key] for key in keys) == wanted]
+
+
+def plot(cells: Cells, path: Path, steps: int, level: float) -> None:
+    """R2 against the size of the sets, means over seeds."""
+    lines = {}
+    for name in SORTS:
+        found = {size: [r["R2"] for r in of_method(cells, name, size, steps, level)] for size in SIZES}
+        done = [(size, sum(each) / len(each)) for size, each in found.items() if each]
+        lines[name] = tuple(zip(*done, strict=True)) or ((), ())
+    save_plot(path, {f"quantile at {level}": lines}, "numbers in a set", "R2")
 
 
 if __name__ == "__main__":

@@ -23,6 +23,7 @@ from typing import NamedTuple
 
 import torch
 from cached import Cells, spread, table
+from plots import save_plot
 from torch import Tensor, nn
 
 from beamtrain.data.batch import Batch, pad
@@ -112,6 +113,7 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, nargs="+", default=[1, 2, 3])
     parser.add_argument("--methods", nargs="+", choices=METHODS, default=METHODS)
     parser.add_argument("--out", type=Path, default=Path("docs/experiments/ranking"))
+    parser.add_argument("--pictures", type=Path, default=Path("docs/images/ranking"))
     options = parser.parse_args()
     cells = Cells(options.out / "retrieval.jsonl")
     run = load_run(options.run)
@@ -130,6 +132,7 @@ def main() -> None:
                 ),
             )
     print(report(cells))
+    plot(cells, options.pictures / "retrieval.png")
 
 
 def pairs(folder: Path, split: str, languages: list[str]) -> list[tuple[str, str]]:
@@ -233,6 +236,15 @@ def report(cells: Cells) -> str:
         figures = (spread((result[key] for result in mine), 2) for key in ("BLEU", "perplexity", "share"))
         rows.append([name, *figures, spread((result["cpu_seconds"] for result in mine), 0)])
     return table(["method", "BLEU", "perplexity of the development set", "share", "CPU seconds"], rows)
+
+
+def plot(cells: Cells, path: Path) -> None:
+    """BLEU against perplexity, one point for each seed."""
+    points = {}
+    for name in METHODS:
+        mine = [result for settings, result in cells.finished if settings["method"] == name]
+        points[name] = [result["perplexity"] for result in mine], [result["BLEU"] for result in mine]
+    save_plot(path, {"another domain": points}, "perplexity of the development set", "BLEU of the test set", "o")
 
 
 if __name__ == "__main__":

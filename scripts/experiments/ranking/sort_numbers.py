@@ -18,6 +18,7 @@ from cached import Cells, spread, table
 from images import held_out, load_images
 from methods import SORTS
 from numbers_of_digits import NumberNetwork, Numbers, optimised, scored
+from plots import save_plot
 from torch import Tensor
 
 from beamtrain.ranking import permutation, soft_ranks
@@ -40,6 +41,7 @@ def main() -> None:
     parser.add_argument("--sizes", type=int, nargs="+", default=[5, 3, 7, 9, 15], help="of the sets in training")
     parser.add_argument("--steps", type=int, help="other than the task's")
     parser.add_argument("--out", type=Path, default=Path("docs/experiments/ranking"))
+    parser.add_argument("--pictures", type=Path, default=Path("docs/images/ranking"))
     options = parser.parse_args()
     train, test = load_images(options.source)
     train, _ = held_out(train, len(train.labels) // 12)
@@ -54,6 +56,7 @@ def main() -> None:
                         lambda n=name, s=size, r=seed: run(n, s, r, steps, train, test),
                     )
     print(report(cells, steps))
+    plot(cells, options.pictures / f"sort_numbers-{options.task}.png", steps)
 
 
 def run(name: str, size: int, seed: int, steps: int, train, test) -> dict[str, float]:
@@ -107,6 +110,15 @@ def report(cells: Cells, steps: int) -> str:
             if trained == "5" or sum(cell != "" for cell in row) > 2:
                 rows.append([*row, spread(seconds, 0) if seconds and trained == "5" else ""])
     return table(["all in order (each in its place)", *(f"n = {size}" for size in SIZES), "CPU seconds"], rows)
+
+
+def plot(cells: Cells, path: Path, steps: int) -> None:
+    """Sets all in order against their size, by networks trained on sets of 5; means over seeds."""
+    lines = {}
+    for name in SORTS:
+        mine = [r for s, r in cells.finished if (s["method"], s["size"], s["steps"]) == (name, 5, steps)]
+        lines[name] = (SIZES if mine else [], [sum(r[f"all {n}"] for r in mine) / len(mine) for n in SIZES if mine])
+    save_plot(path, {"trained on sets of 5": lines}, "numbers in a set", "share of sets all in order")
 
 
 if __name__ == "__main__":
