@@ -1,5 +1,7 @@
 """Options that several commands share, and the model and the search that they choose."""
 
+from collections.abc import Sequence
+from dataclasses import replace
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -7,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from beamtrain.base.errors import UserError
+from beamtrain.base.plugins import import_modules
 
 if TYPE_CHECKING:
     from beamtrain.runs.loading import Run
@@ -21,6 +24,10 @@ class ReportFormat(StrEnum):
 
 
 Model = Annotated[Path, typer.Option(help="A run's folder, such as runs/quickstart.")]
+Imports = Annotated[
+    list[str] | None,
+    typer.Option("--import", metavar="MODULE", help="A module with the model's network, if that is yours; repeatable."),
+]
 SourceLang = Annotated[str | None, typer.Option(help="Refuse a model that does not translate from this language.")]
 TargetLang = Annotated[str | None, typer.Option(help="Refuse a model that does not translate into this language.")]
 LengthPenalty = Annotated[
@@ -37,24 +44,29 @@ JsonFile = Annotated[Path | None, typer.Option("--json", help="Also write the re
 
 
 def load_model(
-    path: Path, device: str, precision: str, source_lang: str | None = None, target_lang: str | None = None
+    path: Path,
+    device: str,
+    precision: str,
+    source_lang: str | None = None,
+    target_lang: str | None = None,
+    imports: Sequence[str] | None = None,
 ) -> "Run":
-    """The run in folder `path`, on that device.
+    """The run in folder `path`, on that device, after importing modules of the user's own.
 
     Raises UserError when it is no run, does not translate between these languages, or cannot be used like that.
     """
     from beamtrain.runs.loading import load_run
     from beamtrain.translating.device import cast, choose_device
 
+    import_modules(imports or [])
     chosen = choose_device(device)
     run = load_run(path, chosen)
     for side, asked in (("source_lang", source_lang), ("target_lang", target_lang)):
-        has = run.info.get(side)
-        if asked is not None and asked != has:
+        if asked is not None and asked != getattr(run.description, side):
             option = "--" + side.replace("_", "-")
             raise UserError(
-                f"{option} {asked}: {path} translates from {run.info.get('source_lang')} into "
-                f"{run.info.get('target_lang')}; choose another model or leave {option} out"
+                f"{option} {asked}: {path} translates from {run.description.source_lang} into "
+                f"{run.description.target_lang}; choose another model or leave {option} out"
             )
     cast(run.network, precision)
     return run
@@ -65,12 +77,4 @@ def search_options(run: "Run", **given: Any) -> "SearchOptions":
 
     Raises UserError for a value out of its range.
     """
-    from beamtrain.search.options import SearchOptions
-
-    settings = run.info.get("search", {}) | {name: value for name, value in given.items() if value is not None}
-    try:
-        return SearchOptions(**settings)
-    except TypeError as error:
-        raise UserError(
-            f"{run.path}/model.json: its search settings are not those of this version ({error})"
-        ) from error
+    return replace(run.description.search, **{name: value for name, value in given.items() if value is not None})

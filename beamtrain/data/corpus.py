@@ -6,7 +6,7 @@ Whatever the origin, a split becomes a memory-mapped `datasets.Dataset` with the
 import hashlib
 import pickle
 import re
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
@@ -108,6 +108,26 @@ def choose_splits(available: Iterable[str], wanted: dict[Role, str | None], corp
         if fitting:
             chosen[role] = role if role in fitting else fitting[0]
     return chosen
+
+
+def absolute(corpus: Mapping[str, str | None], source_lang: str, target_lang: str) -> dict[str, str | None]:
+    """What names a corpus (source, config_name, and ROLE_split for each role), so that it holds in every folder.
+
+    Files get their whole paths. What a bundled corpus, the hub, or a split in its corpus is called stays as it is.
+    """
+    source = corpus["source"] or ""
+    folder = _local_folder(source, corpus["config_name"])
+    if folder is None and _named_file(source, source_lang, target_lang) is None:
+        return dict(corpus)
+    known = set() if folder is None else find_splits(folder, source_lang, target_lang).keys()
+
+    def whole(name: str | None) -> str | None:
+        is_file = name and name not in known and _named_file(name, source_lang, target_lang)
+        return str(Path(name).resolve()) if name and is_file else name
+
+    splits = {f"{role}_split": whole(corpus[f"{role}_split"]) for role in ROLES}
+    bundled = folder is not None and not Path(source).is_dir()
+    return {**corpus, **splits, "source": source if bundled else str(Path(source).resolve())}
 
 
 class Text:

@@ -55,7 +55,11 @@ class Seq2Seq(nn.Module, ABC):
 
     @abstractmethod
     def start(self, memory: Memory, beams: int) -> DecoderState:
-        """The state before the first position, with `beams` (K) beams for each sentence."""
+        """The state before the first position, with `beams` (K) beams for each sentence.
+
+        Training with the search in the loop differentiates the steps of any network but the Transformer as they were
+        made: a state that is written in place would break their graph.
+        """
 
     @abstractmethod
     def step(self, inputs: Tensor, state: DecoderState) -> Tensor:

@@ -153,7 +153,7 @@ class BeamTraining(Objective):
         loss, U = self.loss, batch.target_out.size(1)
         reference = batch.target_out if loss.reads_reference else None
         at_least = U if loss.reads_ended or loss.reads_gold else 0
-        search = one_hot_beam_search if fits(self.unroll) else soft_beam_search
+        search = one_hot_beam_search if fits(self.unroll, network) else soft_beam_search
         return search(network, memory, limits, self.unroll, self.operator, reference, at_least, loss.reads_ended)
 
 

@@ -67,7 +67,7 @@ def load_checkpoint(path: Path) -> dict[str, Any]:
         raise UserError(f"{path} cannot be read: {error.strerror}") from error
     except Exception as error:  # torch raises half a dozen types for a broken or hostile file
         raise UserError(f"{path} is not a checkpoint that can be read: {first_line(error)}") from error
-    if not isinstance(checkpoint, dict) or "state_dict" not in checkpoint:
+    if not isinstance(checkpoint, dict) or not isinstance(checkpoint.get("state_dict"), dict):
         raise UserError(f"{path} is not a training checkpoint: it holds no state_dict")
     return checkpoint
 

@@ -7,7 +7,7 @@ It finds hypotheses of great accumulated log-probability, and ranks the K that i
 import torch
 from torch import Tensor
 
-from beamtrain.model.base import Memory, Seq2Seq
+from beamtrain.model.base import Seq2Seq
 from beamtrain.search.beams import Beams
 from beamtrain.search.constraints import Constraints
 from beamtrain.search.decode import Strategy, decode
@@ -60,19 +60,7 @@ def beam_search(
     Raises:
         UserError: a prefix that is malformed or too long, or a network whose output is not a number.
     """
-    return beam_search_from(network, network.encode(source), options, prefix=prefix, attention=attention)
-
-
-@torch.no_grad()
-def beam_search_from(
-    network: Seq2Seq,
-    memory: Memory,
-    options: SearchOptions,
-    *,
-    prefix: Tensor | None = None,
-    attention: bool = False,
-) -> list[list[Hypothesis]]:
-    """The same for sources that are encoded already."""
+    memory = network.encode(source)
     constraints = Constraints.for_sources(
         memory.mask,
         max_length=options.max_length,
@@ -83,6 +71,6 @@ def beam_search_from(
         prefix=prefix,
     )
     penalties = length_penalties(int(constraints.limits.max()), options.length_penalty, options.alpha)
-    strategy = _BeamSearch(options, penalties.to(memory.mask.device))
+    strategy = _BeamSearch(options, penalties.to(source.device))
     beams = Beams.start(memory.mask, 1, attention)  # one beginning; the first position makes K slots of it
     return decode(network, memory, beams, constraints, strategy)

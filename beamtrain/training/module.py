@@ -9,7 +9,6 @@ from lightning.pytorch.cli import OptimizerCallable
 from torch import Tensor
 from torch.nn.utils import get_total_norm
 from torch.optim import AdamW, Optimizer
-from torch.optim.lr_scheduler import LambdaLR
 
 from beamtrain.base.errors import UserError
 from beamtrain.data.batch import Batch
@@ -17,10 +16,11 @@ from beamtrain.model.base import Seq2Seq
 from beamtrain.objectives.base import Loss, Objective
 from beamtrain.objectives.teacher_forcing import TeacherForcing
 from beamtrain.scoring.metrics import corpus_bleu
-from beamtrain.search.beam import beam_search_from
 from beamtrain.search.options import SearchOptions
 from beamtrain.search.unroll.log_probs import token_log_probs
+from beamtrain.training.development_set import DevelopmentSet
 from beamtrain.training.schedule import InverseSquareRoot, Schedule
+from beamtrain.training.typed_optimizer import TypedRate, keep_settings
 
 
 class TranslationModule(pl.LightningModule):
@@ -58,11 +58,12 @@ class TranslationModule(pl.LightningModule):
         self.objective = objective or TeacherForcing()
         self.search = search
         self._optimizer = optimizer
-        self._schedule = schedule or InverseSquareRoot()
+        self.schedule = schedule or InverseSquareRoot()
         self._max_gradient_norm, self._gradient_rule = max_gradient_norm, gradient_rule
         self.max_bad_steps = max_bad_steps
         self.skipped_step = False
         """Whether the last optimiser step was skipped, for a loss or gradient that is not finite."""
+        self._development_set = DevelopmentSet(search)
         self._translations: dict[int, str] = {}  # row of the development set -> its translation
         self._dev_bleu: float | None = None  # of the last validation
         self._window: list[Tensor] = []  # weights of the batches since the last optimiser step
@@ -76,9 +77,8 @@ class TranslationModule(pl.LightningModule):
         rates = [float(group["lr"]) for group in optimizer.param_groups]
         if not all(map(math.isfinite, rates)):
             raise UserError(f"model.optimizer: its learning rate is {rates[0]}, but must be a number")
-        schedule = self._schedule
-        factor = lambda step: schedule(step)  # noqa: E731 (an object's settings would come back from a checkpoint)
-        scheduler = LambdaLR(optimizer, factor)
+        keep_settings(optimizer)
+        scheduler = TypedRate(optimizer, self.schedule)
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, "interval": "step"}}
 
     def transfer_batch_to_device(self, batch: Batch, device: torch.device, dataloader_idx: int) -> Batch:
@@ -140,22 +140,20 @@ class TranslationModule(pl.LightningModule):
         return self.trainer.accumulate_grad_batches * weights[0] / torch.stack(weights).sum()
 
     def on_validation_epoch_start(self) -> None:
-        self._translations, self._nll, self._tokens = {}, torch.zeros((), device=self.device), 0
+        """Translate here, where the weights are already those that will be saved and autocast is off."""
+        self._nll, self._tokens = torch.zeros((), device=self.device), 0
+        self._translations = self._development_set.translated(self.trainer, self.network)
 
     def validation_step(self, batch: Batch) -> None:
         memory = self.network.encode_counted(batch.source, batch.source_lengths)
         hidden = batch.at_targets(self.network.decode(memory, batch.target_in))  # (B, T, D) -> (N, D)
         self._nll -= token_log_probs(self.network, hidden, batch.at_targets(batch.target_out)).sum()
         self._tokens += batch.num_target_tokens
-        best = [hypotheses[0].tokens for hypotheses in beam_search_from(self.network, memory, self.search)]
-        texts = self.trainer.datamodule.tokenizer.target.decode(best)  # type: ignore[attr-defined]
-        self._translations.update(zip(batch.index.tolist(), texts, strict=True))
 
     def on_validation_epoch_end(self) -> None:
         _, references = self.trainer.datamodule.pairs("validation")  # type: ignore[attr-defined]
-        translations = self._gathered_translations()
-        rows = sorted(translations)
-        bleu = corpus_bleu([translations[row] for row in rows], [references[row] for row in rows])
+        rows = sorted(self._translations)
+        bleu = corpus_bleu([self._translations[row] for row in rows], [references[row] for row in rows])
         self._dev_bleu = bleu.value
         self.log("dev_bleu", bleu.value)
         tokens = torch.full_like(self._nll, self._tokens)
@@ -167,10 +165,3 @@ class TranslationModule(pl.LightningModule):
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         self._dev_bleu = checkpoint.get("dev_bleu")
-
-    def _gathered_translations(self) -> dict[int, str]:
-        if self.trainer.world_size == 1:
-            return self._translations
-        shares: list[dict[int, str]] = [{} for _ in range(self.trainer.world_size)]
-        torch.distributed.all_gather_object(shares, self._translations)
-        return {row: text for share in shares for row, text in share.items()}

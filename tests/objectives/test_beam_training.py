@@ -15,6 +15,7 @@ from topk_family import SELECTORS
 from beamtrain.base.errors import UserError
 from beamtrain.data.batch import Batch
 from beamtrain.data.tokenizer import BOS, EOS, PAD
+from beamtrain.model.transformer import Transformer
 from beamtrain.objectives.annealing import Annealing
 from beamtrain.objectives.beam_training import BeamTraining
 from beamtrain.objectives.losses.expected_reward import ExpectedReward
@@ -43,6 +44,33 @@ def network_and_batch(kind="transformer"):
 def objective(**settings):
     options = {"loss": ExpectedReward(Gleu(2)), "unroll": UnrollOptions(beam_size=3, candidates=8), **settings}
     return BeamTraining(**options)
+
+
+class Warmer(Transformer):
+    """Decodes otherwise than the class that it derives from, in both readings."""
+
+    def decode(self, memory, target_in):
+        return 0.5 * super().decode(memory, target_in)
+
+    def step(self, inputs, state):
+        return 0.5 * super().step(inputs, state)
+
+
+@pytest.mark.parametrize("kind", [Transformer, Warmer])
+def test_a_transformer_with_a_step_of_its_own_is_differentiated_as_it_searches(kind):
+    network, batch = network_and_batch()
+    network.__class__ = kind
+    search = objective(
+        unroll=UnrollOptions(beam_size=3, candidates=8, selection="hard", open_paths=["score_update"])
+    ).search
+    beams = search(network.eval(), network.encode(batch.source), batch)
+    best = beams.best_tokens[:, 0]  # (B, T)
+    prefix = torch.cat((torch.full_like(best[:, :1], BOS), best), dim=1)  # (B, 1 + T)
+    log_probs = network.logits(network.decode(network.encode(batch.source), prefix[:, :-1])).log_softmax(-1)
+    own = log_probs.gather(2, prefix[:, 1:, None]).squeeze(2).masked_fill(prefix[:, 1:] == PAD, 0.0)  # (B, T)
+    torch.testing.assert_close(beams.scores[:, 0], own.sum(1), atol=1e-4, rtol=1e-4)
+    found, expected = (gradient(network, scores.sum()) for scores in (beams.scores[:, 0], own))
+    torch.testing.assert_close(found, expected, atol=1e-3, rtol=1e-3)
 
 
 def gradient(network, value):
