@@ -111,7 +111,7 @@ CHANGED = {
     "another network": (
         None,
         ["--model.network=beamtrain.model.GRUEncoderDecoder", "--model.network.width=16"],
-        r"model.network class gru \(there transformer\)",
+        r"model.network class \S+GRUEncoderDecoder \(there \S+Transformer\)",
     ),
     "a wider network": (None, ["--model.network.width=32"], r"model.network width 32 \(there 16\)"),
     "more heads, in the same shapes": (None, ["--model.network.heads=4"], r"model.network heads 4 \(there 2\)"),
