@@ -49,6 +49,7 @@ from beamtrain.training.callbacks.stop_on_signal import Interrupted, StopOnSigna
 from beamtrain.training.class_paths import check_class_paths, with_imports
 from beamtrain.training.ending import why_stopped
 from beamtrain.training.module import TranslationModule
+from beamtrain.training.precision import check_precision
 from beamtrain.training.processes import (
     ProcessLost,
     check_number,
@@ -157,6 +158,7 @@ def _start(cli: "TrainingCLI", again: str) -> Path | None:
         _warm_start(cli)
     cli.datamodule.setup()
     optimizer = cli.model.configure_optimizers()["optimizer"]
+    check_precision(cli.config.trainer.precision, cli.model.objective, optimizer)
     made_with = provenance(cli.config, cli.description.network, cli.datamodule, optimizer)
     start.check(made_with, cli.model, cli.trainer)
     check_rate(cli.model.schedule, start.step, cli.config.trainer.max_steps)

@@ -12,12 +12,12 @@ from torch.optim import AdamW, Optimizer
 
 from beamtrain.base.errors import UserError
 from beamtrain.data.batch import Batch
-from beamtrain.data.tokenizer import PAD
 from beamtrain.model.base import Seq2Seq
 from beamtrain.objectives.base import Loss, Objective
 from beamtrain.objectives.teacher_forcing import TeacherForcing
 from beamtrain.scoring.metrics import corpus_bleu
 from beamtrain.search.options import SearchOptions
+from beamtrain.search.unroll.log_probs import token_log_probs
 from beamtrain.training.development_set import DevelopmentSet
 from beamtrain.training.schedule import InverseSquareRoot, Schedule
 from beamtrain.training.typed_optimizer import TypedRate, keep_settings
@@ -67,7 +67,7 @@ class TranslationModule(pl.LightningModule):
         self._translations: dict[int, str] = {}  # row of the development set -> its translation
         self._dev_bleu: float | None = None  # of the last validation
         self._window: list[Tensor] = []  # weights of the batches since the last optimiser step
-        self._likelihood = torch.zeros(2)  # of the development set: negative log-likelihood, and number of tokens
+        self._nll, self._tokens = torch.zeros(()), 0  # of the development set
 
     def configure_optimizers(self) -> Any:
         try:
@@ -80,6 +80,9 @@ class TranslationModule(pl.LightningModule):
         keep_settings(optimizer)
         scheduler = TypedRate(optimizer, self.schedule)
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, "interval": "step"}}
+
+    def transfer_batch_to_device(self, batch: Batch, device: torch.device, dataloader_idx: int) -> Batch:
+        return batch.to(device, non_blocking=device.type == "cuda")
 
     def training_step(self, batch: Batch) -> Tensor:
         loss = self.objective(self.network, batch, self.global_step)
@@ -138,15 +141,14 @@ class TranslationModule(pl.LightningModule):
 
     def on_validation_epoch_start(self) -> None:
         """Translate here, where the weights are already those that will be saved and autocast is off."""
-        self._likelihood = torch.zeros(2, device=self.device)
+        self._nll, self._tokens = torch.zeros((), device=self.device), 0
         self._translations = self._development_set.translated(self.trainer, self.network)
 
     def validation_step(self, batch: Batch) -> None:
-        hidden = self.network.decode(self.network.encode(batch.source), batch.target_in)  # (B, T, D)
-        real = batch.target_out != PAD
-        log_probs = self.network.logits(hidden[real]).float().log_softmax(-1)  # (tokens, V)
-        nll = -log_probs.gather(1, batch.target_out[real].unsqueeze(1)).sum()
-        self._likelihood += torch.stack([nll, real.sum()])
+        memory = self.network.encode_counted(batch.source, batch.source_lengths)
+        hidden = batch.at_targets(self.network.decode(memory, batch.target_in))  # (B, T, D) -> (N, D)
+        self._nll -= token_log_probs(self.network, hidden, batch.at_targets(batch.target_out)).sum()
+        self._tokens += batch.num_target_tokens
 
     def on_validation_epoch_end(self) -> None:
         _, references = self.trainer.datamodule.pairs("validation")  # type: ignore[attr-defined]
@@ -154,7 +156,8 @@ class TranslationModule(pl.LightningModule):
         bleu = corpus_bleu([self._translations[row] for row in rows], [references[row] for row in rows])
         self._dev_bleu = bleu.value
         self.log("dev_bleu", bleu.value)
-        nll, tokens = self._sums_over_processes(self._likelihood)
+        tokens = torch.full_like(self._nll, self._tokens)
+        nll, tokens = self._sums_over_processes(torch.stack([self._nll, tokens]))
         self.log("dev/nll", nll / tokens)
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:

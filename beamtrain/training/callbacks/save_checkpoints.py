@@ -74,6 +74,10 @@ class LastCheckpoint(Checkpoint):
         trainer.should_stop |= self._stop_due
         step = trainer.global_step
         self.due |= trainer.should_stop or step == trainer.max_steps or (self._every > 0 and step % self._every == 0)
+        self.save_if_due(trainer)
+
+    def save_if_due(self, trainer: pl.Trainer) -> None:
+        """After an optimiser step, unless its validation comes first."""
         if self.due and not _validation_follows(trainer):
             self._save(trainer)
 
