@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, BinaryIO
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -27,7 +27,7 @@ from beamtrain.commands.options import (
 )
 
 if TYPE_CHECKING:
-    from beamtrain.base.text_io import LineReader
+    from beamtrain.base.text_io import ByteWriter, LineReader
     from beamtrain.translating.pool import TranslatorPool
     from beamtrain.translating.translator import Translation, Translator
 
@@ -102,9 +102,10 @@ def translate(
         beam=beam, length_penalty=length_penalty, alpha=alpha, min_length=min_length, no_repeat_ngram=no_repeat_ngram
     )
     _check_sampling(sample, drawing, searching | _given(prefix=prefix, attention=attention or None))
+    _check_inputs(input, prefix)
     total = _count_lines(input, prefix)
 
-    from beamtrain.base.text_io import open_lines, open_output
+    from beamtrain.base.text_io import is_standard, open_lines, open_output
     from beamtrain.data.lines import read_lines
     from beamtrain.translating.translator import Sampling, Translator
 
@@ -130,7 +131,7 @@ def translate(
             del run
             pool = stack.enter_context(_pool(processes, model, device, precision, settings))
             translations = pool.translate_windows(_windows(lines), prefixes, ready=lines.ready)
-        for translation in progress(_flushed(translations, out), total, to_file=output is not None):
+        for translation in progress(_flushed(translations, out), total, to_file=not is_standard(output)):
             if translation.problem:
                 print(f"beamtrain: line {translation.line}: {translation.problem}", file=sys.stderr)
             out.write(write(translation).encode("utf-8"))
@@ -171,21 +172,29 @@ def _check_format(format: OutputFormat, nbest: int, token_scores: bool, attentio
         raise UserError("--attention: only JSON holds a table for each line; add --format jsonl")
 
 
+def _check_inputs(input: Path | None, prefix: Path | None) -> None:
+    from beamtrain.base.text_io import check_one_standard
+
+    check_one_standard([("--input", input)] + ([("--prefix", prefix)] if prefix is not None else []))
+
+
 def _count_lines(input: Path | None, prefix: Path | None) -> int | None:
     """Lines of the input, if it is a file that can be read twice: its faults are known before the work begins.
 
     Raises UserError for a line that is not valid UTF-8, and when there are not as many prefixes as lines.
     """
-    from beamtrain.base.text_io import count_lines
+    from beamtrain.base.text_io import count_lines, is_standard
 
-    if input is None or not input.is_file():
-        return None
-    count = count_lines(input)
-    if prefix is not None and prefix.is_file() and (prefixes := count_lines(prefix)) != count:
+    def count(path: Path | None) -> int | None:
+        can_be_read_twice = path is not None and not is_standard(path) and path.is_file()
+        return count_lines(path) if path is not None and can_be_read_twice else None
+
+    lines, prefixes = count(input), count(prefix)
+    if lines is not None and prefixes not in (None, lines):
         raise UserError(
-            f"{prefix} has {prefixes:,} lines and {input} {count:,}; each line needs its prefix, even if empty"
+            f"{prefix} has {prefixes:,} lines and {input} {lines:,}; each line needs its prefix, even if empty"
         )
-    return count
+    return lines
 
 
 def _windows(lines: "LineReader") -> Iterator[list[str]]:
@@ -199,7 +208,7 @@ def _windows(lines: "LineReader") -> Iterator[list[str]]:
         yield window
 
 
-def _flushed(windows: Iterable[list["Translation"]], out: BinaryIO) -> Iterator["Translation"]:
+def _flushed(windows: Iterable[list["Translation"]], out: "ByteWriter") -> Iterator["Translation"]:
     """The translations one by one; what came of a window is on its way before the next is waited for."""
     for translations in windows:
         yield from translations
