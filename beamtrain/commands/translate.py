@@ -38,7 +38,8 @@ Beam = Annotated[
     int | None, typer.Option(min=1, max=1000, help="Beam size; 1 is greedy search. Default: the run's own.")
 ]
 NBest = Annotated[
-    int, typer.Option(min=1, max=1000, help="Translations of each line, best first; needs --format tsv or jsonl.")
+    int,
+    typer.Option(min=1, max=1000, help="Translations of each line, best first, also of --sample; needs tsv or jsonl."),
 ]
 MinLength = Annotated[
     int | None, typer.Option(min=0, max=10_000, help="Fewest subwords of a translation, with its end.")
@@ -47,7 +48,7 @@ MaxLength = Annotated[
     int | None, typer.Option(min=1, max=1_000_000, help="Most subwords of a translation, with its end.")
 ]
 NoRepeat = Annotated[int | None, typer.Option(min=0, help="Never repeat this many subwords in a translation; 0: may.")]
-Prefix = Annotated[Path | None, typer.Option(help="What each translation must begin with, a line for each input line.")]
+Prefix = Annotated[Path | None, typer.Option(help="What each translation must begin with: a line for each input line.")]
 Sample = Annotated[bool, typer.Option("--sample", help="Draw translations at random instead of searching.")]
 TopK = Annotated[int | None, typer.Option(min=0, help="--sample: from the likeliest k subwords. 0, the default: all.")]
 TopP = Annotated[
