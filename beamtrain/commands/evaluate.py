@@ -7,6 +7,7 @@ import typer
 
 from beamtrain.base.errors import UserError
 from beamtrain.base.limits import BATCH_TOKENS
+from beamtrain.base.streams import output_is_closed
 from beamtrain.commands.options import (
     Alpha,
     BatchTokens,
@@ -20,6 +21,7 @@ from beamtrain.commands.options import (
     ReportFormatOption,
     SourceLang,
     TargetLang,
+    check_report,
     load_model,
     search_options,
 )
@@ -57,6 +59,9 @@ def evaluate(
 ) -> None:
     """Translate a test set and score it: BLEU, chrF2 and TER with signatures, length ratio, speed."""
     beams = _beam_sizes(beam)
+    check_report(json, kept=output is not None)
+    if output is not None and str(output) == "-":
+        raise UserError("--output -: must be a folder; the report is printed anyway, with --format json as JSON")
     _check_choice_of_text(source, reference, split, test_set)
 
     from beamtrain.base.text_io import write_output
@@ -88,6 +93,8 @@ def evaluate(
     report = to_json(as_dict(title, evaluations))
     if json is not None:
         write_output(json, report)
+    if output_is_closed():
+        return
     if format is ReportFormat.json:
         write_output(None, report)
     else:
@@ -111,8 +118,12 @@ def _check_choice_of_text(
     source: Path | None, reference: list[Path] | None, split: str | None, test_set: str | None
 ) -> None:
     """Raises UserError unless exactly one text to evaluate on was chosen."""
+    from beamtrain.base.text_io import check_one_standard
+
     if (source is None) != (not reference):
         raise UserError("--source and --reference belong together: give both files")
+    if source is not None:
+        check_one_standard([("--source", source), *(("--reference", each) for each in reference or [])])
     choices = {"--source": source is not None, "--split": split is not None, "--test-set": test_set is not None}
     chosen = [name for name, given in choices.items() if given]
     if len(chosen) != 1:

@@ -10,6 +10,7 @@ import typer
 
 from beamtrain.base.errors import UserError
 from beamtrain.base.plugins import import_modules
+from beamtrain.base.streams import output_is_closed
 
 if TYPE_CHECKING:
     from beamtrain.runs.loading import Run
@@ -41,6 +42,16 @@ Device = Annotated[str, typer.Option(help="cpu, cuda, cuda:1, ...; auto takes a 
 Precision = Annotated[str, typer.Option(help="fp32 or bf16.")]
 ReportFormatOption = Annotated[ReportFormat, typer.Option("--format", help="How to print the report.")]
 JsonFile = Annotated[Path | None, typer.Option("--json", help="Also write the report as JSON to this file.")]
+
+
+def check_report(json: Path | None, kept: bool = False) -> None:
+    """Raises UserError for a report that would go nowhere, or where another goes too; `kept`: it goes to a folder."""
+    from beamtrain.base.text_io import is_standard
+
+    if json is not None and is_standard(json):
+        raise UserError("--json -: must be a file; for the report as JSON on standard output give --format json")
+    if output_is_closed() and json is None and not kept:
+        raise UserError("standard output is closed, so the report would be lost; give --json FILE")
 
 
 def load_model(
