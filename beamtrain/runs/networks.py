@@ -59,6 +59,11 @@ def registered(name: str, where: str) -> type[Seq2Seq]:
     return NETWORKS[name]
 
 
+def registered_name(network: type | None) -> str | None:
+    """What model.json calls this network, or None if it is not registered."""
+    return next((name for name, each in NETWORKS.items() if each is network), None)
+
+
 def _types(network: type[Seq2Seq], arguments: Mapping[str, Any]) -> tuple[dict[str, Any], list[str]]:
     """The type of each argument that a network takes, and those that it must be given."""
     parameters, hints = inspect.signature(network).parameters, get_type_hints(network.__init__)

@@ -12,8 +12,9 @@ from beamtrain.data.datamodule import TranslationData
 
 KEY = "provenance"  # in a training checkpoint
 ALWAYS_THE_SAME = {"source_lang", "target_lang", "seed"}
-OTHER_BATCHES_OF_THE_SAME = {"test_split", "subword_sampling", "batch_tokens", "eval_batch_tokens", "num_workers"}
-"""Data settings that leave the sentences as they are; where a prepared corpus is cached, `cache_dir`, does too."""
+"""Data settings that a run keeps even where the sentences are the same."""
+SAME_SENTENCES = {"test_split", "subword_sampling", "batch_tokens", "eval_batch_tokens", "num_workers", "cache_dir"}
+"""Data settings that leave the sentences as they are."""
 FIT_ANY_STATE = {"lr", "betas", "eps", "weight_decay", "foreach", "fused", "capturable", "differentiable"}
 """Settings of an optimiser that may change under what it has kept of the steps before."""
 FROM_DATA = {"vocab_size", "source_vocab_size"}
@@ -60,9 +61,9 @@ def network_differences(then: Settings, now: Settings) -> str:
 
 
 def _data_differences(then: Mapping[str, Settings], now: Mapping[str, Settings]) -> str:
-    changed = [name for name, digest in now["digests"].items() if then["digests"][name] != digest]
+    changed = [name for name, digest in now["digests"].items() if then["digests"].get(name) != digest]
     theirs, ours = then["data"], now["data"]
-    free = OTHER_BATCHES_OF_THE_SAME | {"cache_dir"} if changed else {*theirs, *ours} - ALWAYS_THE_SAME
+    free = SAME_SENTENCES if changed else {*theirs, *ours} - ALWAYS_THE_SAME
     settings = _differences("data.", theirs, ours, but=free)
     if settings or not changed:
         return settings

@@ -82,25 +82,32 @@ class RunFolder:
                 f"{self} is being trained by another process: wait until that has ended, or give another --name"
             ) from None
         except OSError as error:
-            raise UserError(f"{self} cannot be written: {error.strerror}") from error
+            raise self._cannot_be_written(error) from error
 
     def claim(self, *, resume: bool, replace: bool) -> None:
         """Make the folder and lock it; remove the run that lies there if it is to be replaced.
 
         Raises:
-            UserError: another process trains into it, or has begun a run there in the meantime.
+            UserError: another process trains into it, or has begun a run there in the meantime; or it cannot be
+                written.
         """
-        self.path.mkdir(parents=True, exist_ok=True)
+        try:
+            self.path.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise self._cannot_be_written(error) from error
         self.lock()
         if replace:
             self._remove_run()
-        elif not resume and not self.is_free:
+        elif self.is_run and not resume:
             raise UserError(f"{self}: another process has begun a run there; give another --name")
 
     def remove_unfinished(self) -> None:
         """Remove what killed processes left of their temporary files."""
         remove_unfinished(self.path)
         remove_unfinished(self.checkpoints)
+
+    def _cannot_be_written(self, error: OSError) -> UserError:
+        return UserError(f"{self} cannot be written: {error.strerror or error}; give another folder by --runs")
 
     def _remove_run(self) -> None:
         """What training wrote, and nothing else that may lie there; last what says that it is a run."""
