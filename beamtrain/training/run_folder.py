@@ -7,7 +7,7 @@ from types import TracebackType
 from filelock import FileLock, Timeout
 
 from beamtrain.base.errors import UserError
-from beamtrain.base.files import remove_unfinished
+from beamtrain.base.files import UNFINISHED, remove_unfinished
 from beamtrain.training.processes import is_first
 
 CONFIG, ENVIRONMENT = "config.yaml", "environment.json"
@@ -63,9 +63,10 @@ class RunFolder:
     @property
     def is_free(self) -> bool:
         """Whether nothing lies there but what a process left that was killed when it had just begun."""
-        begun = {LOCK, *CONTENTS} - {CONFIG}
-        there = {each.name for each in self.path.iterdir()} if self.path.is_dir() else set()
-        return not self.path.exists() or (self.path.is_dir() and there <= begun and "checkpoints" not in there)
+        if not self.path.is_dir():
+            return not self.path.exists()
+        there = {each.name for each in self.path.iterdir() if not each.match(UNFINISHED)}
+        return there <= {LOCK, *CONTENTS} - {CONFIG, "checkpoints"}
 
     def lock(self) -> None:
         """Keep other processes from training into it, until the context ends.
@@ -121,8 +122,8 @@ class RunFolder:
 
 
 def is_run(path: Path) -> bool:
-    """Whether a run lies at `path`."""
-    return (path / CONFIG).is_file() and (path / ENVIRONMENT).is_file()
+    """Whether a run lies at `path`: its config.yaml, and something else that no other folder has."""
+    return (path / CONFIG).is_file() and ((path / ENVIRONMENT).is_file() or (path / LOCK).exists())
 
 
 def folder_of(name: str | None, runs: str | None, configs: list[Path]) -> RunFolder:
