@@ -5,19 +5,15 @@ Every setting is a key of a YAML file and an option of the command line; `--prin
 
 import json
 import logging
-import platform
 import shlex
-import subprocess
 import sys
 import warnings
 from collections.abc import Sequence
 from contextlib import ExitStack
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import lightning.pytorch as pl
-import torch
 from jsonargparse import ArgumentError
 from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch.callbacks import Checkpoint
@@ -48,6 +44,7 @@ from beamtrain.training.callbacks.seed_each_batch import SeedEachBatch
 from beamtrain.training.callbacks.stop_on_signal import Interrupted, StopOnSignal
 from beamtrain.training.class_paths import check_class_paths, with_imports
 from beamtrain.training.ending import why_stopped
+from beamtrain.training.environment import environment
 from beamtrain.training.module import TranslationModule
 from beamtrain.training.precision import check_precision
 from beamtrain.training.processes import (
@@ -60,8 +57,8 @@ from beamtrain.training.processes import (
 from beamtrain.training.provenance import provenance
 from beamtrain.training.run_folder import BEST, LAST, RunFolder, folder_of
 from beamtrain.training.settings import check_keys, located
-from beamtrain.training.start import START_OPTIONS, check_rate, find_start, keep_subwords, same_command, say
-from beamtrain.training.warm_start import OPTION, checked_origin, copy_weights, inherited, origin
+from beamtrain.training.start import START_OPTIONS, check_rate, find_start, keep_subwords, same_command
+from beamtrain.training.warm_start import OPTION, inherited, origin, warm_start
 
 TRAINER_DEFAULTS: dict[str, Any] = {
     "max_steps": 100_000,
@@ -79,7 +76,6 @@ CLASS_DEFAULTS = {
     "model.objective": "beamtrain.objectives.TeacherForcing",
     "model.schedule": "beamtrain.training.InverseSquareRoot",
 }
-PACKAGES = ("beamtrain", "torch", "lightning", "sentencepiece", "sacrebleu", "datasets")
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -112,7 +108,7 @@ def _train(cli: "TrainingCLI", starting_point: Path | None, arguments: list[str]
     folder, to_go_on = cli.folder.path, f"to go on: {again} --resume"
     try:
         with joined(cli.trainer, arguments):
-            cli.trainer.fit(cli.model, cli.datamodule, ckpt_path=starting_point, weights_only=True)
+            _fit(cli, starting_point)
     except Interrupted as stop:
         if cli.trainer.is_global_zero:
             print(f"{stop}; {folder} can be used as it is", to_go_on, sep="\n", file=sys.stderr)
@@ -121,14 +117,19 @@ def _train(cli: "TrainingCLI", starting_point: Path | None, arguments: list[str]
         if str(lost):
             print(f"beamtrain: {lost}; {to_go_on}", file=sys.stderr)
         return lost.exit_code
-    except MisconfigurationException as error:
-        raise UserError(" ".join(str(error).split())) from error
     except OSError as error:  # a full disk, most often
         problem = f"{error.filename or 'a file'}: {error.strerror or error}"
         raise UserError(f"training has stopped: {problem}; the checkpoints are as they were") from error
     if cli.trainer.is_global_zero:
         _finish(cli, folder)
     return 0
+
+
+def _fit(cli: "TrainingCLI", starting_point: Path | None) -> None:
+    try:
+        cli.trainer.fit(cli.model, cli.datamodule, ckpt_path=starting_point, weights_only=True)
+    except MisconfigurationException as error:
+        raise UserError(" ".join(str(error).split())) from error
 
 
 def _finish(cli: "TrainingCLI", folder: Path) -> None:
@@ -155,14 +156,14 @@ def _start(cli: "TrainingCLI", again: str) -> Path | None:
     """
     start = find_start(cli.folder, cli.config, again)
     if start.checkpoint is None:
-        _warm_start(cli)
+        warm_start(cli.model, cli.config.init_from, cli.description, cli.folder.path)
     cli.datamodule.setup()
     optimizer = cli.model.configure_optimizers()["optimizer"]
     check_precision(cli.config.trainer.precision, cli.model.objective, optimizer)
     made_with = provenance(cli.config, cli.description.network, cli.datamodule, optimizer)
     start.check(made_with, cli.model, cli.trainer)
     check_rate(cli.model.schedule, start.step, cli.config.trainer.max_steps)
-    begin = BeginRun(start, cli.kept_settings(), _environment(cli.config), cli.description, made_with)
+    begin = BeginRun(start, cli.kept_settings(), environment(cli.config.seed_everything), cli.description, made_with)
     cli.trainer.callbacks[:0] = [begin, TrainedUntilAveraged()]  # type: ignore[attr-defined]
     return start.checkpoint
 
@@ -293,23 +294,6 @@ def _source_vocab_size(joint: bool, vocab_size: int) -> int | None:
     return None if joint else vocab_size
 
 
-def _warm_start(cli: TrainingCLI) -> None:
-    """Begin with the weights of the run `--init_from`, or see to it that random ones make sense."""
-    objective = cli.model.objective
-    if cli.config.init_from is not None:
-        origin = checked_origin(cli.config.init_from)
-        if origin.resolve() == cli.folder.path.resolve():
-            raise UserError(f"{OPTION} {origin} is the run itself: give the new one another --name")
-        run = copy_weights(origin, cli.model.network, cli.description)
-        say(f"weights of {origin}, step {run.weights.get('step')}")
-    elif objective.needs_trained_network:
-        raise UserError(
-            f"{type(objective).__name__} from random weights learns nothing: the search of an untrained network "
-            f"finds nothing that a loss could tell apart. Give {OPTION} RUN, or let teacher forcing go first with "
-            "--model.objective.start_step STEPS"
-        )
-
-
 def _command_line(arguments: list[str], configs: list[Path], origin: Path | None) -> TrainingCLI:
     try:
         return TrainingCLI(arguments, configs, origin)
@@ -332,32 +316,6 @@ def _quiet() -> None:
         logging.getLogger(name).setLevel(logging.WARNING)
     warnings.filterwarnings("ignore", module="lightning")
     warnings.filterwarnings("ignore", module="torch.optim.lr_scheduler")
-
-
-def _environment(config: Any) -> str:
-    """The text of environment.json."""
-    environment = {
-        "command": " ".join(sys.argv),
-        "seed": config.seed_everything,
-        "git_commit": _git_commit(),
-        "python": platform.python_version(),
-        "machine": platform.platform(),
-        "threads": torch.get_num_threads(),
-        "cuda": torch.version.cuda,
-        "packages": {name: version(name) for name in PACKAGES},
-    }
-    return json.dumps(environment, indent=2) + "\n"
-
-
-def _git_commit() -> str | None:
-    """The commit of the code that runs, with "+changes" when it was edited since; None outside a checkout."""
-    git = ["git", "-C", str(Path(__file__).parent)]
-    try:
-        commit = subprocess.run([*git, "rev-parse", "HEAD"], capture_output=True, text=True, check=True).stdout.strip()
-        status = subprocess.run([*git, "status", "--porcelain", "-uno"], capture_output=True, text=True, check=True)
-    except (OSError, subprocess.CalledProcessError):
-        return None
-    return commit + ("+changes" if status.stdout.strip() else "")
 
 
 def _describe(config: Any) -> Description:

@@ -26,8 +26,8 @@ from beamtrain.training.typed_optimizer import TypedRate, keep_settings
 class TranslationModule(pl.LightningModule):
     """Trains a network on batches and validates it as its users will run it.
 
-    The development set is translated as `beamtrain evaluate` translates it, in float32; its likelihood is computed in the
-    precision of training.
+    The development set is translated as `beamtrain evaluate` translates it, in float32; its likelihood is computed in
+    the precision of training.
 
     Args:
         network: the encoder-decoder.

@@ -35,6 +35,7 @@ class Start:
     Attributes:
         folder: where it lies.
         replaces: whether the run that lies there is removed.
+        resumes: whether it goes on, if only from its beginning.
         checkpoint: what it goes on from; None for a beginning.
         step: optimiser steps done.
         made_with: the provenance of the checkpoint.
@@ -64,7 +65,8 @@ class Start:
         if different := sorted(name for name, _ in shapes.items() ^ self.shapes.items()):
             raise UserError(
                 f"{self.checkpoint} does not fit this model: {different[0]} is "
-                f"{_shown(shapes.get(different[0]))} (there {_shown(self.shapes.get(different[0]))})"
+                f"{_shown(shapes.get(different[0]))} (there {_shown(self.shapes.get(different[0]))}); "
+                "set model.objective back, or start a new run by --name NAME"
             )
         averages = any(isinstance(each, WeightAveraging) for each in trainer.callbacks)  # type: ignore[attr-defined]
         if self.averaged and not averages:

@@ -160,10 +160,19 @@ def test_resuming_what_is_not_there_or_broken_says_so(train, capsys):
         (["--model.search.beam_size=0"], "beam_size is 0; it must be from 1 to 1,000"),
         (["--model.max_gradient_norm=-1"], "max_gradient_norm is -1.0, but must be positive"),
         (["--model.objective.init_args.label_smoothing=1"], "label_smoothing is 1.0, but must be"),
-        (["--trainer.precision=16-mixed", "--model.optimizer=AdamW", "--model.optimizer.fused=true"],
-         "16-mixed, and a fused optimizer divides by the loss scale only after.*or use bf16-mixed"),
-        (["--trainer.precision=16", "--model.objective=BeamTraining", "--model.objective.loss=MinimumRisk",
-          "--model.objective.start_step=3"], "16, whose loss scale does not reach.*BeamTraining.*use bf16-mixed"),
+        (
+            ["--trainer.precision=16-mixed", "--model.optimizer=AdamW", "--model.optimizer.fused=true"],
+            "16-mixed, and a fused optimizer divides by the loss scale only after.*or use bf16-mixed",
+        ),
+        (
+            [
+                "--trainer.precision=16",
+                "--model.objective=BeamTraining",
+                "--model.objective.loss=MinimumRisk",
+                "--model.objective.start_step=3",
+            ],
+            "16, whose loss scale does not reach.*BeamTraining.*use bf16-mixed",
+        ),
     ],
 )
 @pytest.mark.skipif(torch.cuda.is_available(), reason="one of the messages is about a missing GPU")
