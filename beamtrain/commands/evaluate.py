@@ -12,6 +12,7 @@ from beamtrain.commands.options import (
     Alpha,
     BatchTokens,
     Device,
+    Imports,
     JsonFile,
     LengthPenalty,
     Model,
@@ -39,6 +40,7 @@ OutputFolder = Annotated[Path | None, typer.Option(help="Keep translations and t
 
 def evaluate(
     model: Model,
+    imports: Imports = None,
     source: Source = None,
     reference: References = None,
     split: SplitName = None,
@@ -66,7 +68,7 @@ def evaluate(
     from beamtrain.scoring import evaluation
     from beamtrain.scoring.reports import as_dict, print_scores, to_json, write_report
 
-    run = load_model(model, device, precision, source_lang, target_lang)
+    run = load_model(model, device, precision, source_lang, target_lang, imports)
     searches = [search_options(run, beam_size=size, length_penalty=length_penalty, alpha=alpha) for size in beams]
     text = _text(run, source, reference, split, test_set)
     evaluations = [

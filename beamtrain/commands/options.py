@@ -1,5 +1,6 @@
 """Options that several commands share, and the model and the search that they choose."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 from enum import StrEnum
 from pathlib import Path
@@ -8,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from beamtrain.base.errors import UserError
+from beamtrain.base.plugins import import_modules
 from beamtrain.base.streams import output_is_closed
 
 if TYPE_CHECKING:
@@ -23,6 +25,10 @@ class ReportFormat(StrEnum):
 
 
 Model = Annotated[Path, typer.Option(help="A run's folder, such as runs/quickstart.")]
+Imports = Annotated[
+    list[str] | None,
+    typer.Option("--import", metavar="MODULE", help="A module with the model's network, if that is yours; repeatable."),
+]
 SourceLang = Annotated[str | None, typer.Option(help="Refuse a model that does not translate from this language.")]
 TargetLang = Annotated[str | None, typer.Option(help="Refuse a model that does not translate into this language.")]
 LengthPenalty = Annotated[
@@ -49,15 +55,21 @@ def check_report(json: Path | None, kept: bool = False) -> None:
 
 
 def load_model(
-    path: Path, device: str, precision: str, source_lang: str | None = None, target_lang: str | None = None
+    path: Path,
+    device: str,
+    precision: str,
+    source_lang: str | None = None,
+    target_lang: str | None = None,
+    imports: Sequence[str] | None = None,
 ) -> "Run":
-    """The run in folder `path`, on that device.
+    """The run in folder `path`, on that device, after importing modules of the user's own.
 
     Raises UserError when it is no run, does not translate between these languages, or cannot be used like that.
     """
     from beamtrain.runs.loading import load_run
     from beamtrain.translating.device import cast, choose_device
 
+    import_modules(imports or [])
     chosen = choose_device(device)
     run = load_run(path, chosen)
     for side, asked in (("source_lang", source_lang), ("target_lang", target_lang)):

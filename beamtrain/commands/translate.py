@@ -1,7 +1,7 @@
 """`beamtrain translate`: one output line for every input line, in order, as they come."""
 
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
@@ -17,6 +17,7 @@ from beamtrain.commands.options import (
     Alpha,
     BatchTokens,
     Device,
+    Imports,
     LengthPenalty,
     Model,
     Precision,
@@ -70,6 +71,7 @@ MaxSourceTokens = Annotated[
 
 def translate(
     model: Model,
+    imports: Imports = None,
     input: Input = None,
     output: Output = None,
     format: Format = OutputFormat.text,
@@ -110,7 +112,7 @@ def translate(
     from beamtrain.data.lines import read_lines
     from beamtrain.translating.translator import Sampling, Translator
 
-    run = load_model(model, device, precision, source_lang, target_lang)
+    run = load_model(model, device, precision, source_lang, target_lang, imports)
     searching["beam_size"] = searching.pop("beam", None)
     settings: dict[str, Any] = {
         "options": search_options(run, **searching, max_length=max_length, n_best=None if sample else nbest),
@@ -130,7 +132,8 @@ def translate(
             )
         else:
             del run
-            pool = stack.enter_context(_pool(processes, model, device, precision, settings))
+            make = partial(_make_translator, model, device, precision, imports, settings)
+            pool = stack.enter_context(_pool(make, processes))
             translations = pool.translate_windows(_windows(lines), prefixes, ready=lines.ready)
         for translation in progress(_flushed(translations, out), total, to_file=not is_standard(output)):
             if translation.problem:
@@ -138,18 +141,20 @@ def translate(
             out.write(write(translation).encode("utf-8"))
 
 
-def _pool(processes: int, model: Path, device: str, precision: str, settings: dict[str, Any]) -> "TranslatorPool":
+def _pool(make: Callable[[int], "Translator"], processes: int) -> "TranslatorPool":
     from beamtrain.translating.pool import TranslatorPool
 
-    return TranslatorPool(partial(_make_translator, model, device, precision, settings), processes)
+    return TranslatorPool(make, processes)
 
 
-def _make_translator(model: Path, device: str, precision: str, settings: dict[str, Any], rank: int) -> "Translator":
+def _make_translator(
+    model: Path, device: str, precision: str, imports: list[str] | None, settings: dict[str, Any], rank: int
+) -> "Translator":
     """The translator of process `rank`."""
     from beamtrain.translating.device import device_of_process
     from beamtrain.translating.translator import Translator
 
-    run = load_model(model, device_of_process(device, rank), precision)
+    run = load_model(model, device_of_process(device, rank), precision, imports=imports)
     return Translator(run.network, run.tokenizer, **settings)
 
 

@@ -2,7 +2,6 @@
 
 from beamtrain.base.errors import UserError
 from beamtrain.data.batch import Batch
-from beamtrain.data.tokenizer import PAD
 from beamtrain.model.base import Seq2Seq
 from beamtrain.objectives.base import Loss, Objective
 from beamtrain.objectives.cross_entropy import smoothed_cross_entropy
@@ -32,9 +31,9 @@ class TeacherForcing(Objective):
         self.label_smoothing = label_smoothing
 
     def forward(self, network: Seq2Seq, batch: Batch, step: int = 0) -> Loss:
-        hidden = network.decode(network.encode(batch.source), batch.target_in)  # (B, T, D)
-        real = batch.target_out != PAD  # (B, T)
-        logits = network.logits(hidden[real])  # (B, T, D) -> (tokens, D) -> (tokens, V)
-        gold = batch.target_out[real]  # (tokens,)
+        memory = network.encode_counted(batch.source, batch.source_lengths)
+        hidden = network.decode(memory, batch.target_in)  # (B, T, D)
+        logits = network.logits(batch.at_targets(hidden))  # (B, T, D) -> (N, D) -> (N, V)
+        gold = batch.at_targets(batch.target_out)  # (N,)
         smoothed, likelihood = smoothed_cross_entropy(logits, gold, self.label_smoothing)
-        return Loss(smoothed, gold.numel(), {"nll": likelihood})
+        return Loss(smoothed, batch.num_target_tokens, {"nll": likelihood})

@@ -5,5 +5,6 @@
     model.safetensors   the best weights                        checkpoints/      last.ckpt to resume, best.ckpt
     logs/               TensorBoard and CSV                     report/           scores and output of the test set
 
-Nothing in the folder is executed: the network is one of `NETWORKS`, weights are tensors only.
+Nothing in the folder is executed or imported: the network is a class that is imported already or refused (`networks`),
+weights are tensors only.
 """

@@ -2,6 +2,7 @@
 
 main.py        the command: from a config to a trained run with its test scores
 settings.py    names of settings, in files and on the command line; bounds.py what values they may have
+class_paths.py  the one name of each class in them, and modules of the user's own
 resuming.py, warm_start.py   where a run starts
 processes.py   several processes of one run
 module.py      objective, optimiser and validation for Lightning

@@ -7,27 +7,27 @@ import lightning.pytorch as pl
 import torch
 from lightning.pytorch.cli import OptimizerCallable
 from torch import Tensor
-from torch.nn.utils import clip_grads_with_norm_, get_total_norm
+from torch.nn.utils import get_total_norm
 from torch.optim import AdamW, Optimizer
-from torch.optim.lr_scheduler import LambdaLR
 
 from beamtrain.base.errors import UserError
 from beamtrain.data.batch import Batch
-from beamtrain.data.tokenizer import PAD
 from beamtrain.model.base import Seq2Seq
 from beamtrain.objectives.base import Loss, Objective
 from beamtrain.objectives.teacher_forcing import TeacherForcing
 from beamtrain.scoring.metrics import corpus_bleu
 from beamtrain.search.options import SearchOptions
+from beamtrain.search.unroll.log_probs import token_log_probs
 from beamtrain.training.development_set import DevelopmentSet
 from beamtrain.training.schedule import InverseSquareRoot, Schedule
+from beamtrain.training.typed_optimizer import TypedRate, keep_settings
 
 
 class TranslationModule(pl.LightningModule):
     """Trains a network on batches and validates it as its users will run it.
 
-    The development set is translated as `beamtrain evaluate` translates it, in float32; its likelihood is computed in the
-    precision of training.
+    The development set is translated as `beamtrain evaluate` translates it, in float32; its likelihood is computed in
+    the precision of training.
 
     Args:
         network: the encoder-decoder.
@@ -61,7 +61,7 @@ class TranslationModule(pl.LightningModule):
         self.objective = objective or TeacherForcing()
         self.search = search
         self._optimizer = optimizer
-        self._schedule = schedule or InverseSquareRoot()
+        self.schedule = schedule or InverseSquareRoot()
         self._max_gradient_norm, self._gradient_rule = max_gradient_norm, gradient_rule
         self.max_bad_steps = max_bad_steps
         self.skipped_step = False
@@ -69,20 +69,23 @@ class TranslationModule(pl.LightningModule):
         self._development_set = DevelopmentSet(search)
         self._translations: dict[int, str] = {}  # row of the development set -> its translation
         self._dev_bleu: float | None = None  # of the last validation
-        self._likelihood = torch.zeros(2)  # of the development set: negative log-likelihood, and number of tokens
+        self._window: list[Tensor] = []  # weights of the batches since the last optimiser step
+        self._nll, self._tokens = torch.zeros(()), 0  # of the development set
 
     def configure_optimizers(self) -> Any:
         try:
-            optimizer = self._optimizer(self.network.parameters())
+            optimizer = self._optimizer(self.parameters())  # the network's and the objective's own
         except (ValueError, TypeError, RuntimeError) as error:
             raise UserError(f"model.optimizer: {error}") from error
         rates = [float(group["lr"]) for group in optimizer.param_groups]
         if not all(map(math.isfinite, rates)):
             raise UserError(f"model.optimizer: its learning rate is {rates[0]}, but must be a number")
-        schedule = self._schedule
-        factor = lambda step: schedule(step)  # noqa: E731 (an object's settings would come back from a checkpoint)
-        scheduler = LambdaLR(optimizer, factor)
+        keep_settings(optimizer)
+        scheduler = TypedRate(optimizer, self.schedule)
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, "interval": "step"}}
+
+    def transfer_batch_to_device(self, batch: Batch, device: torch.device, dataloader_idx: int) -> Batch:
+        return batch.to(device, non_blocking=device.type == "cuda")
 
     def training_step(self, batch: Batch) -> Tensor:
         loss = self.objective(self.network, batch, self.global_step)
@@ -90,14 +93,18 @@ class TranslationModule(pl.LightningModule):
         self.log("train/loss", total / weight)
         for name, figure in zip(loss.figures, figures, strict=True):
             self.log(f"train/{name}", figure / weight)
-        return loss.total / weight * (1 + 0 * total)  # a loss that is not finite makes every gradient so
+        self._window.append(weight)
+        idle = sum(0 * own.sum() for own in self.objective.parameters())  # DDP waits for each, whether it was of use
+        finite = 1 + 0 * total  # or no number, and then no gradient is one
+        return (loss.total + idle) / self._window[0] * finite
 
     def _averages_over_processes(self, loss: Loss) -> Tensor:
         """The weight, the total and the figures, each averaged over all processes.
 
         Gradients are averaged too, so that of totals over the average weight is the mean over the items of all.
         """
-        own = [torch.tensor(loss.weight, device=self.device), loss.total.detach(), *loss.figures.values()]
+        weight = torch.full((), loss.weight, device=self.device)
+        own = [weight, loss.total.detach(), *loss.figures.values()]
         return self._sums_over_processes(torch.stack([each.float() for each in own])) / self.trainer.world_size
 
     def _sums_over_processes(self, own: Tensor) -> Tensor:
@@ -106,32 +113,45 @@ class TranslationModule(pl.LightningModule):
         return own
 
     def configure_gradient_clipping(self, optimizer: Optimizer, *_: Any, **__: Any) -> None:
-        gradients = [p.grad for p in self.network.parameters() if p.grad is not None]
-        norm = get_total_norm(gradients)
+        gradients = [p.grad for p in self.parameters() if p.grad is not None]
+        scale = self._scale_of_window()
+        norm = get_total_norm(gradients) * scale
         self.log("train/gradient_norm", norm)
         self.skipped_step = not bool(norm.isfinite())  # the only wait for the device in a step
         if self.skipped_step:
-            self.network.zero_grad()  # to None: the optimiser leaves such weights, and what it knows of them, alone
+            self.zero_grad()  # to None: the optimiser leaves such weights, and what it knows of them, alone
             return
+        scale = scale * self._limit(norm)
+        if isinstance(scale, Tensor):
+            torch._foreach_mul_(gradients, scale)
+
+    def _limit(self, norm: Tensor) -> Tensor | float:
+        """What a gradient of that norm has to be multiplied with by the `gradient_rule`."""
         gamma = self._max_gradient_norm
         if not gamma:
-            return
-        if self._gradient_rule == "clip":
-            clip_grads_with_norm_(self.network.parameters(), gamma, norm)
-        else:
-            torch._foreach_mul_(gradients, gamma / (norm + gamma))
+            return 1.0
+        return (gamma / (norm + 1e-6)).clamp(max=1.0) if self._gradient_rule == "clip" else gamma / (norm + gamma)
+
+    def _scale_of_window(self) -> Tensor | float:
+        """What gradients have to be multiplied with to be those of the mean over all that the window's batches count.
+
+        Each batch's total was divided by the weight of the first one, and by as many batches as a full window has.
+        """
+        weights, self._window = self._window, []
+        if self.trainer.accumulate_grad_batches == 1:
+            return 1.0
+        return self.trainer.accumulate_grad_batches * weights[0] / torch.stack(weights).sum()
 
     def on_validation_epoch_start(self) -> None:
         """Translate here, where the weights are already those that will be saved and autocast is off."""
-        self._likelihood = torch.zeros(2, device=self.device)
+        self._nll, self._tokens = torch.zeros((), device=self.device), 0
         self._translations = self._development_set.translated(self.trainer, self.network)
 
     def validation_step(self, batch: Batch) -> None:
-        hidden = self.network.decode(self.network.encode(batch.source), batch.target_in)  # (B, T, D)
-        real = batch.target_out != PAD
-        log_probs = self.network.logits(hidden[real]).float().log_softmax(-1)  # (tokens, V)
-        nll = -log_probs.gather(1, batch.target_out[real].unsqueeze(1)).sum()
-        self._likelihood += torch.stack([nll, real.sum()])
+        memory = self.network.encode_counted(batch.source, batch.source_lengths)
+        hidden = batch.at_targets(self.network.decode(memory, batch.target_in))  # (B, T, D) -> (N, D)
+        self._nll -= token_log_probs(self.network, hidden, batch.at_targets(batch.target_out)).sum()
+        self._tokens += batch.num_target_tokens
 
     def on_validation_epoch_end(self) -> None:
         _, references = self.trainer.datamodule.pairs("validation")  # type: ignore[attr-defined]
@@ -139,7 +159,8 @@ class TranslationModule(pl.LightningModule):
         bleu = corpus_bleu([self._translations[row] for row in rows], [references[row] for row in rows])
         self._dev_bleu = bleu.value
         self.log("dev_bleu", bleu.value)
-        nll, tokens = self._sums_over_processes(self._likelihood)
+        tokens = torch.full_like(self._nll, self._tokens)
+        nll, tokens = self._sums_over_processes(torch.stack([self._nll, tokens]))
         self.log("dev/nll", nll / tokens)
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:

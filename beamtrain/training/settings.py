@@ -3,6 +3,7 @@
 import inspect
 from collections.abc import Iterable, Iterator
 from importlib import import_module
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -58,7 +59,7 @@ def check_keys(known: set[str], arguments: list[str], configs: list[Path], class
     problems, classes = [], dict(classes)
     for path in configs:
         problems += [f"{path.name}: {problem}" for problem in _unknown_keys(read_config(path), known, "", classes)]
-    for argument, following in zip(arguments, [*arguments[1:], ""], strict=True):
+    for argument, following in pairwise([*arguments, ""]):
         if not argument.startswith("--"):
             continue
         option, equals, value = argument.partition("=")

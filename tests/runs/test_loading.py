@@ -15,7 +15,9 @@ from tiny import SENTENCES
 from beamtrain.base.errors import UserError
 from beamtrain.data.tokenizer import Tokenizer, train_subwords
 from beamtrain.model.gru import GRUEncoderDecoder
-from beamtrain.runs.checkpoints import load_checkpoint
+from beamtrain.model.transformer import Transformer
+from beamtrain.runs.checkpoints import load_checkpoint, save_checkpoint
+from beamtrain.runs.description import Description, save_description
 from beamtrain.runs.loading import load_run
 from beamtrain.runs.weights import load_weights, save_weights
 
@@ -60,6 +62,38 @@ def test_without_weights_of_its_own_a_run_is_read_from_its_best_checkpoint(run, 
     assert torch.equal(loaded.network.state_dict()[bias], transformer.state_dict()[bias] + 1)
 
 
+class Buffered(Transformer):
+    """A network with what no optimiser trains: running figures, a buffer without elements, a view, a shared buffer."""
+
+    def __init__(self, vocab_size: int) -> None:
+        super().__init__(vocab_size, width=16, inner_width=32, heads=2, encoder_layers=1, decoder_layers=1)
+        self.figures = torch.nn.BatchNorm1d(4)
+        self.register_buffer("scale", torch.ones(3))
+        self.register_buffer("first", self.scale[:1])
+        self.register_buffer("again", self.scale)
+        self.register_buffer("none", torch.zeros(0))
+        self.register_buffer("none_either", torch.zeros(0, 2))
+
+
+@pytest.mark.parametrize("kept_in", ["model.safetensors", "checkpoints/best.ckpt"])
+def test_what_a_network_has_besides_its_parameters_comes_back_too(tmp_path, tokenizer, kept_in):
+    arguments = {"vocab_size": tokenizer.target.vocab_size}
+    network = Buffered(**arguments)
+    for buffer in network.buffers():
+        buffer.random_(100)
+    tokenizer.save(tmp_path)
+    save_description(tmp_path, Description(f"{__name__}.Buffered", arguments, "en", "de"))
+    if kept_in == "model.safetensors":
+        save_weights(tmp_path, network.state_dict())
+    else:
+        (tmp_path / "checkpoints").mkdir()
+        state = {f"network.{name}": value for name, value in network.state_dict().items()}
+        save_checkpoint({"state_dict": state, "global_step": 1}, tmp_path / kept_in)
+    back = load_run(tmp_path).network.state_dict()
+    for name, value in network.state_dict().items():
+        assert torch.equal(back[name], value), name
+
+
 def broken(run, file, content):
     (run / file).write_bytes(content)
 
@@ -93,10 +127,10 @@ def edited(run, **arguments):
 
 def test_files_that_do_not_belong_together_are_refused(run):
     description = json.loads((run / "model.json").read_text())["network"]
-    edited(run, name="os.system")
-    with pytest.raises(UserError, match=r"names the network 'os.system'; known: transformer, gru"):
+    edited(run, class_path="os.system")
+    with pytest.raises(UserError, match=r"names the network os\.system, which is not a subclass"):
         load_run(run)
-    edited(run, name="transformer", arguments={**description["arguments"], "width": 32})
+    edited(run, class_path="beamtrain.model.Transformer", arguments={**description["arguments"], "width": 32})
     with pytest.raises(UserError, match=r"model.safetensors does not fit the network of model.json"):
         load_run(run)
     edited(run, arguments={**description["arguments"], "encoder_layers": 2})

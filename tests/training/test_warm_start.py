@@ -2,6 +2,7 @@
 
 import csv
 import random
+import shutil
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,7 @@ import yaml
 from beamtrain.cli import main
 from beamtrain.runs.checkpoints import load_checkpoint
 from beamtrain.runs.loading import load_run
+from beamtrain.training.warm_start import origin
 
 WORDS = ["red", "green", "blue", "one", "two", "three", "cat", "dog", "bird", "sees", "has", "likes", "small", "large"]
 BEAM = """
@@ -67,6 +69,8 @@ def test_beam_training_starts_from_a_run_s_weights_data_and_subwords(train, star
     settings = yaml.safe_load(Path("runs/beam/config.yaml").read_text())
     assert settings["data"]["source"] == str(start)
     assert settings["init_from"] == str(start / "start")
+    operator = settings["model"]["objective"]["init_args"]["operator"]["init_args"]
+    assert operator["candidates"] is None and operator["temperature"] == 0.5  # null is a choice, and not the default
 
 
 def test_a_config_can_name_the_run_to_start_from(start, tmp_path, monkeypatch):
@@ -75,6 +79,10 @@ def test_a_config_can_name_the_run_to_start_from(start, tmp_path, monkeypatch):
     Path("fine.yaml").write_text(f"{BEAM}\ninit_from: {start / 'start'}\n")
     assert main(["train", "--config=fine.yaml"]) == 0
     assert main(["train", "--config=fine.yaml", "--name=other", "--init_from=null"]) == 2
+
+
+def test_none_is_named_where_nothing_is_typed():
+    assert origin([], []) is None
 
 
 def test_what_is_given_wins_over_what_is_inherited(train, start):
@@ -127,7 +135,7 @@ def test_a_phase_of_teacher_forcing_can_come_first(train, start, capsys):
 
 def test_random_weights_are_refused_and_nothing_is_lost(train, start, capsys):
     both = [f"--config={start}/start.yaml", f"--config={start}/beam.yaml", "--name=random"]
-    Path("runs/random").mkdir(parents=True)
+    shutil.copytree(start / "start", "runs/random")
     Path("runs/random/precious").touch()
     assert main(["train", *both, "--overwrite"]) == 2
     message = capsys.readouterr().err
@@ -140,8 +148,14 @@ def test_random_weights_are_refused_and_nothing_is_lost(train, start, capsys):
     "arguments, message",
     [
         (["--init_from=nowhere"], "--init_from nowhere: not a run's folder, it has no config.yaml"),
-        (["--init_from=START", "--model.network.width=32"], r"do not fit this network: width 32 (there 16)"),
-        (["--init_from=START", "--data.vocab_size=40"], "do not fit this network: vocab_size 40 (there 36)"),
+        (
+            ["--init_from=START", "--model.network.width=32"],
+            "do not fit: model.network width 32 (there 16)",
+        ),
+        (
+            ["--init_from=START", "--data.vocab_size=40"],
+            "do not fit: model.network vocab_size 40 (there 36)",
+        ),
         (["--init_from=START", "--model.objective.weihgt=1"], "did you mean --model.objective.weight?"),
     ],
 )
