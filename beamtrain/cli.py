@@ -5,8 +5,8 @@ from collections.abc import Sequence
 
 import typer
 
+from beamtrain.base.errors import UserError
 from beamtrain.commands import compare, evaluate, train, translate
-from beamtrain.errors import UserError
 
 USAGE_ERROR = typer.BadParameter.__base__  # what typer raises for an unknown option, a missing one, a bad value
 

@@ -20,7 +20,9 @@ from beamtrain.data.tokenizer import Tokenizer, train_subwords
 from beamtrain.model.base import Seq2Seq
 from beamtrain.model.gru import GRUEncoderDecoder
 from beamtrain.model.transformer import Transformer
-from beamtrain.run import NETWORKS, save_description, save_weights
+from beamtrain.runs.description import save_description
+from beamtrain.runs.loading import NETWORKS
+from beamtrain.runs.weights import save_weights
 
 
 @pytest.fixture(scope="session")

@@ -14,11 +14,11 @@ import lightning.pytorch as pl
 import torch
 from lightning.pytorch.callbacks import WeightAveraging
 
-from beamtrain import checkpoints
 from beamtrain.data.batch import Batch
 from beamtrain.model.base import Seq2Seq
 from beamtrain.objectives.base import Loss
 from beamtrain.objectives.teacher_forcing import TeacherForcing
+from beamtrain.runs import checkpoints
 
 
 class SignalAt(pl.Callback):

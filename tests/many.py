@@ -11,7 +11,7 @@ from typing import Any
 import lightning.pytorch as pl
 import torch
 
-from beamtrain.errors import UserError
+from beamtrain.base.errors import UserError
 
 
 class RecordRows(pl.Callback):

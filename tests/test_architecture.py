@@ -8,23 +8,21 @@ from pathlib import Path
 import beamtrain
 
 PACKAGE = Path(beamtrain.__file__).parent
-FLOW = [  # each block imports only from itself and from those before it
-    {"errors", "files", "assets", "limits", "text_io", "allocator"},
-    {"topk"},
-    {"metrics"},
-    {"data"},
-    {"model"},
-    {"search"},
-    {"objectives"},
-    {"schedule", "module"},
-    {"checkpoints", "run", "device", "parallel_text", "progress"},
-    {"translator", "translator_pool", "evaluation", "report"},
-    {"bad_steps", "callbacks", "memory", "saving", "metrics_table"},
-    {"settings", "bounds", "processes", "resuming", "warm_start", "training"},
-    {"commands"},
-    {"cli"},
+FLOW = [  # each imports only from itself and from those before it
+    "base",
+    "topk",
+    "data",
+    "model",
+    "search",
+    "objectives",
+    "runs",
+    "translating",
+    "scoring",
+    "training",
+    "commands",
+    "cli",
 ]
-POSITION = {name: position for position, block in enumerate(FLOW) for name in block}
+POSITION = {name: position for position, name in enumerate(FLOW)}
 
 
 def imports(path):
@@ -44,7 +42,7 @@ def test_imports_point_one_way():
         loose.discard(part)
         if part == "__init__" or "assets" in path.relative_to(PACKAGE).parts[:1]:
             continue
-        assert part in POSITION, f"{path} belongs to no block: add it to FLOW and to the map in beamtrain/__init__.py"
+        assert part in POSITION, f"{path} belongs to no room: add it to FLOW and to the map in beamtrain/__init__.py"
         wrong += [f"{path.name} imports {other}" for other in imports(path) if POSITION[other] > POSITION[part]]
     assert not wrong
     assert not loose, "FLOW names what is gone"
@@ -52,6 +50,11 @@ def test_imports_point_one_way():
 
 def test_the_operators_need_nothing_of_the_package():
     assert {other for path in (PACKAGE / "topk").rglob("*.py") for other in imports(path)} <= {"topk"}
+
+
+def test_what_users_search_with_needs_nothing_of_the_unroll():
+    files = (PACKAGE / "search").glob("*.py")
+    assert not [path.name for path in files if "search.unroll" in path.read_text(encoding="utf-8")]
 
 
 def test_the_map_of_the_package_names_every_part():
@@ -64,5 +67,6 @@ def test_the_command_line_starts_without_torch():
 
 
 def test_translating_needs_neither_lightning_nor_datasets():
-    code = "import sys, beamtrain.translator, beamtrain.run; print({'lightning', 'datasets'} & set(sys.modules) or [])"
+    rooms = "beamtrain.translating.translator, beamtrain.runs.loading"
+    code = f"import sys, {rooms}; print({{'lightning', 'datasets'}} & set(sys.modules) or [])"
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout.strip() == "[]"

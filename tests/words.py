@@ -8,7 +8,7 @@ CONFIG = """
 data: {{source: {corpus}, vocab_size: {vocab_size}, byte_fallback: false, max_length: 40, batch_tokens: 200}}
 model:
   network:
-    class_path: beamtrain.model.transformer.Transformer
+    class_path: beamtrain.model.Transformer
     init_args: {{width: 16, inner_width: 32, heads: 2, encoder_layers: 1, decoder_layers: 1, dropout: 0.1}}
 trainer: {{max_steps: 8, val_check_interval: 4, log_every_n_steps: 2, accelerator: cpu}}
 """

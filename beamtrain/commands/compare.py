@@ -6,11 +6,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from beamtrain.base.errors import UserError
 from beamtrain.commands.options import JsonFile, ReportFormat, ReportFormatOption
-from beamtrain.errors import UserError
 
 if TYPE_CHECKING:
-    from beamtrain.metrics import Estimate
+    from beamtrain.scoring.metrics import Estimate
 
 Outputs = Annotated[list[Path], typer.Argument(help="Translations, one per line; the first file is the baseline.")]
 References = Annotated[list[Path], typer.Option(help="Reference translations; more than one file may be given.")]
@@ -27,10 +27,10 @@ def compare(
     json: JsonFile = None,
 ) -> None:
     """Compare outputs by paired bootstrap on BLEU and chrF2, and show the sentences that changed most."""
+    from beamtrain.base.text_io import write_output
     from beamtrain.data.lines import read_lines
-    from beamtrain.metrics import paired_bootstrap
-    from beamtrain.report import to_json
-    from beamtrain.text_io import write_output
+    from beamtrain.scoring.metrics import paired_bootstrap
+    from beamtrain.scoring.reports import to_json
 
     names = [str(path) for path in outputs]
     if len(set(names)) < len(names):
@@ -55,7 +55,7 @@ def compare(
 
 def _changed_most(systems: dict[str, list[str]], references: list[list[str]], most: int) -> list[dict[str, Any]]:
     """For each system after the baseline, the sentences whose chrF2 differs most from the baseline's."""
-    from beamtrain.metrics import sentence_chrf
+    from beamtrain.scoring.metrics import sentence_chrf
 
     (_, baseline), *others = systems.items()
     before = sentence_chrf(baseline, *references)
@@ -79,7 +79,7 @@ def _changed_most(systems: dict[str, list[str]], references: list[list[str]], mo
 
 
 def _print_estimates(estimates: dict[str, list["Estimate"]]) -> None:
-    from beamtrain.report import print_table
+    from beamtrain.scoring.reports import print_table
 
     baseline = next(iter(estimates.values()))
     columns = ["system"]
@@ -101,7 +101,7 @@ def _cells(estimate: "Estimate") -> list[str]:
 
 
 def _print_changes(report: dict[str, Any]) -> None:
-    from beamtrain.report import printable
+    from beamtrain.scoring.reports import printable
 
     for change in report["changed_most"]:
         before, after = change["baseline_chrf"], change["system_chrf"]

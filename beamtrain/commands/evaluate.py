@@ -5,6 +5,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from beamtrain.base.errors import UserError
+from beamtrain.base.limits import BATCH_TOKENS
 from beamtrain.commands.options import (
     Alpha,
     BatchTokens,
@@ -20,12 +22,10 @@ from beamtrain.commands.options import (
     load_model,
     search_options,
 )
-from beamtrain.errors import UserError
-from beamtrain.limits import BATCH_TOKENS
 
 if TYPE_CHECKING:
-    from beamtrain.parallel_text import ParallelText
-    from beamtrain.run import Run
+    from beamtrain.runs.loading import Run
+    from beamtrain.scoring.parallel_text import ParallelText
 
 Source = Annotated[Path | None, typer.Option(help="Text to translate, a sentence per line.")]
 References = Annotated[list[Path] | None, typer.Option(help="Its translations; more than one file may be given.")]
@@ -57,9 +57,9 @@ def evaluate(
     beams = _beam_sizes(beam)
     _check_choice_of_text(source, reference, split, test_set)
 
-    from beamtrain import evaluation
-    from beamtrain.report import as_dict, print_scores, to_json, write_report
-    from beamtrain.text_io import write_output
+    from beamtrain.base.text_io import write_output
+    from beamtrain.scoring import evaluation
+    from beamtrain.scoring.reports import as_dict, print_scores, to_json, write_report
 
     run = load_model(model, device, precision, source_lang, target_lang)
     searches = [search_options(run, beam_size=size, length_penalty=length_penalty, alpha=alpha) for size in beams]
@@ -121,7 +121,7 @@ def _check_choice_of_text(
 def _text(
     run: "Run", source: Path | None, reference: list[Path] | None, split: str | None, test_set: str | None
 ) -> "ParallelText":
-    from beamtrain import parallel_text
+    from beamtrain.scoring import parallel_text
 
     if source is not None and reference:
         return parallel_text.from_files(source, reference)

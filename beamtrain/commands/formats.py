@@ -7,7 +7,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from beamtrain.translator import Candidate, Translation
+    from beamtrain.translating.translator import Candidate, Translation
 
 Formatter = Callable[["Translation"], str]
 

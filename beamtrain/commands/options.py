@@ -6,11 +6,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from beamtrain.errors import UserError
+from beamtrain.base.errors import UserError
 
 if TYPE_CHECKING:
-    from beamtrain.run import Run
-    from beamtrain.search.hard import SearchOptions
+    from beamtrain.runs.loading import Run
+    from beamtrain.search.options import SearchOptions
 
 
 class ReportFormat(StrEnum):
@@ -43,8 +43,8 @@ def load_model(
 
     Raises UserError when it is no run, does not translate between these languages, or cannot be used like that.
     """
-    from beamtrain.device import cast, choose_device
-    from beamtrain.run import load_run
+    from beamtrain.runs.loading import load_run
+    from beamtrain.translating.device import cast, choose_device
 
     chosen = choose_device(device)
     run = load_run(path, chosen)
@@ -65,7 +65,7 @@ def search_options(run: "Run", **given: Any) -> "SearchOptions":
 
     Raises UserError for a value out of its range.
     """
-    from beamtrain.search.hard import SearchOptions
+    from beamtrain.search.options import SearchOptions
 
     settings = run.info.get("search", {}) | {name: value for name, value in given.items() if value is not None}
     try:

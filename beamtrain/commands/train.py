@@ -7,6 +7,6 @@ ALL_TO_TRAINING = {"allow_extra_args": True, "ignore_unknown_options": True, "he
 
 def train(context: typer.Context) -> int | None:
     """Train a model: beamtrain train --config quickstart.yaml (more: beamtrain train --help)."""
-    from beamtrain import training
+    from beamtrain.training.main import main
 
-    return training.main(context.args)
+    return main(context.args)

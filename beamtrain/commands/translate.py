@@ -9,6 +9,9 @@ from typing import TYPE_CHECKING, Annotated, Any, BinaryIO
 
 import typer
 
+from beamtrain.base.errors import UserError
+from beamtrain.base.limits import BATCH_TOKENS, MAX_SOURCE_TOKENS
+from beamtrain.base.progress import progress
 from beamtrain.commands.formats import OutputFormat, formatter
 from beamtrain.commands.options import (
     Alpha,
@@ -22,14 +25,11 @@ from beamtrain.commands.options import (
     load_model,
     search_options,
 )
-from beamtrain.errors import UserError
-from beamtrain.limits import BATCH_TOKENS, MAX_SOURCE_TOKENS
-from beamtrain.progress import progress
 
 if TYPE_CHECKING:
-    from beamtrain.text_io import LineReader
-    from beamtrain.translator import Translation, Translator
-    from beamtrain.translator_pool import TranslatorPool
+    from beamtrain.base.text_io import LineReader
+    from beamtrain.translating.pool import TranslatorPool
+    from beamtrain.translating.translator import Translation, Translator
 
 Input = Annotated[Path | None, typer.Option(help="Text to translate, a sentence per line. Default: standard input.")]
 Output = Annotated[Path | None, typer.Option(help="Where translations go. Default: standard output.")]
@@ -104,9 +104,9 @@ def translate(
     _check_sampling(sample, drawing, searching | _given(prefix=prefix, attention=attention or None))
     total = _count_lines(input, prefix)
 
+    from beamtrain.base.text_io import open_lines, open_output
     from beamtrain.data.lines import read_lines
-    from beamtrain.text_io import open_lines, open_output
-    from beamtrain.translator import Sampling, Translator
+    from beamtrain.translating.translator import Sampling, Translator
 
     run = load_model(model, device, precision, source_lang, target_lang)
     searching["beam_size"] = searching.pop("beam", None)
@@ -137,15 +137,15 @@ def translate(
 
 
 def _pool(processes: int, model: Path, device: str, precision: str, settings: dict[str, Any]) -> "TranslatorPool":
-    from beamtrain.translator_pool import TranslatorPool
+    from beamtrain.translating.pool import TranslatorPool
 
     return TranslatorPool(partial(_make_translator, model, device, precision, settings), processes)
 
 
 def _make_translator(model: Path, device: str, precision: str, settings: dict[str, Any], rank: int) -> "Translator":
     """The translator of process `rank`."""
-    from beamtrain.device import device_of_process
-    from beamtrain.translator import Translator
+    from beamtrain.translating.device import device_of_process
+    from beamtrain.translating.translator import Translator
 
     run = load_model(model, device_of_process(device, rank), precision)
     return Translator(run.network, run.tokenizer, **settings)
@@ -176,7 +176,7 @@ def _count_lines(input: Path | None, prefix: Path | None) -> int | None:
 
     Raises UserError for a line that is not valid UTF-8, and when there are not as many prefixes as lines.
     """
-    from beamtrain.text_io import count_lines
+    from beamtrain.base.text_io import count_lines
 
     if input is None or not input.is_file():
         return None
@@ -190,7 +190,7 @@ def _count_lines(input: Path | None, prefix: Path | None) -> int | None:
 
 def _windows(lines: "LineReader") -> Iterator[list[str]]:
     """The input in growing windows."""
-    from beamtrain.translator import window_sizes
+    from beamtrain.translating.translator import window_sizes
 
     for size in window_sizes():
         window = lines.window(size)

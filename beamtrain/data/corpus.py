@@ -11,11 +11,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from beamtrain import assets
+from beamtrain.base import assets
+from beamtrain.base.errors import UserError, nearest
+from beamtrain.base.files import atomic_path
 from beamtrain.data.formats import SplitFiles, find_splits, language_columns, read_pairs
 from beamtrain.data.hub import load_hub_splits
-from beamtrain.errors import UserError, nearest
-from beamtrain.files import atomic_path
 
 if TYPE_CHECKING:
     from datasets import Dataset

@@ -8,6 +8,7 @@ from typing import Literal
 from lightning.pytorch import LightningDataModule
 from torch.utils.data import DataLoader
 
+from beamtrain.base.errors import UserError
 from beamtrain.data.batch import Batch
 from beamtrain.data.cleaning import CleaningCounts
 from beamtrain.data.corpus import Role, Split, Text, open_corpus
@@ -16,7 +17,6 @@ from beamtrain.data.prepare import Prepared, prepare
 from beamtrain.data.resegment import Resegment
 from beamtrain.data.sampler import EpochSampler
 from beamtrain.data.tokenizer import BOS, EOS, PAD, UNK, Tokenizer
-from beamtrain.errors import UserError
 
 
 class TranslationData(LightningDataModule):

@@ -17,8 +17,8 @@ from itertools import islice, zip_longest
 from pathlib import Path
 from typing import Any
 
+from beamtrain.base.errors import UserError
 from beamtrain.data.lines import read_lines
-from beamtrain.errors import UserError
 
 _SHARD = re.compile(r"-\d+-of-\d+$")
 _FORMATS = {".tsv": "TSV", ".jsonl": "JSON lines", ".json": "JSON lines", ".parquet": "Parquet"}

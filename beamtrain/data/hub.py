@@ -5,7 +5,7 @@ import urllib.error
 import urllib.request
 from typing import TYPE_CHECKING
 
-from beamtrain.errors import UserError
+from beamtrain.base.errors import UserError
 
 if TYPE_CHECKING:
     from datasets import Dataset

@@ -3,11 +3,11 @@
 from collections.abc import Iterator
 from pathlib import Path
 
-from beamtrain.text_io import open_lines
+from beamtrain.base.text_io import open_lines
 
 
 def read_lines(path: Path) -> Iterator[str]:
-    """The lines of a UTF-8 file, plain or compressed (`.gz`); only a line feed ends one, see `beamtrain.text_io`.
+    """The lines of a UTF-8 file, plain or compressed (`.gz`); only a line feed ends one, see `beamtrain.base.text_io`.
 
     Raises:
         UserError: the file cannot be read, is damaged, or is not UTF-8.

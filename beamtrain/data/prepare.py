@@ -22,13 +22,13 @@ from filelock import FileLock
 from numpy.typing import NDArray
 from rich.console import Console
 
+from beamtrain.base.errors import UserError
 from beamtrain.data.cleaning import CleaningCounts
 from beamtrain.data.corpus import Role, Split, Text
 from beamtrain.data.encode import clean_text, encode_training, encode_whole, lines_of, sample_rows
 from beamtrain.data.parallel import run_apart
 from beamtrain.data.table import TokenTable
 from beamtrain.data.tokenizer import Algorithm, Tokenizer, train_tokenizer
-from beamtrain.errors import UserError
 
 _FORMAT = "1"  # part of every key: raise it when the same settings give another result
 _MANIFEST = "manifest.json"

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from torch.utils.data import Sampler
 
-from beamtrain.errors import UserError
+from beamtrain.base.errors import UserError
 
 Rows = NDArray[np.int64]
 Lengths = NDArray[np.integer]

@@ -11,9 +11,9 @@ from typing import Literal
 
 import sentencepiece
 
+from beamtrain.base.errors import UserError
+from beamtrain.base.files import atomic_path
 from beamtrain.data.segmentation import Segmenter, segmenter
-from beamtrain.errors import UserError
-from beamtrain.files import atomic_path
 
 PAD, BOS, EOS, UNK = 0, 1, 2, 3
 

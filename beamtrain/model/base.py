@@ -6,7 +6,7 @@ from typing import NamedTuple
 from torch import Tensor, nn
 from torch.nn.functional import linear
 
-from beamtrain.errors import UserError
+from beamtrain.base.errors import UserError
 from beamtrain.model.state import DecoderState
 
 

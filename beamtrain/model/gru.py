@@ -26,8 +26,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
+from beamtrain.base.errors import UserError
 from beamtrain.data.tokenizer import PAD
-from beamtrain.errors import UserError
 from beamtrain.model.base import Memory, Seq2Seq
 from beamtrain.model.dropout import Dropout
 from beamtrain.model.layers import CrossAttention, TokenEmbedding, check_width

@@ -7,7 +7,7 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
-from beamtrain.errors import UserError
+from beamtrain.base.errors import UserError
 from beamtrain.model.attention import attend
 from beamtrain.model.dropout import Dropout
 from beamtrain.model.slots import OpenSlots

@@ -1,1 +1,39 @@
-"""What training minimises: one file per objective, all with the contract of `base`."""
+"""What training minimises, by the short names that configs use.
+
+base.py, teacher_forcing.py, beam_training.py   objectives
+losses/     of beam training: what the search finds, as a number to minimise
+rewards/    how good hypotheses are, for losses that maximise that
+"""
+
+from beamtrain.objectives.annealing import Annealing
+from beamtrain.objectives.base import Loss, Objective
+from beamtrain.objectives.beam_training import BeamTraining
+from beamtrain.objectives.losses.base import BeamLoss
+from beamtrain.objectives.losses.expected_reward import ExpectedReward
+from beamtrain.objectives.losses.gold_margin import GoldMargin
+from beamtrain.objectives.losses.minimum_risk import MinimumRisk
+from beamtrain.objectives.losses.optimal_completion import OptimalCompletion
+from beamtrain.objectives.losses.position_cross_entropy import PositionCrossEntropy
+from beamtrain.objectives.losses.weighted_sum import WeightedSum
+from beamtrain.objectives.rewards.base import Reward
+from beamtrain.objectives.rewards.gleu import Gleu
+from beamtrain.objectives.rewards.linear_bleu import LinearBleu
+from beamtrain.objectives.teacher_forcing import TeacherForcing
+
+__all__ = [
+    "Annealing",
+    "BeamLoss",
+    "BeamTraining",
+    "ExpectedReward",
+    "Gleu",
+    "GoldMargin",
+    "LinearBleu",
+    "Loss",
+    "MinimumRisk",
+    "Objective",
+    "OptimalCompletion",
+    "PositionCrossEntropy",
+    "Reward",
+    "TeacherForcing",
+    "WeightedSum",
+]

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from beamtrain.errors import UserError
+from beamtrain.base.errors import UserError
 
 
 @dataclass(frozen=True)

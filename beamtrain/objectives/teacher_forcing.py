@@ -1,8 +1,8 @@
 """Maximum likelihood with the gold prefix: what every sequence-to-sequence model starts from."""
 
+from beamtrain.base.errors import UserError
 from beamtrain.data.batch import Batch
 from beamtrain.data.tokenizer import PAD
-from beamtrain.errors import UserError
 from beamtrain.model.base import Seq2Seq
 from beamtrain.objectives.base import Loss, Objective
 from beamtrain.objectives.cross_entropy import smoothed_cross_entropy

@@ -1,5 +1,6 @@
-"""Search for translations with a trained network.
+"""Search for translations with a trained network: what users run, and in `unroll/` the same search, differentiable.
 
+options.py      what users can set
 length.py       length penalties, and how long a translation may get
 constraints.py  which tokens are not allowed: length bounds, forced prefix, repeated n-grams
 step.py         one step: the best candidates of K slots, shared by every beam search
@@ -7,8 +8,6 @@ beams.py        the hypotheses that a search holds
 stop.py         when the result of a beam search is final, and what it is
 hypothesis.py   what a search returns
 decode.py       the loop that every search runs
-hard.py         beam search, the decoder that users run
+beam.py         beam search, the decoder that users run
 sampling.py     random translations
-soft.py         the same search for training, differentiable
-tree.py         its prefixes scored in one parallel pass
 """

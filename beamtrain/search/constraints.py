@@ -5,8 +5,8 @@ import math
 import torch
 from torch import Tensor
 
+from beamtrain.base.errors import UserError
 from beamtrain.data.tokenizer import BOS, EOS, PAD
-from beamtrain.errors import UserError
 from beamtrain.search.length import length_limits
 
 

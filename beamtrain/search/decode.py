@@ -6,8 +6,8 @@ from abc import ABC, abstractmethod
 import torch
 from torch import Tensor
 
+from beamtrain.base.errors import UserError
 from beamtrain.data.tokenizer import BOS
-from beamtrain.errors import UserError
 from beamtrain.model.base import Memory, Seq2Seq
 from beamtrain.search.beams import Beams, take
 from beamtrain.search.constraints import Constraints

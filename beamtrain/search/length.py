@@ -6,7 +6,7 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from beamtrain.errors import UserError
+from beamtrain.base.errors import UserError
 
 LengthPenalty = Literal["gnmt", "average", "none"]
 

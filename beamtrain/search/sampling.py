@@ -6,8 +6,8 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
+from beamtrain.base.errors import UserError
 from beamtrain.data.tokenizer import PAD
-from beamtrain.errors import UserError
 from beamtrain.model.base import Seq2Seq
 from beamtrain.search.beams import Beams
 from beamtrain.search.constraints import Constraints

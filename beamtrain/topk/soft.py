@@ -28,7 +28,7 @@ from torch import Tensor
 
 from beamtrain.topk.base import Operator, Selection
 from beamtrain.topk.checks import check_sizes
-from beamtrain.topk.solve import SolvedForAll, SolvedForBest
+from beamtrain.topk.soft_solver.solve import SolvedForAll, SolvedForBest
 
 
 class SoftSelection(NamedTuple):

@@ -26,10 +26,10 @@ from typing import Any
 import yaml
 from cells import ABLATIONS, CONTROLS, FINAL
 
-from beamtrain.files import write_text
-from beamtrain.metrics import corpus_bleu, paired_bootstrap, score_corpus
-from beamtrain.parallel_text import from_split
-from beamtrain.run import load_run
+from beamtrain.base.files import write_text
+from beamtrain.runs.loading import load_run
+from beamtrain.scoring.metrics import corpus_bleu, paired_bootstrap, score_corpus
+from beamtrain.scoring.parallel_text import from_split
 
 SCRIPTS = Path(__file__).parent.parent
 BEAM_CONFIG = SCRIPTS.parent / "configs" / "multi30k_ende_beam.yaml"
@@ -123,7 +123,7 @@ def train(options: argparse.Namespace, name: str, seed: int, steps: int, folder:
     interval = max(1, steps // 3) if validate else 10**9
     cell = ABLATIONS[name]
     settings: dict[str, Any] = {
-        "model": {"schedule": {"class_path": "beamtrain.schedule.Cosine", "init_args": schedule}, **cell["model"]},
+        "model": {"schedule": {"class_path": "beamtrain.training.Cosine", "init_args": schedule}, **cell["model"]},
         "trainer": {"max_steps": steps, "val_check_interval": interval, **cell.get("trainer", {})},
         "data": cell.get("data", {}),
         "score_test": False,

@@ -12,7 +12,7 @@ import gzip
 import random
 from pathlib import Path
 
-from beamtrain.files import write_text
+from beamtrain.base.files import write_text
 
 LANGUAGES = ("en", "de")
 AT_ONCE = 3

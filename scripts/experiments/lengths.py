@@ -12,12 +12,12 @@ from pathlib import Path
 
 import numpy as np
 
-from beamtrain.metrics import score_corpus
-from beamtrain.parallel_text import from_split
-from beamtrain.run import load_run
-from beamtrain.search.hard import SearchOptions
+from beamtrain.runs.loading import load_run
+from beamtrain.scoring.metrics import score_corpus
+from beamtrain.scoring.parallel_text import from_split
 from beamtrain.search.length import length_penalties
-from beamtrain.translator import Translation, Translator
+from beamtrain.search.options import SearchOptions
+from beamtrain.translating.translator import Translation, Translator
 
 ALPHAS = [0.25 * step for step in range(17)]
 RATIOS = (0.95, 0.96, 0.97, 0.98, 0.99, 1.0, 1.01, 1.02)

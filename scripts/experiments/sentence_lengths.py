@@ -9,9 +9,9 @@ import argparse
 from itertools import pairwise
 from pathlib import Path
 
-from beamtrain.metrics import score_corpus
-from beamtrain.parallel_text import from_split
-from beamtrain.run import load_run
+from beamtrain.runs.loading import load_run
+from beamtrain.scoring.metrics import score_corpus
+from beamtrain.scoring.parallel_text import from_split
 
 SPLITS = ("validation", "test")
 EDGES = (1, 9, 11, 14, 18, 1000)  # words

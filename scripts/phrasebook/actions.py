@@ -1,9 +1,18 @@
 """Patterns about doing something to something: tenses, modal verbs and subordinate clauses."""
 
-from phrasebook import names, nouns, persons, verbs
-from phrasebook.patterns import Slots, pattern
-from phrasebook.sentences import at_place, do_it, infinitive, object_of, pronoun_for, question, sentence, zu_infinitive
-from phrasebook.words import (
+from scripts.phrasebook import names, nouns, persons, verbs
+from scripts.phrasebook.patterns import Slots, pattern
+from scripts.phrasebook.sentences import (
+    at_place,
+    do_it,
+    infinitive,
+    object_of,
+    pronoun_for,
+    question,
+    sentence,
+    zu_infinitive,
+)
+from scripts.phrasebook.words import (
     AUXILIARY,
     HABEN,
     KOENNEN,

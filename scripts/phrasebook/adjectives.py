@@ -1,7 +1,7 @@
 """Adjectives with their comparison, as a table."""
 
-from phrasebook.nouns import table_lines
-from phrasebook.words import Adjective
+from scripts.phrasebook.nouns import table_lines
+from scripts.phrasebook.words import Adjective
 
 
 def _adjectives(table: str) -> dict[str, Adjective]:

@@ -6,8 +6,8 @@ from io import BytesIO
 from pathlib import Path
 from random import Random
 
-from phrasebook import actions, people, places, requests, things, times, trips  # noqa: F401 - they register their patterns
-from phrasebook.patterns import PATTERNS, Example, Pattern
+from scripts.phrasebook import actions, people, places, requests, things, times, trips  # noqa: F401 - they register their patterns
+from scripts.phrasebook.patterns import PATTERNS, Example, Pattern
 
 SEED = 20261120
 SIZES = {"train": 24_000, "validation": 600, "test": 600}

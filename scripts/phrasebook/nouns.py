@@ -3,7 +3,7 @@
 import re
 from dataclasses import dataclass
 
-from phrasebook.words import Noun
+from scripts.phrasebook.words import Noun
 
 GENDER = {"der": "m", "die": "f", "das": "n"}
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from random import Random
 from typing import Any
 
-from phrasebook.words import Noun, NounPhrase
+from scripts.phrasebook.words import Noun, NounPhrase
 
 Slots = dict[str, Sequence[Any]]
 Fillers = Mapping[str, Any]

@@ -1,10 +1,10 @@
 """Patterns about people: giving, helping, liking, belonging, and other uses of the dative and of reflexives."""
 
-from phrasebook import adjectives, names, nouns, persons, verbs
-from phrasebook.numbers import english_number, german_number
-from phrasebook.patterns import Slots, pattern
-from phrasebook.sentences import infinitive, object_of, pronoun_for, question, sentence, the, zu_infinitive
-from phrasebook.words import HABEN, MOECHTEN, SEIN, WERDEN, WOLLEN, NounPhrase, be, do, have, want
+from scripts.phrasebook import adjectives, names, nouns, persons, verbs
+from scripts.phrasebook.numbers import english_number, german_number
+from scripts.phrasebook.patterns import Slots, pattern
+from scripts.phrasebook.sentences import infinitive, object_of, pronoun_for, question, sentence, the, zu_infinitive
+from scripts.phrasebook.words import HABEN, MOECHTEN, SEIN, WERDEN, WOLLEN, NounPhrase, be, do, have, want
 
 RECEIVERS = [*persons.RELATIVES, *(NounPhrase("the", noun) for noun in persons.ROLES)]
 DETERMINERS: Slots = {"determiner": ["the", "the", "a", "a", "my", "our", "this"]}

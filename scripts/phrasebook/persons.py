@@ -1,7 +1,7 @@
 """People: pronouns and relatives as subjects and objects, and the determiner that fits a noun."""
 
-from phrasebook.nouns import NOUNS
-from phrasebook.words import Noun, NounPhrase, Pronoun
+from scripts.phrasebook.nouns import NOUNS
+from scripts.phrasebook.words import Noun, NounPhrase, Pronoun
 
 I = Pronoun("I", "me", "ich", "mich", "mir", "mich", "ich")  # noqa: E741 - the English pronoun
 HE = Pronoun("he", "him", "er", "ihn", "ihm", "sich", "er")

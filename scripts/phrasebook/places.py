@@ -1,10 +1,10 @@
 """Patterns about towns: where things are, how to get there, and what they are like."""
 
-from phrasebook import adjectives, names, nouns, persons
-from phrasebook.numbers import CLOCKS, YEARS, english_number, german_number
-from phrasebook.patterns import pattern
-from phrasebook.sentences import after, at_place, from_there, question, sentence, the, to_place, towards
-from phrasebook.words import SEIN, NounPhrase, be
+from scripts.phrasebook import adjectives, names, nouns, persons
+from scripts.phrasebook.numbers import CLOCKS, YEARS, english_number, german_number
+from scripts.phrasebook.patterns import pattern
+from scripts.phrasebook.sentences import after, at_place, from_there, question, sentence, the, to_place, towards
+from scripts.phrasebook.words import SEIN, NounPhrase, be
 
 PLACE_PAIRS = [(here, there) for here in nouns.PLACES for there in nouns.PLACES if here != there]
 POSITIONS = [("next to", "neben"), ("behind", "hinter"), ("in front of", "vor"), ("opposite", "gegenüber")]

@@ -1,11 +1,11 @@
 """Patterns that ask: polite requests, imperatives, permission, orders and questions."""
 
-from phrasebook import adjectives, names, nouns, persons, verbs
-from phrasebook.actions import ANY, DEEDS, DEFINITE
-from phrasebook.numbers import english_number, german_number
-from phrasebook.patterns import pattern
-from phrasebook.sentences import do_it, infinitive, object_of, question, sentence
-from phrasebook.words import DUERFEN, HABEN, KOENNEN, SOLLEN, Noun, NounPhrase
+from scripts.phrasebook import adjectives, names, nouns, persons, verbs
+from scripts.phrasebook.actions import ANY, DEEDS, DEFINITE
+from scripts.phrasebook.numbers import english_number, german_number
+from scripts.phrasebook.patterns import pattern
+from scripts.phrasebook.sentences import do_it, infinitive, object_of, question, sentence
+from scripts.phrasebook.words import DUERFEN, HABEN, KOENNEN, SOLLEN, Noun, NounPhrase
 
 POLITE = [
     ("could you please", "könnten Sie bitte"), ("can you please", "können Sie bitte"),

@@ -1,9 +1,9 @@
 """Putting words in order: prepositions with their articles, and sentences with their punctuation."""
 
-from phrasebook.nouns import Place
-from phrasebook.persons import HE, SHE, THEY, noun_phrase
-from phrasebook.verbs import Action
-from phrasebook.words import NounPhrase, Pronoun
+from scripts.phrasebook.nouns import Place
+from scripts.phrasebook.persons import HE, SHE, THEY, noun_phrase
+from scripts.phrasebook.verbs import Action
+from scripts.phrasebook.words import NounPhrase, Pronoun
 
 CONTRACTIONS = {
     "an dem ": "am ", "an das ": "ans ", "bei dem ": "beim ", "in dem ": "im ", "in das ": "ins ",

@@ -1,10 +1,10 @@
 """Patterns about things: prices, sizes and colours, where they lie, and what is missing or broken."""
 
-from phrasebook import adjectives, nouns, persons
-from phrasebook.numbers import PRICES, Price, english_number, english_ordinal, german_number, german_ordinal
-from phrasebook.patterns import pattern
-from phrasebook.sentences import after, do_it, pronoun_for, question, sentence
-from phrasebook.words import HABEN, MOECHTEN, Noun, NounPhrase, do, have
+from scripts.phrasebook import adjectives, nouns, persons
+from scripts.phrasebook.numbers import PRICES, Price, english_number, english_ordinal, german_number, german_ordinal
+from scripts.phrasebook.patterns import pattern
+from scripts.phrasebook.sentences import after, do_it, pronoun_for, question, sentence
+from scripts.phrasebook.words import HABEN, MOECHTEN, Noun, NounPhrase, do, have
 
 GOODS = nouns.named(
     "suitcase, bag, backpack, map, umbrella, jacket, coat, hat, shirt, dress, skirt, shoes, book, camera, "

@@ -1,10 +1,10 @@
 """Patterns about time: dates, clock times, events and daily routine."""
 
-from phrasebook import names, nouns, persons
-from phrasebook.numbers import CLOCKS, DATES, Date, english_ordinal, german_ordinal
-from phrasebook.patterns import pattern
-from phrasebook.sentences import sentence
-from phrasebook.words import WERDEN, NounPhrase
+from scripts.phrasebook import names, nouns, persons
+from scripts.phrasebook.numbers import CLOCKS, DATES, Date, english_ordinal, german_ordinal
+from scripts.phrasebook.patterns import pattern
+from scripts.phrasebook.sentences import sentence
+from scripts.phrasebook.words import WERDEN, NounPhrase
 
 ROOMS_TO_LET = [
     ("single room", "Einzelzimmer"), ("double room", "Doppelzimmer"), ("quiet room", "ruhiges Zimmer"),

@@ -1,10 +1,10 @@
 """Patterns about travelling: trains, cities, countries and their languages."""
 
-from phrasebook import adjectives, names, nouns, persons
-from phrasebook.numbers import CLOCKS, english_number, german_number
-from phrasebook.patterns import pattern
-from phrasebook.sentences import after, pronoun_for, question, sentence
-from phrasebook.words import MOECHTEN, MUESSEN, SEIN, WOLLEN, NounPhrase, be, have, want, was
+from scripts.phrasebook import adjectives, names, nouns, persons
+from scripts.phrasebook.numbers import CLOCKS, english_number, german_number
+from scripts.phrasebook.patterns import pattern
+from scripts.phrasebook.sentences import after, pronoun_for, question, sentence
+from scripts.phrasebook.words import MOECHTEN, MUESSEN, SEIN, WOLLEN, NounPhrase, be, have, want, was
 
 TRAINS = [NounPhrase("the", nouns.NOUNS[en]) for en in ("train", "express train", "night train", "regional train")]
 LINES = [*TRAINS, NounPhrase("the", nouns.NOUNS["bus"]), NounPhrase("the", nouns.NOUNS["ship"])]

@@ -5,9 +5,9 @@ English, past, participle | prefix·infinitive, third person, auxiliary and part
 
 from dataclasses import dataclass
 
-from phrasebook.nouns import NOUNS, PLACE, table_lines
-from phrasebook.persons import PEOPLE
-from phrasebook.words import Noun, Verb
+from scripts.phrasebook.nouns import NOUNS, PLACE, table_lines
+from scripts.phrasebook.persons import PEOPLE
+from scripts.phrasebook.words import Noun, Verb
 
 
 def _verb(english: str, german: str) -> Verb:

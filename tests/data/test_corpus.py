@@ -7,9 +7,9 @@ import pyarrow.parquet
 import pytest
 from corpora import write_lines, write_split
 
+from beamtrain.base.errors import UserError
 from beamtrain.data import hub
 from beamtrain.data.corpus import Text, choose_splits, open_corpus
-from beamtrain.errors import UserError
 
 ANY = {"train": None, "validation": None, "test": None}
 

@@ -5,8 +5,8 @@ import math
 
 import pytest
 
+from beamtrain.base.errors import UserError
 from beamtrain.data.datamodule import TranslationData, default_cache
-from beamtrain.errors import UserError
 
 
 def test_every_setting_has_a_default_and_is_documented():

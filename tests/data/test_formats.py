@@ -11,8 +11,8 @@ from corpora import HOSTILE, write_lines
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from beamtrain.base.errors import UserError
 from beamtrain.data.formats import find_splits, read_pairs
-from beamtrain.errors import UserError
 
 
 def read(folder: Path, split: str = "train") -> list[tuple[str, str]]:

@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 from waiting import running, wait_until
 
+from beamtrain.base.errors import UserError
 from beamtrain.data import parallel
 from beamtrain.data.parallel import map_spans, run_apart
-from beamtrain.errors import UserError
 
 
 def process_and_rows(start: int, stop: int) -> tuple[int, list[int]]:

@@ -13,11 +13,11 @@ import numpy as np
 import pytest
 from corpora import HOSTILE, sentences, write_split
 
+from beamtrain.base.errors import UserError
 from beamtrain.data import encode, parallel, prepare
 from beamtrain.data.corpus import open_corpus
 from beamtrain.data.table import TokenTableWriter
 from beamtrain.data.tokenizer import BOS, EOS, UNK
-from beamtrain.errors import UserError
 
 
 def contents(folder: Path) -> dict[str, bytes]:

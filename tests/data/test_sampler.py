@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from beamtrain.base.errors import UserError
 from beamtrain.data.sampler import EpochSampler, plan_batches
-from beamtrain.errors import UserError
 
 BUDGET = 120
 

@@ -8,8 +8,8 @@ from corpora import sentences
 from hypothesis import given
 from hypothesis import strategies as st
 
+from beamtrain.base.errors import UserError
 from beamtrain.data.tokenizer import BOS, EOS, PAD, UNK, SubwordModel, Tokenizer, train_subwords, train_tokenizer
-from beamtrain.errors import UserError
 
 LINES = [line for side in sentences(200, seed=5) for line in side]
 

@@ -4,8 +4,8 @@ import pytest
 import torch
 from networks import small
 
+from beamtrain.base.errors import UserError
 from beamtrain.data.tokenizer import BOS, EOS, PAD
-from beamtrain.errors import UserError
 from beamtrain.model.gru import GRUEncoderDecoder
 
 V, B, K, S, D = 19, 2, 3, 5, 8

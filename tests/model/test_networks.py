@@ -8,10 +8,10 @@ import torch
 from networks import each_network, small
 from torch.nn.functional import cross_entropy, one_hot
 
+from beamtrain.base.errors import UserError
 from beamtrain.data.tokenizer import BOS, EOS, PAD
-from beamtrain.errors import UserError
 from beamtrain.model.base import Memory
-from beamtrain.run import NETWORKS
+from beamtrain.runs.loading import NETWORKS
 
 V, B, K, S, T = 23, 3, 4, 6, 7
 

@@ -7,7 +7,7 @@ from torch.optim.swa_utils import AveragedModel
 from beamtrain.data.tokenizer import EOS, PAD
 from beamtrain.model.layers import sinusoids
 from beamtrain.model.transformer import Transformer
-from beamtrain.search.prefix_tree import PrefixTree
+from beamtrain.search.unroll.prefix_tree import PrefixTree
 
 V, B, K, S, T = 23, 3, 4, 6, 7
 

@@ -10,9 +10,10 @@ from hypothesis import strategies as st
 from networks import each_network, small
 from table_model import TableModel, all_sentences, log_prob, moody_table, naive_beam_search, penalty, random_table
 
+from beamtrain.base.errors import UserError
 from beamtrain.data.tokenizer import BOS, EOS, PAD
-from beamtrain.errors import UserError
-from beamtrain.search.hard import SearchOptions, beam_search
+from beamtrain.search.beam import beam_search
+from beamtrain.search.options import SearchOptions
 
 A, B_ = 3, 4
 PENALTIES = [("none", 1.0), ("average", 1.0), ("average", -0.5), ("gnmt", 1.0), ("gnmt", 2.5), ("gnmt", 0.0)]
@@ -160,7 +161,7 @@ def test_stopping_early_never_changes_the_result(min_length, dtype, seed, beam_s
     def all_finished(beams, *_):
         return (beams.finished | (beams.scores == -math.inf)).all(1)
 
-    with patch("beamtrain.search.hard.settled", all_finished):
+    with patch("beamtrain.search.beam.settled", all_finished):
         assert beam_search(model, source, options) == early
 
 

@@ -6,10 +6,11 @@ import pytest
 import torch
 from table_model import TableModel, log_prob, naive_beam_search, random_table
 
+from beamtrain.base.errors import UserError
 from beamtrain.data.tokenizer import BOS, EOS, PAD
-from beamtrain.errors import UserError
+from beamtrain.search.beam import beam_search
 from beamtrain.search.constraints import Constraints
-from beamtrain.search.hard import SearchOptions, beam_search
+from beamtrain.search.options import SearchOptions
 
 SOURCE = torch.tensor([[5, EOS], [6, EOS], [7, EOS]])
 

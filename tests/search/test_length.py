@@ -3,7 +3,7 @@ import math
 import pytest
 import torch
 
-from beamtrain.errors import UserError
+from beamtrain.base.errors import UserError
 from beamtrain.search.length import check_length_limits, check_length_penalty, length_limits, length_penalties
 
 

@@ -7,8 +7,8 @@ import pytest
 import torch
 from table_model import TableModel, all_sentences, log_prob, random_table
 
+from beamtrain.base.errors import UserError
 from beamtrain.data.tokenizer import EOS, PAD
-from beamtrain.errors import UserError
 from beamtrain.model.transformer import Transformer
 from beamtrain.search.sampling import draw, keep_likely, sample
 

@@ -1,0 +1,29 @@
+"""The contract of a loss on what the search finds, so that another one is one class and one line of config."""
+
+from abc import abstractmethod
+
+from torch import Tensor, nn
+
+from beamtrain.data.batch import Batch
+from beamtrain.search.unroll.soft_beams import SoftBeams
+
+
+class BeamLoss(nn.Module):
+    """A loss on the search's beams for a batch."""
+
+    reads_reference: bool = False  # whether it needs `beams.reference_log_probs` of batch.target_out
+    reads_gold: bool = False  # whether it needs `gold_log_probs`
+
+    @abstractmethod
+    def forward(self, beams: SoftBeams, batch: Batch, gold_log_probs: Tensor | None = None) -> Tensor:
+        """(B,) the loss of each sentence.
+
+        gold_log_probs: (B, U) log-probability of each gold token given the gold tokens before it, 0 at PAD.
+        """
+
+
+def order_weights(beams: SoftBeams, sharpness: float) -> Tensor:
+    """(B, K) a distribution over the final beams: softmax of score / ((5 + length) / 6) / `sharpness`, the search's
+    own order (GNMT's length penalty with alpha = 1), length in expected tokens with EOS."""
+    normalised = beams.scores / ((5 + beams.lengths) / 6)
+    return (normalised / sharpness).softmax(-1)

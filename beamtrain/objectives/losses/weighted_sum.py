@@ -1,0 +1,30 @@
+"""Several losses on the same beams."""
+
+from torch import Tensor, nn
+
+from beamtrain.base.errors import UserError
+from beamtrain.data.batch import Batch
+from beamtrain.objectives.losses.base import BeamLoss
+from beamtrain.search.unroll.soft_beams import SoftBeams
+
+
+class WeightedSum(BeamLoss):
+    """sum_i weights[i] losses[i].
+
+    Raises:
+        UserError: not one weight for each loss, or none at all.
+    """
+
+    def __init__(self, losses: list[BeamLoss], weights: list[float]) -> None:
+        super().__init__()
+        if len(losses) != len(weights) or not losses:
+            raise UserError(f"weights has {len(weights)} numbers for {len(losses)} losses; give one for each")
+        self.losses, self.weights = nn.ModuleList(losses), weights
+        self.reads_reference = any(loss.reads_reference for loss in losses)
+        self.reads_gold = any(loss.reads_gold for loss in losses)
+
+    def forward(self, beams: SoftBeams, batch: Batch, gold_log_probs: Tensor | None = None) -> Tensor:
+        parts = [
+            weight * loss(beams, batch, gold_log_probs) for weight, loss in zip(self.weights, self.losses, strict=True)
+        ]
+        return sum(parts[1:], parts[0])

@@ -1,0 +1,9 @@
+"""A run's folder: everything that is needed to translate with what a training run made.
+
+    config.yaml         every setting of the run, resolved      environment.json  versions, git commit, command
+    tokenizer*.model    the subwords                            model.json        what the network is, and its defaults
+    model.safetensors   the best weights                        checkpoints/      last.ckpt to resume, best.ckpt
+    logs/               TensorBoard and CSV                     report/           scores and output of the test set
+
+Nothing in the folder is executed: the network is one of `NETWORKS`, weights are tensors only.
+"""

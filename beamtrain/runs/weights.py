@@ -1,0 +1,76 @@
+"""A run's weights: model.safetensors, or those in a training checkpoint while there is no such file."""
+
+import hashlib
+import json
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import load_file, save_file
+
+from beamtrain.base.errors import UserError
+from beamtrain.base.files import atomic_path
+from beamtrain.runs.checkpoints import first_line, load_checkpoint
+
+PREFIX = "network."  # of the network's weights inside a training checkpoint
+
+
+def save_weights(folder: Path, weights: dict[str, torch.Tensor], about: dict[str, Any] | None = None) -> None:
+    """Write model.safetensors from a network's state dict; a tensor that appears twice is written once.
+
+    `about` (step, dev_bleu) travels in the file, and is what `Run.info["weights"]` gives back. So does a checksum.
+    """
+    unique: dict[int, str] = {}
+    for name, tensor in weights.items():
+        unique.setdefault(tensor.data_ptr(), name)
+    kept = {name: weights[name].detach().cpu().contiguous() for name in unique.values()}
+    text = json.dumps(about or {})
+    with atomic_path(folder / "model.safetensors") as path:
+        save_file(kept, path, {"about": text, "sha256": _digest(kept, text)})
+
+
+def checkpoint_weights(path: Path) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
+    """The network's weights in a training checkpoint (with averaging on, the averaged ones), and step and dev_bleu."""
+    checkpoint = load_checkpoint(path)
+    state = checkpoint["state_dict"]
+    weights = {name.removeprefix(PREFIX): value for name, value in state.items() if name.startswith(PREFIX)}
+    return weights, {"step": checkpoint["global_step"], "dev_bleu": checkpoint.get("dev_bleu")}
+
+
+def load_weights(folder: Path) -> tuple[dict[str, torch.Tensor], dict[str, Any], Path]:
+    path = folder / "model.safetensors"
+    if path.exists():
+        try:
+            return *_load_safetensors(path), path
+        except (SafetensorError, OSError, ValueError) as error:
+            raise UserError(
+                f"{path} is damaged ({first_line(error)}); without it, checkpoints/best.ckpt is used"
+            ) from error
+    for name in ("best.ckpt", "last.ckpt"):
+        path = folder / "checkpoints" / name
+        if path.exists():
+            return *checkpoint_weights(path), path
+    raise UserError(f"--model {folder}: the run has no weights yet, neither model.safetensors nor a checkpoint")
+
+
+def _load_safetensors(path: Path) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
+    """The tensors of a safetensors file, and what it says about them.
+
+    Raises ValueError when they do not fit the file's checksum; a file from elsewhere has none.
+    """
+    with safe_open(path, "pt") as file:
+        metadata = file.metadata() or {}
+    weights, about = load_file(path), metadata.get("about", "{}")
+    if metadata.get("sha256", digest := _digest(weights, about)) != digest:
+        raise ValueError("its content does not fit its checksum")
+    return weights, json.loads(about)
+
+
+def _digest(weights: dict[str, torch.Tensor], about: str) -> str:
+    """SHA-256 over the text, and over name, type, shape and bytes of every tensor, sorted by name."""
+    digest = hashlib.sha256(about.encode())
+    for name, tensor in sorted(weights.items()):
+        digest.update(f"\n{name} {tensor.dtype} {tuple(tensor.shape)}\n".encode())
+        digest.update(tensor.reshape(-1).view(torch.uint8).numpy().data)
+    return digest.hexdigest()

@@ -1,0 +1,81 @@
+"""A test set translated and scored: everything that is needed to read a score and to get it again."""
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from beamtrain.base.limits import BATCH_TOKENS
+from beamtrain.data.tokenizer import Tokenizer
+from beamtrain.model.base import Seq2Seq
+from beamtrain.runs.loading import Run
+from beamtrain.scoring.metrics import CorpusScores, check_lines, score_corpus
+from beamtrain.search.options import SearchOptions
+from beamtrain.translating.translator import Translator
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """The scores of one checkpoint on one test set, decoded in one way."""
+
+    data: str
+    """What was translated: a split, the name of a test set, or a file."""
+    checkpoint: str
+    search: SearchOptions
+    scores: CorpusScores
+    seconds: float
+    """Spent on translating, from text to text; not on loading the model or on scoring."""
+    output_tokens: int
+    """Subwords produced, the end of each sentence included."""
+    sources: Sequence[str]
+    references: Sequence[str]
+    hypotheses: Sequence[str]
+    problems: Sequence[str]
+    """Lines that were left untranslated, and why."""
+
+    @property
+    def sentences_per_second(self) -> float:
+        return len(self.hypotheses) / self.seconds
+
+    @property
+    def tokens_per_second(self) -> float:
+        return self.output_tokens / self.seconds
+
+
+def evaluate(
+    network: Seq2Seq,
+    tokenizer: Tokenizer,
+    search: SearchOptions,
+    sources: Sequence[str],
+    *references: Sequence[str],
+    data: str,
+    checkpoint: str,
+    batch_tokens: int = BATCH_TOKENS,
+) -> Evaluation:
+    """Translate `sources` and score the translations against `references`.
+
+    Raises UserError when the numbers of lines differ or there are none.
+    """
+    check_lines(sources, *references, name=f"the source of {data}")
+    translator = Translator(network, tokenizer, search, batch_tokens=batch_tokens)
+    start = time.perf_counter()
+    (translations,) = translator.translate_windows([sources])  # one window: the least padding
+    seconds = time.perf_counter() - start
+    hypotheses = [translation.text for translation in translations]
+    return Evaluation(
+        data=data,
+        checkpoint=checkpoint,
+        search=search,
+        scores=score_corpus(hypotheses, *references),
+        seconds=seconds,
+        output_tokens=sum(len(translation.candidates[0].token_log_probs) for translation in translations),
+        sources=sources,
+        references=references[0],
+        hypotheses=hypotheses,
+        problems=[f"line {t.line}: {t.problem}" for t in translations if t.problem],
+    )
+
+
+def checkpoint_name(run: Run) -> str:
+    """The run's folder and, where it is known, the step its weights are from."""
+    step = (run.info.get("weights") or {}).get("step")
+    return str(run.path) if step is None else f"{run.path}, step {step:,}"

@@ -1,0 +1,46 @@
+"""How users search: what `beamtrain translate` and a config's `model.search` can set."""
+
+from dataclasses import dataclass
+
+from beamtrain.base.errors import UserError
+from beamtrain.search.length import LengthPenalty, check_length_limits, check_length_penalty
+
+
+@dataclass(frozen=True)
+class SearchOptions:
+    """How to search. Lengths count subword tokens with EOS.
+
+    Raises:
+        UserError: a value out of its range, or two that contradict each other.
+    """
+
+    beam_size: int = 5
+    """K, hypotheses kept at each position; 1 is greedy search."""
+    n_best: int = 1
+    """Hypotheses returned for each sentence; at most beam_size."""
+    length_penalty: LengthPenalty = "gnmt"
+    """Final scores are log_prob / lp: gnmt ((5 + length) / 6)^alpha, average length^alpha, none 1."""
+    alpha: float = 1.0
+    """Exponent of the length penalty, -10 to 10; 0 ignores the length."""
+    min_length: int = 0
+    """Fewest tokens."""
+    max_length: int | None = None
+    """Most tokens; none: only the limit that follows from the source."""
+    max_length_ratio: float = 2.0
+    """A translation has at most max_length_ratio * source tokens + max_length_offset tokens."""
+    max_length_offset: int = 10
+    """See max_length_ratio."""
+    no_repeat_ngram: int = 0
+    """No n-gram of this many tokens occurs twice in a hypothesis; 0: any may."""
+
+    def __post_init__(self) -> None:
+        if self.beam_size < 1:
+            raise UserError(f"beam_size is {self.beam_size}; it must be 1 or more")
+        if not 1 <= self.n_best <= self.beam_size:
+            raise UserError(
+                f"n_best is {self.n_best}; it must be from 1 to beam_size ({self.beam_size}): raise beam_size for more"
+            )
+        if self.no_repeat_ngram < 0:
+            raise UserError(f"no_repeat_ngram is {self.no_repeat_ngram}; it must be 1 or more, or 0 to allow repeats")
+        check_length_penalty(self.length_penalty, self.alpha)
+        check_length_limits(self.max_length, self.max_length_ratio, self.max_length_offset, self.min_length)

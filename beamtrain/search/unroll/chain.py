@@ -1,0 +1,181 @@
+"""The recursion of a differentiable search over its positions: scores, finished mass, and the matrices that choose."""
+
+import math
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from beamtrain.data.tokenizer import PAD
+from beamtrain.model.base import Seq2Seq
+from beamtrain.search.constraints import Constraints
+from beamtrain.search.step import Candidates, best_candidates
+from beamtrain.search.unroll.log_probs import next_log_probs
+from beamtrain.search.unroll.options import GradientPath, UnrollOptions
+from beamtrain.search.unroll.soft_beams import SoftBeams
+from beamtrain.topk.base import Operator
+from beamtrain.topk.soft import SoftTopK, soft_topk
+
+_WATCHED = 4  # sentences of a batch whose pruning is bounded: every one would cost a twentieth of the step
+_SMALLEST = 1e-6  # of a finished mass that is neither 0 nor 1, where its logarithm is taken
+
+
+class Chain:
+    """The recursion over chosen candidates: scores, finished mass and matrices from step to step."""
+
+    def __init__(self, sentences: int, options: UnrollOptions, operator: Operator | None, like: Tensor) -> None:
+        self._options, self._operator = options, operator or SoftTopK(temperature=0.5, candidates=None)
+        self._operator.require("order", "gradient", purpose="the search")
+        K, dtype = options.beam_size, torch.promote_types(like.dtype, torch.float32)
+        self.scores = torch.full((sentences, K), -math.inf, dtype=dtype, device=like.device)  # (B, K)
+        self.scores[:, 0] = 0.0  # at the first position the other slots would only repeat it
+        self.finished = torch.zeros_like(self.scores)  # (B, K)
+        self._steps: list[_Step] = []
+        self.watch_pruning = False  # whether to bound what pruning to M leaves out
+        self.watched: list[Tensor] = []  # (b, K * V + K) all candidates of the first sentences at each position
+
+    @property
+    def has_bound(self) -> bool:
+        """Whether pruning leaves something out that the operator can bound."""
+        pruning = self._options.candidates is not None and self._options.selection != "hard"
+        return pruning and isinstance(self._operator, SoftTopK)
+
+    @property
+    def position(self) -> int:
+        return len(self._steps)
+
+    @property
+    def going(self) -> Tensor:
+        """(B, K) scores of the slots as ones that go on: s + log(1 - f)"""
+        return self.scores + _log_mass(1 - self.finished)
+
+    @property
+    def absorbed(self) -> Tensor:
+        """(B, K) scores of the slots as finished ones: s + log f"""
+        return self.scores + _log_mass(self.finished)
+
+    def over(self, at_least: int) -> bool:
+        """Whether every hypothesis is finished, after so many positions. On a GPU, where asking would wait for the
+        device in every step, the search goes to its limit."""
+        return self.position >= at_least and not self.finished.is_cuda and bool((self.finished == 1).all())
+
+    @torch.no_grad()
+    def candidates(self, network: Seq2Seq, hidden: Tensor, constraints: Constraints) -> Candidates:
+        """The hard search's M best continuations, given the slots' decoder outputs (B, K, D)."""
+        log_probs = next_log_probs(network, hidden)  # (B, K, V)
+        constraints.forbid(log_probs, hidden.new_empty(*hidden.shape[:2], self.position))
+        count = self._options.candidates or log_probs[0].numel()
+        found = best_candidates(log_probs, self.going, self.absorbed, count)
+        if self.watch_pruning:
+            going = (self.going[:_WATCHED].unsqueeze(2) + log_probs[:_WATCHED]).flatten(1)  # (b, K, V) -> (b, K * V)
+            self.watched.append(torch.cat((going, self.absorbed[:_WATCHED]), dim=1))
+        return found
+
+    def through(self, path: GradientPath, A: Tensor) -> Tensor:
+        """A, with its gradient if the path is open."""
+        return A if path in self._options.open_paths else A.detach()
+
+    def advance(
+        self,
+        candidates: Candidates,
+        log_probs: Tensor,
+        of_reference: Tensor | None = None,
+        solved: Tensor | None = None,
+    ) -> Tensor:
+        """Choose among the candidates, whose log-probabilities (B, M) carry the gradient; the matrix (B, K, M).
+
+        `solved` is the operator's own matrix for them, if it is known already.
+        """
+        unfinished = (self.scores.detach() > -math.inf) & (self.finished.detach() < 0.5)  # (B, K)
+        absorbing = candidates.tokens == PAD  # (B, M)
+        before = torch.where(
+            absorbing, self.absorbed.gather(1, candidates.parents), self.going.gather(1, candidates.parents)
+        )  # (B, M)
+        exists = candidates.scores > -math.inf
+        scores = (before + log_probs).masked_fill(~exists, 0.0)
+        if solved is None:
+            entering = before if "accumulated_score" in self._options.open_paths else before.detach()
+            solved = self.solve((entering + log_probs).masked_fill(~exists, -math.inf))
+        A = self._selected(solved)
+        mixing = self.through("score_update", A)
+        self.scores = (mixing @ scores.unsqueeze(2)).squeeze(2)  # (B, K, M) x (B, M, 1) -> (B, K)
+        self.finished = (mixing * candidates.finished.unsqueeze(1)).sum(2)
+        self._steps.append(_Step(candidates, A, solved.detach(), unfinished, self.scores, of_reference))
+        return A
+
+    def solve(self, scores: Tensor) -> Tensor:
+        """The operator's matrix (B, K, M) for candidates (B, M) in the order of the hard search."""
+        K, M = self._options.beam_size, scores.size(1)
+        if self._options.selection == "hard":
+            return torch.eye(K, M, dtype=scores.dtype, device=scores.device).expand(scores.size(0), K, M)
+        generator = _default_generator(scores.device) if self._operator.draws else None
+        return self._operator.select(scores, K, generator).dense(M)
+
+    def _selected(self, solved: Tensor) -> Tensor:
+        """A: the operator's matrix with what `selection` makes of it."""
+        if self._options.selection != "straight_through":
+            return solved
+        one_hot = torch.eye(*solved.shape[1:], dtype=solved.dtype, device=solved.device).expand_as(solved)
+        return one_hot + (solved - solved.detach())
+
+    def result(self) -> SoftBeams:
+        """Follow the final beams back: at position t, beam r has (P_T ... P_(t+1)) A_t."""
+        K = self._options.beam_size
+        back = torch.eye(K, dtype=self.scores.dtype, device=self.scores.device)  # (K, K), then (B, K, K)
+        weights, origins = [], []
+        for step in reversed(self._steps):
+            weights.append(back @ step.A)  # (B, K, M)
+            back = back @ parent_weights(step.A, step.candidates.parents)
+            origins.append(back)
+        of_reference = [step.of_reference for step in self._steps if step.of_reference is not None]
+        return SoftBeams(
+            tokens=torch.stack([step.candidates.tokens for step in self._steps], dim=1),
+            weights=torch.stack(weights[::-1], dim=1),
+            scores=self.scores,
+            finished=self.finished,
+            matrices=torch.stack([step.solved for step in self._steps], dim=1),
+            parents=torch.stack([step.candidates.parents for step in self._steps], dim=1),
+            origins=torch.stack(origins[::-1], dim=1),
+            open=torch.stack([step.open for step in self._steps], dim=1),
+            slot_scores=torch.stack([step.scores for step in self._steps], dim=1),
+            reference_log_probs=torch.stack(of_reference, dim=1) if of_reference else None,
+            pruned=self._pruned() if self.watched else None,
+        )
+
+    def _pruned(self) -> Tensor:
+        """The operator's bound (b, T) on the mass of all candidates but the best M."""
+        solved = soft_topk(  # (b, T, K * V + K), one problem for each position
+            torch.stack(self.watched, dim=1),
+            self._options.beam_size,
+            self._operator.temperature,
+            candidates=self._options.candidates,
+        )
+        return solved.tail
+
+
+class _Step(NamedTuple):
+    """What one position leaves behind."""
+
+    candidates: Candidates
+    A: Tensor  # (B, K, M) as selected
+    solved: Tensor  # (B, K, M) as the operator gave it, detached
+    open: Tensor  # (B, K)
+    scores: Tensor  # (B, K)
+    of_reference: Tensor | None  # (B, K, U)
+
+
+def _default_generator(device: torch.device) -> torch.Generator:
+    """The generator that the training loop seeds for each batch."""
+    return torch.cuda.default_generators[device.index or 0] if device.type == "cuda" else torch.default_generator
+
+
+def parent_weights(A: Tensor, parents: Tensor) -> Tensor:
+    """P_rj = sum of A_rm over the candidates m of slot j: A (B, K, M), parents (B, M) -> (B, K, K)"""
+    B, K, _ = A.shape
+    return A.new_zeros(B, K, K).scatter_add(2, parents.unsqueeze(1).expand_as(A), A)
+
+
+def _log_mass(mass: Tensor) -> Tensor:
+    """log of a mass in [0, 1]: exactly -inf at 0 and 0 at 1, and with a bounded gradient between."""
+    inside = mass.clamp(_SMALLEST, 1.0).log()
+    return inside.masked_fill(mass <= 0, -math.inf)

@@ -1,0 +1,35 @@
+"""What a differentiable search finds."""
+
+from dataclasses import dataclass
+
+from torch import Tensor
+
+from beamtrain.data.tokenizer import PAD
+
+
+@dataclass
+class SoftBeams:
+    """The K final beams of B sentences, as distributions over the candidates of each of T positions."""
+
+    tokens: Tensor  # (B, T, M) candidate tokens of each position
+    weights: Tensor  # (B, T, K, M) what final beam r has at a position: rows sum to 1
+    scores: Tensor  # (B, K) accumulated log-probability
+    finished: Tensor  # (B, K) finished mass
+    matrices: Tensor  # (B, T, K, M) the operator's own A at each position, before it is made hard; detached
+    parents: Tensor  # (B, T, M) slot that each candidate continues
+    origins: Tensor  # (B, T, K, K) how much final beam r has of slot j as it was when position t was predicted
+    open: Tensor  # (B, T, K) whether slot j was there and mostly unfinished when position t was predicted
+    slot_scores: Tensor  # (B, T, K) accumulated log-probability of the slots after each position
+    reference_log_probs: Tensor | None  # (B, T, K, U) of each reference token as the next one of slot j; if asked for
+    pruned: Tensor | None  # (b, T) bound on the mass beyond the M candidates, of the first few sentences (SOFT only)
+
+    @property
+    def lengths(self) -> Tensor:
+        """(B, K) expected number of tokens, EOS included."""
+        return (self.weights * (self.tokens != PAD).unsqueeze(2)).sum((1, 3))
+
+    @property
+    def best_tokens(self) -> Tensor:
+        """(B, K, T) the likeliest token of each position."""
+        places = self.weights.argmax(-1)  # (B, T, K)
+        return self.tokens.gather(2, places).transpose(1, 2)

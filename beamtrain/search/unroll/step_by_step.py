@@ -1,0 +1,49 @@
+"""The unroll step by step: any selection, and any gradient path open or closed."""
+
+import torch
+from torch import Tensor
+
+from beamtrain.data.tokenizer import BOS
+from beamtrain.model.base import Memory, Seq2Seq
+from beamtrain.search.constraints import Constraints
+from beamtrain.search.unroll.chain import Chain, parent_weights
+from beamtrain.search.unroll.log_probs import candidate_log_probs
+from beamtrain.search.unroll.options import UnrollOptions
+from beamtrain.search.unroll.soft_beams import SoftBeams
+from beamtrain.topk.base import Operator
+
+
+def soft_beam_search(
+    network: Seq2Seq,
+    memory: Memory,
+    limits: Tensor,
+    options: UnrollOptions,
+    operator: Operator | None = None,
+    reference: Tensor | None = None,
+    at_least: int = 0,
+) -> SoftBeams:
+    """Unroll the search step by step, any recurrent path open or closed.
+
+    Args:
+        network: used as it is, dropout included if it is in training mode.
+        memory: the encoded sources.
+        limits: (B,) the most tokens of each sentence, EOS included: at the last one only EOS is allowed.
+        operator: a top-k operator that gives an order; sorted SOFT at temperature 0.5 (the paper's eps = 1) by default.
+        reference: (B, U) token ids whose log-probabilities are wanted at every slot, see SoftBeams.
+        at_least: positions to go on for, though every hypothesis be finished; see Chain.over.
+    """
+    chain = Chain(limits.size(0), options, operator, like=memory.states)
+    chain.watch_pruning = chain.has_bound
+    constraints = Constraints(limits)
+    state = network.start_soft(memory, options.beam_size)
+    inputs = network.embed(torch.full_like(chain.finished, BOS, dtype=torch.long))  # (B, K) -> (B, K, D)
+    for _ in range(int(limits.max())):
+        hidden = network.step(inputs, state)  # (B, K, D)
+        candidates = chain.candidates(network, hidden.detach(), constraints)
+        log_probs, of_reference = candidate_log_probs(network, hidden, candidates, reference)  # (B, M), (B, K, U)
+        A = chain.advance(candidates, log_probs, of_reference)  # (B, K, M)
+        inputs = chain.through("embeddings", A) @ network.embed(candidates.tokens).to(A.dtype)  # (B, K, D)
+        state.mix(parent_weights(chain.through("ancestry", A), candidates.parents))
+        if chain.over(at_least):
+            break
+    return chain.result()

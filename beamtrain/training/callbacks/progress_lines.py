@@ -1,0 +1,94 @@
+"""Lines for people: what training does, how fast, and how long it still takes."""
+
+import math
+import sys
+import time
+from typing import Any
+
+import lightning.pytorch as pl
+from torch import Tensor
+
+from beamtrain.data.batch import Batch
+from beamtrain.data.tokenizer import PAD
+from beamtrain.training.callbacks.bad_steps import BAD_STEPS
+
+
+class Progress(pl.Callback):
+    """A line on stderr every `every` optimiser steps and after each validation."""
+
+    def __init__(self, every: int) -> None:
+        self._every = every
+        self._tokens: int | Tensor = 0
+        self._since, self._first_step, self._started = 0.0, 0, 0.0
+        self._best = (-math.inf, 0)
+
+    def on_train_start(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
+        self._since = self._started = time.monotonic()
+        self._first_step = trainer.global_step
+        if trainer.is_global_zero:
+            parameters = sum(parameter.numel() for parameter in module.parameters())
+            machine = f"{trainer.world_size} x {module.device.type}, {trainer.precision}"
+            _say(f"{parameters:,} parameters | {machine} | from step {trainer.global_step:,}")
+
+    def on_train_batch_end(
+        self, trainer: pl.Trainer, module: pl.LightningModule, outputs: Any, batch: Batch, batch_idx: int
+    ) -> None:
+        self._tokens += (batch.target_out != PAD).sum()  # on the device: nothing waits for it
+        step = trainer.global_step
+        window_closed = (batch_idx + 1) % trainer.accumulate_grad_batches == 0
+        if not window_closed or step % self._every or not trainer.is_global_zero:
+            return
+        now = time.monotonic()
+        speed = float(self._tokens) * trainer.world_size / max(now - self._since, 1e-9)
+        figures = {name: float(value) for name, value in trainer.callback_metrics.items()}
+        nll = figures.get("train/nll", math.nan)
+        module.log("train/tokens_per_second", speed)
+        parts = [
+            f"step {step:,}" + (f"/{trainer.max_steps:,}" if trainer.max_steps > 0 else ""),
+            f"epoch {trainer.current_epoch + 1}",
+            f"loss {figures.get('train/loss', math.nan):.3f}",
+            f"perplexity {math.exp(min(nll, 50)):.2f}",
+            f"{speed:,.0f} target tokens/s",
+            f"{_clock(self._time_left(trainer, now))} left",
+        ]
+        if bad := int(figures.get(BAD_STEPS, 0)):
+            parts.append(f"{bad:,} bad steps skipped")
+        _say(" | ".join(parts))
+        self._tokens, self._since = 0, now
+
+    def _time_left(self, trainer: pl.Trainer, now: float) -> float:
+        elapsed, done = now - self._started, trainer.global_step - self._first_step
+        left = [elapsed / done * (trainer.max_steps - trainer.global_step)] if done and trainer.max_steps > 0 else []
+        for callback in trainer.callbacks:  # type: ignore[attr-defined]
+            if isinstance(callback, pl.callbacks.Timer):
+                left += [remaining for remaining in [callback.time_remaining()] if remaining is not None]
+        return min(left, default=math.nan)
+
+    def on_validation_end(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
+        figures = {name: float(value) for name, value in trainer.callback_metrics.items()}
+        bleu = figures["dev_bleu"]
+        if bleu > self._best[0]:
+            self._best = (bleu, trainer.global_step)
+        if trainer.is_global_zero:
+            _say(
+                f"step {trainer.global_step:,} | dev BLEU {bleu:.2f} (best {self._best[0]:.2f} at step "
+                f"{self._best[1]:,}) | dev perplexity {math.exp(min(figures['dev/nll'], 50)):.2f}"
+            )
+        self._tokens, self._since = 0, time.monotonic()  # validation does not count against the training speed
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"best": list(self._best)}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        self._best = tuple(state_dict["best"])
+
+
+def _say(line: str) -> None:
+    print(line, file=sys.stderr, flush=True)
+
+
+def _clock(seconds: float) -> str:
+    if math.isnan(seconds):
+        return "unknown time"
+    minutes, rest = divmod(round(seconds), 60)
+    return f"{minutes // 60}:{minutes % 60:02d}:{rest:02d}" if minutes >= 60 else f"{minutes}:{rest:02d}"

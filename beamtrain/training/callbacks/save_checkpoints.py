@@ -1,0 +1,119 @@
+"""When training saves what it can go on from."""
+
+from pathlib import Path
+from typing import Any
+
+import lightning.pytorch as pl
+from lightning.fabric.plugins import TorchCheckpointIO
+from lightning.pytorch.callbacks import Checkpoint, ModelCheckpoint
+
+from beamtrain.base.errors import UserError
+from beamtrain.data.batch import Batch
+from beamtrain.runs.checkpoints import load_checkpoint, save_checkpoint
+
+
+class VerifiedCheckpointIO(TorchCheckpointIO):
+    """Checkpoints of `beamtrain.runs.checkpoints`; the file before `last` goes on as `previous`.
+
+    A `last` that this process has neither written nor verified may be damaged, and displaces no `previous`.
+    """
+
+    def __init__(self, last: Path, previous: Path) -> None:
+        self._last, self._previous = last, previous
+        self._last_is_good = False
+
+    def save_checkpoint(self, checkpoint: dict[str, Any], path: Any, storage_options: Any = None) -> None:
+        path = Path(path)
+        try:
+            save_checkpoint(checkpoint, path, self._previous if path == self._last and self._last_is_good else None)
+        except OSError as error:
+            raise UserError(
+                f"cannot write {path}: {error.strerror}; training has stopped, and the checkpoints before are as they "
+                "were: make room, then go on with --resume"
+            ) from error
+        self._last_is_good |= path == self._last
+
+    def load_checkpoint(self, path: Any, map_location: Any = None, weights_only: bool | None = None) -> dict[str, Any]:
+        checkpoint = load_checkpoint(Path(path))
+        self._last_is_good |= Path(path) == self._last
+        return checkpoint
+
+
+class LastCheckpoint(Checkpoint):
+    """Saves `path`, to resume from: every `every` optimiser steps, after each validation, and when training ends.
+
+    Only between two optimiser steps, since gradients are not saved, and not between a step and its validation, which
+    a resumed run would leave out. What falls due elsewhere is saved at the next such place.
+
+    Args:
+        path: the checkpoint's file.
+        every: steps between two of them; 0 saves after validations and at the end only.
+    """
+
+    def __init__(self, path: Path, every: int) -> None:
+        self._path, self._every = path, every
+        self._stop_due = False
+        self.due = False
+        """Whether to save at the next place where that can be done."""
+
+    def on_train_start(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
+        """A run that had stopped early and is resumed has nothing left to do."""
+        if any(early.wait_count >= early.patience for early in trainer.early_stopping_callbacks):
+            trainer.should_stop = True
+
+    def on_train_batch_end(
+        self, trainer: pl.Trainer, module: pl.LightningModule, outputs: Any, batch: Batch, batch_idx: int
+    ) -> None:
+        if not is_between_steps(trainer):
+            self._stop_due |= trainer.should_stop  # such as by a time limit
+            trainer.should_stop = False
+            return
+        trainer.should_stop |= self._stop_due
+        step = trainer.global_step
+        self.due |= trainer.should_stop or step == trainer.max_steps or (self._every > 0 and step % self._every == 0)
+        if self.due and not _validation_follows(trainer):
+            self._save(trainer)
+
+    def on_validation_end(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
+        self.due = True
+        if is_between_steps(trainer):
+            self._save(trainer)
+
+    def on_save_checkpoint(self, trainer: pl.Trainer, module: pl.LightningModule, checkpoint: dict[str, Any]) -> None:
+        """Describe the present epoch as one that has begun and not ended, as it is wherever a checkpoint is saved.
+
+        Lightning does not count the beginning of the epoch that follows one at whose end it was resumed, and would
+        count one epoch too few when resumed again.
+        """
+        epochs = checkpoint["loops"]["fit_loop"]["epoch_progress"]
+        for count in (epochs["current"], epochs["total"]):
+            count["completed"] = count["processed"]
+            count["ready"] = count["started"] = count["processed"] + 1
+
+    def _save(self, trainer: pl.Trainer) -> None:
+        self.due = False
+        trainer.save_checkpoint(self._path)
+
+
+class BestCheckpoint(ModelCheckpoint):
+    """Saves `best.ckpt` in `folder` whenever the development BLEU is higher than ever, also if the folder has moved."""
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__(folder, "best", monitor="dev_bleu", mode="max", enable_version_counter=False)
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        path = str(Path(str(self.dirpath)) / "best.ckpt") if state_dict["best_k_models"] else ""
+        here = {"dirpath": self.dirpath, "best_model_path": path, "kth_best_model_path": path}
+        best = dict(zip([path], state_dict["best_k_models"].values(), strict=False))  # of one at most
+        super().load_state_dict({**state_dict, **here, "best_k_models": best})
+
+
+def is_between_steps(trainer: pl.Trainer) -> bool:
+    """Whether the last batch ended with an optimiser step, not in the middle of an accumulation window."""
+    return not trainer.fit_loop.epoch_loop._should_accumulate()
+
+
+def _validation_follows(trainer: pl.Trainer) -> bool:
+    """Whether validation comes after the batch that ends."""
+    fetcher = trainer.fit_loop._data_fetcher
+    return fetcher is not None and trainer.fit_loop.epoch_loop._should_check_val_fx(fetcher)

@@ -1,0 +1,154 @@
+"""One training run's network, objective, optimiser, schedule, and validation by real decoding."""
+
+import math
+from typing import Any, Literal
+
+import lightning.pytorch as pl
+import torch
+from lightning.pytorch.cli import OptimizerCallable
+from torch import Tensor
+from torch.nn.utils import clip_grads_with_norm_, get_total_norm
+from torch.optim import AdamW, Optimizer
+from torch.optim.lr_scheduler import LambdaLR
+
+from beamtrain.base.errors import UserError
+from beamtrain.data.batch import Batch
+from beamtrain.data.tokenizer import PAD
+from beamtrain.model.base import Seq2Seq
+from beamtrain.objectives.base import Loss, Objective
+from beamtrain.objectives.teacher_forcing import TeacherForcing
+from beamtrain.scoring.metrics import corpus_bleu
+from beamtrain.search.beam import beam_search
+from beamtrain.search.options import SearchOptions
+from beamtrain.training.schedule import InverseSquareRoot, Schedule
+
+
+class TranslationModule(pl.LightningModule):
+    """Trains a network on batches and validates it as its users will run it.
+
+    Args:
+        network: the encoder-decoder.
+        objective: what is minimised.
+        optimizer: a torch optimiser; its learning rate is the schedule's peak.
+        schedule: how the learning rate changes with the optimiser's steps.
+        max_gradient_norm: gamma, the 2-norm that `gradient_rule` works with; 0 leaves gradients alone.
+        gradient_rule: "clip" scales a gradient of norm n > gamma by gamma / n (Pascanu et al. 2013); "rescale" scales
+            every gradient by gamma / (n + gamma), which is smooth in n.
+        max_bad_steps: a step whose loss or gradient is not finite is skipped; so many in a row end training.
+        search: the beam search of the development and test BLEU.
+    """
+
+    def __init__(
+        self,
+        network: Seq2Seq,
+        objective: Objective | None = None,
+        optimizer: OptimizerCallable = lambda params: AdamW(params, lr=1e-3, weight_decay=0.0),
+        schedule: Schedule | None = None,
+        max_gradient_norm: float = 1.0,
+        gradient_rule: Literal["clip", "rescale"] = "clip",
+        max_bad_steps: int = 20,
+        search: SearchOptions = SearchOptions(),  # noqa: B008 (frozen)
+    ) -> None:
+        super().__init__()
+        if not 0 <= max_gradient_norm < math.inf:
+            raise UserError(f"max_gradient_norm is {max_gradient_norm}, but must be positive, or 0 for no limit")
+        if max_bad_steps < 1:
+            raise UserError(f"max_bad_steps is {max_bad_steps}, but must be 1 or more; 20 is usual")
+        self.network = network
+        self.objective = objective or TeacherForcing()
+        self.search = search
+        self._optimizer = optimizer
+        self._schedule = schedule or InverseSquareRoot()
+        self._max_gradient_norm, self._gradient_rule = max_gradient_norm, gradient_rule
+        self.max_bad_steps = max_bad_steps
+        self.skipped_step = False
+        """Whether the last optimiser step was skipped, for a loss or gradient that is not finite."""
+        self._translations: dict[int, str] = {}  # row of the development set -> its translation
+        self._dev_bleu: float | None = None  # of the last validation
+        self._likelihood = torch.zeros(2)  # of the development set: negative log-likelihood, and number of tokens
+
+    def configure_optimizers(self) -> Any:
+        try:
+            optimizer = self._optimizer(self.network.parameters())
+        except (ValueError, TypeError, RuntimeError) as error:
+            raise UserError(f"model.optimizer: {error}") from error
+        rates = [float(group["lr"]) for group in optimizer.param_groups]
+        if not all(map(math.isfinite, rates)):
+            raise UserError(f"model.optimizer: its learning rate is {rates[0]}, but must be a number")
+        schedule = self._schedule
+        factor = lambda step: schedule(step)  # noqa: E731 (an object's settings would come back from a checkpoint)
+        scheduler = LambdaLR(optimizer, factor)
+        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, "interval": "step"}}
+
+    def training_step(self, batch: Batch) -> Tensor:
+        loss = self.objective(self.network, batch, self.global_step)
+        weight, total, *figures = self._averages_over_processes(loss)
+        self.log("train/loss", total / weight)
+        for name, figure in zip(loss.figures, figures, strict=True):
+            self.log(f"train/{name}", figure / weight)
+        return loss.total / weight * (1 + 0 * total)  # a loss that is not finite makes every gradient so
+
+    def _averages_over_processes(self, loss: Loss) -> Tensor:
+        """The weight, the total and the figures, each averaged over all processes.
+
+        Gradients are averaged too, so that of totals over the average weight is the mean over the items of all.
+        """
+        own = [torch.tensor(loss.weight, device=self.device), loss.total.detach(), *loss.figures.values()]
+        return self._sums_over_processes(torch.stack([each.float() for each in own])) / self.trainer.world_size
+
+    def _sums_over_processes(self, own: Tensor) -> Tensor:
+        if self.trainer.world_size > 1:
+            torch.distributed.all_reduce(own)
+        return own
+
+    def configure_gradient_clipping(self, optimizer: Optimizer, *_: Any, **__: Any) -> None:
+        gradients = [p.grad for p in self.network.parameters() if p.grad is not None]
+        norm = get_total_norm(gradients)
+        self.log("train/gradient_norm", norm)
+        self.skipped_step = not bool(norm.isfinite())  # the only wait for the device in a step
+        if self.skipped_step:
+            self.network.zero_grad()  # to None: the optimiser leaves such weights, and what it knows of them, alone
+            return
+        gamma = self._max_gradient_norm
+        if not gamma:
+            return
+        if self._gradient_rule == "clip":
+            clip_grads_with_norm_(self.network.parameters(), gamma, norm)
+        else:
+            torch._foreach_mul_(gradients, gamma / (norm + gamma))
+
+    def on_validation_epoch_start(self) -> None:
+        self._translations, self._likelihood = {}, torch.zeros(2, device=self.device)
+
+    def validation_step(self, batch: Batch) -> None:
+        hidden = self.network.decode(self.network.encode(batch.source), batch.target_in)  # (B, T, D)
+        real = batch.target_out != PAD
+        log_probs = self.network.logits(hidden[real]).float().log_softmax(-1)  # (tokens, V)
+        nll = -log_probs.gather(1, batch.target_out[real].unsqueeze(1)).sum()
+        self._likelihood += torch.stack([nll, real.sum()])
+        best = [hypotheses[0].tokens for hypotheses in beam_search(self.network, batch.source, self.search)]
+        texts = self.trainer.datamodule.tokenizer.target.decode(best)  # type: ignore[attr-defined]
+        self._translations.update(zip(batch.index.tolist(), texts, strict=True))
+
+    def on_validation_epoch_end(self) -> None:
+        _, references = self.trainer.datamodule.pairs("validation")  # type: ignore[attr-defined]
+        translations = self._gathered_translations()
+        rows = sorted(translations)
+        bleu = corpus_bleu([translations[row] for row in rows], [references[row] for row in rows])
+        self._dev_bleu = bleu.value
+        self.log("dev_bleu", bleu.value)
+        nll, tokens = self._sums_over_processes(self._likelihood)
+        self.log("dev/nll", nll / tokens)
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        checkpoint["dev_bleu"] = self._dev_bleu
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        self._dev_bleu = checkpoint.get("dev_bleu")
+
+    def _gathered_translations(self) -> dict[int, str]:
+        if self.trainer.world_size == 1:
+            return self._translations
+        shares: list[dict[int, str]] = [{} for _ in range(self.trainer.world_size)]
+        torch.distributed.all_gather_object(shares, self._translations)
+        return {row: text for share in shares for row, text in share.items()}

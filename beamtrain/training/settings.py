@@ -1,0 +1,148 @@
+"""Names of settings: where a config file lies, and one clear message for all keys that do not exist."""
+
+import inspect
+from collections.abc import Iterable, Iterator
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from beamtrain.base.assets import find, folder
+from beamtrain.base.errors import UserError, nearest
+
+CONFIG_OPTION = "--config"
+
+
+def located(arguments: list[str]) -> tuple[list[str], list[Path]]:
+    """The arguments with every `--config NAME` made a path, and those paths; a bare name is looked up in `configs/`.
+
+    Raises:
+        UserError: there is no such config file.
+    """
+    result, configs = [], []
+    pending = iter(arguments)
+    for argument in pending:
+        option, equals, value = argument.partition("=")
+        if option != CONFIG_OPTION:
+            result.append(argument)
+            continue
+        path = _config_path(value if equals else next(pending, ""))
+        configs.append(path)
+        result.append(f"{CONFIG_OPTION}={path}")
+    return result, configs
+
+
+def _config_path(name: str) -> Path:
+    path = Path(name)
+    if path.is_file():
+        return path
+    shipped = find("configs", name) if name else None
+    if shipped is not None and shipped.is_file():
+        return shipped
+    names = sorted(each.name for each in folder("configs").glob("*.yaml"))
+    guess = nearest(name, names)
+    raise UserError(
+        f"--config {name or '(nothing)'}: there is no such file, here or among the shipped configs"
+        + (f"; did you mean {guess}?" if guess else f" ({', '.join(names)})")
+    )
+
+
+def check_keys(known: set[str], arguments: list[str], configs: list[Path], classes: dict[str, str]) -> None:
+    """Check that every key of the config files and every option exists; `known` are dotted names,
+    `classes` the class that a setting holds as long as no config names another.
+
+    Raises:
+        UserError: naming all unknown keys, each with its file and the nearest known key; or a file that is no YAML.
+    """
+    problems, classes = [], dict(classes)
+    for path in configs:
+        problems += [f"{path.name}: {problem}" for problem in _unknown_keys(read_config(path), known, "", classes)]
+    for argument, following in zip(arguments, [*arguments[1:], ""], strict=True):
+        if not argument.startswith("--"):
+            continue
+        option, equals, value = argument.partition("=")
+        name = option.removeprefix("--").removesuffix("+")  # --key+=value adds to a list
+        if name in classes or name.removesuffix(".class_path") in classes:
+            classes[name.removesuffix(".class_path")] = value if equals else following
+        else:
+            problems += [f"command line: {problem}" for problem in _unknown_option(name, known, classes)]
+    if problems:
+        raise UserError("\n".join(problems) if len(problems) == 1 else "\n  ".join(["unknown settings", *problems]))
+
+
+def read_config(path: Path) -> dict[str, Any]:
+    """The settings in a YAML file.
+
+    Raises:
+        UserError: it is not YAML, or holds something else.
+    """
+    try:
+        tree = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise UserError(f"{path} is not YAML: {' '.join(str(error).split())}") from error
+    if tree is not None and not isinstance(tree, dict):
+        raise UserError(f"{path} must hold settings as `key: value` lines, not a {type(tree).__name__}")
+    return tree or {}
+
+
+def _unknown_keys(tree: dict[str, Any], known: set[str], prefix: str, classes: dict[str, str]) -> Iterator[str]:
+    for key, value in tree.items():
+        name = f"{prefix}{key}"
+        if isinstance(value, dict) and any(each.startswith(f"{name}.") for each in known) and "class_path" not in value:
+            yield from _unknown_keys(value, known, f"{name}.", classes)
+        elif not _is_known(name, known):
+            yield _unknown(name, known)
+        else:
+            for choice in value if isinstance(value, list) else [value]:
+                if isinstance(choice, dict) and "class_path" in choice:
+                    classes[name] = str(choice["class_path"])
+                    yield from _unknown_arguments(choice.get("init_args") or {}, f"{name}.init_args.", classes[name])
+
+
+def _unknown_option(name: str, known: set[str], classes: dict[str, str]) -> Iterator[str]:
+    for setting, class_path in classes.items():
+        argument = name.removeprefix(f"{setting}.").removeprefix("init_args.")
+        if name.startswith(f"{setting}.") and argument not in ("class_path", "init_args"):
+            prefix = name.removesuffix(argument)
+            yield from _unknown_arguments([argument.partition(".")[0]], prefix, class_path, "--")
+            return
+    if not _is_known(name, known):
+        yield _unknown(name, known, "--")
+
+
+def _unknown_arguments(names: Iterable[str], prefix: str, class_path: str, dashes: str = "") -> Iterator[str]:
+    """Those of `names` that the class does not take."""
+    chosen = class_of(class_path)
+    if chosen is None:
+        return  # a short or wrong class name: the parser resolves it, or says so
+    parameters = inspect.signature(chosen).parameters
+    if any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters.values()):
+        return
+    for name in names:
+        if name not in parameters:
+            yield _unknown(f"{prefix}{name}", {f"{prefix}{each}" for each in parameters}, dashes)
+
+
+def class_of(class_path: str) -> type | None:
+    """The class at a dotted path, or None when there is none."""
+    module_name, _, class_name = class_path.rpartition(".")
+    try:
+        return getattr(import_module(module_name), class_name)
+    except (ImportError, AttributeError, ValueError):
+        return None
+
+
+def _is_known(name: str, known: set[str]) -> bool:
+    """Known itself, a group of known keys, or below a key that holds a class (which the parser checks)."""
+    if name in known or any(each.startswith(f"{name}.") for each in known):
+        return True
+    parent = name.rpartition(".")[0]
+    return any(parent == each or parent.startswith(f"{each}.") for each in known if each.count(".") >= 1)
+
+
+def _unknown(name: str, known: set[str], dashes: str = "") -> str:
+    last = name.rpartition(".")[2]
+    same_ending = {each.rpartition(".")[2]: each for each in sorted(known, reverse=True)}
+    guess = nearest(name, known) or same_ending.get(nearest(last, same_ending) or "")
+    return f"{dashes}{name} is not a setting" + (f"; did you mean {dashes}{guess}?" if guess else "")

@@ -1,0 +1,1 @@
+"""Using a run: lines in, translations out (`translator`), in several processes (`pool`), on a `device`."""

@@ -1,0 +1,140 @@
+"""Lines are what ends in a line feed; windows do not wait; faults are named; output files are whole or absent."""
+
+import gzip
+import io
+import os
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from beamtrain.base import text_io
+from beamtrain.base.errors import UserError
+from beamtrain.base.text_io import LineReader, open_lines, open_output, write_output
+
+
+def lines_of(content: bytes) -> list[str]:
+    return list(LineReader(io.BytesIO(content), "text"))
+
+
+@pytest.mark.parametrize(
+    ("content", "lines"),
+    [
+        (b"", []),
+        (b"\n", [""]),
+        (b"a\nb\n", ["a", "b"]),
+        (b"a\nb", ["a", "b"]),
+        (b"a\n\n\nb\n", ["a", "", "", "b"]),
+        (b"a\r\nb\r\n", ["a", "b"]),
+        (b"a\r\r\n\rb\n", ["a\r", "\rb"]),
+        (b"\xef\xbb\xbfa\n\xef\xbb\xbfb\n", ["a", "\ufeffb"]),
+        (b"a\x00b\x0c\x1c\n", ["a\x00b\x0c\x1c"]),
+        ("a\u2028b\u2029c\u0085d\n".encode(), ["a\u2028b\u2029c\u0085d"]),
+        ("مرحبا\n😀\n".encode(), ["مرحبا", "😀"]),
+    ],
+)
+def test_what_a_line_is(content: bytes, lines: list[str]):
+    assert lines_of(content) == lines
+
+
+@given(st.lists(st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\n\r\ufeff"))))
+def test_any_lines_come_back(lines: list[str]):
+    assert lines_of("".join(line + "\n" for line in lines).encode()) == lines
+
+
+@pytest.mark.parametrize("read_bytes", [1, 2, 3, 7])
+def test_lines_cut_anywhere_by_reading(monkeypatch: pytest.MonkeyPatch, read_bytes: int):
+    monkeypatch.setattr(text_io, "READ_BYTES", read_bytes)
+    assert lines_of("äöü\r\n\n😀 b\nend".encode()) == ["äöü", "", "😀 b", "end"]
+
+
+def test_windows_have_at_most_what_was_asked():
+    reader = LineReader(io.BytesIO(b"1\n2\n3\n4\n5\n"), "text")
+    assert [reader.window(2) for _ in range(4)] == [["1", "2"], ["3", "4"], ["5"], []]
+
+
+def test_a_window_ends_where_the_input_pauses():
+    read_end, write_end = os.pipe()
+    with open(read_end, "rb") as stream:
+        reader = LineReader(stream, "pipe")
+        os.write(write_end, b"one\ntwo\nthr")
+        assert reader.window(100) == ["one", "two"]
+        os.write(write_end, b"ee\n")
+        assert reader.window(100) == ["three"]
+        os.close(write_end)
+        assert reader.window(100) == []
+
+
+def test_a_window_of_long_lines_stays_small(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(text_io, "READ_BYTES", 1000)
+    monkeypatch.setattr(text_io, "WINDOW_BYTES", 5000)
+    reader = LineReader(io.BytesIO((b"x" * 999 + b"\n") * 100), "text")
+    assert len(reader.window(100)) == 5
+
+
+class TestFaults:
+    def test_broken_utf8_is_named_after_the_lines_before_it(self):
+        reader = LineReader(io.BytesIO(b"good\nalso good\nb\xe4d\nnever seen\n"), "in.txt")
+        assert reader.window(10) == ["good", "also good"]
+        with pytest.raises(UserError, match=r"in\.txt, line 3: not valid UTF-8 \(byte 0xe4 at position 2\)"):
+            reader.window(10)
+
+    def test_utf16_is_broken_utf8(self):
+        with pytest.raises(UserError, match=r"line 1: not valid UTF-8"):
+            lines_of("text".encode("utf-16"))
+
+    def test_endless_line(self, monkeypatch: pytest.MonkeyPatch):
+        monkeypatch.setattr(text_io, "LINE_BYTES", 1 << 20)
+        with pytest.raises(UserError, match=r"text, line 2: over 1 MiB long; is this a text file?"):
+            lines_of(b"short\n" + b"\0" * (1 << 21))
+
+    def test_missing_file(self, tmp_path: Path):
+        with pytest.raises(UserError, match=r"cannot read .*/none: No such file"), open_lines(tmp_path / "none"):
+            pass
+
+    def test_folder(self, tmp_path: Path):
+        with pytest.raises(UserError, match=r"cannot read .*: Is a directory"), open_lines(tmp_path):
+            pass
+
+    @pytest.mark.parametrize("damage", [lambda z: z[:-12], lambda z: b"no gzip", lambda z: z[:15] + b"\0\xff" + z[17:]])
+    def test_damaged_gzip(self, tmp_path: Path, damage):
+        path = tmp_path / "in.gz"
+        path.write_bytes(damage(gzip.compress(b"many different words\n" * 50)))
+        with pytest.raises(UserError, match=r"cannot read .*in\.gz after line \d+"), open_lines(path) as lines:
+            list(lines)
+
+
+def test_gzip_is_unpacked(tmp_path: Path):
+    (tmp_path / "in.gz").write_bytes(gzip.compress(b"a\nb\n"))
+    with open_lines(tmp_path / "in.gz") as lines:
+        assert list(lines) == ["a", "b"]
+
+
+class TestOutput:
+    def test_file_appears_when_whole(self, tmp_path: Path):
+        with open_output(tmp_path / "new" / "out") as file:
+            file.write(b"text\n")
+            assert not (tmp_path / "new" / "out").exists()
+        assert (tmp_path / "new" / "out").read_bytes() == b"text\n"
+
+    def test_failure_leaves_the_old_file(self, tmp_path: Path):
+        (tmp_path / "out").write_bytes(b"old")
+        with pytest.raises(ValueError), open_output(tmp_path / "out") as file:
+            file.write(b"new")
+            raise ValueError
+        assert [(path.name, path.read_bytes()) for path in tmp_path.iterdir()] == [("out", b"old")]
+
+    def test_device_is_written_to_not_replaced(self):
+        with open_output(Path("/dev/null")) as file:
+            file.write(b"text")
+        assert not Path("/dev/null").is_file()
+
+    def test_folder_is_refused(self, tmp_path: Path):
+        with pytest.raises(UserError, match=r"cannot write .*: Is a directory"):
+            write_output(tmp_path, "text")
+
+    def test_no_such_place(self, tmp_path: Path):
+        (tmp_path / "file").touch()
+        with pytest.raises(UserError, match=r"cannot write .*file/out: Not a directory|File exists"):
+            write_output(tmp_path / "file" / "out", "text")

@@ -1,0 +1,98 @@
+"""`beamtrain compare`, as a user runs it: which output is better, how sure, and where."""
+
+import json
+import re
+from pathlib import Path
+
+import pytest
+
+from beamtrain.cli import main
+from beamtrain.scoring.metrics import corpus_bleu
+
+REFERENCE = ["Der Zug fährt um acht ab.", "Ich möchte ein Zimmer.", "Wo ist der Bahnhof?", "Das kostet zehn Euro."] * 20
+GOOD = ["Der Zug fährt um acht ab.", "Ich möchte ein Zimmer.", "Wo ist der Bahnhof?", "Es kostet zehn Euro."] * 20
+METRIC_COLUMNS = ["BLEU", "bootstrap mean ± 95%", "p", "chrF2", "bootstrap mean ± 95%", "p"]
+BAD = ["Der Zug fährt um neun ab.", "Zimmer.", "Wo ist der Flughafen?", "Das kostet zehn Euro."] * 20
+
+
+@pytest.fixture
+def files(tmp_path: Path) -> list[str]:
+    """compare --reference R BAD GOOD, written to files."""
+    for name, lines in (("reference", REFERENCE), ("bad", BAD), ("good", GOOD)):
+        (tmp_path / name).write_text("\n".join(lines) + "\n", encoding="utf-8")
+    return ["compare", "--reference", str(tmp_path / "reference"), str(tmp_path / "bad"), str(tmp_path / "good")]
+
+
+def test_json(files: list[str], capsys):
+    assert main([*files, "--format", "json", "--samples", "200", "--changed", "3"]) == 0
+    report = json.loads(capsys.readouterr().out)
+    assert report["baseline"] == files[3]
+    baseline, good = report["systems"]
+    assert baseline["system"] == files[3]
+    assert [score["p_value"] for score in baseline["scores"]] == [None, None]
+    bleu = good["scores"][0]
+    assert bleu["score"]["value"] == pytest.approx(corpus_bleu(GOOD, REFERENCE).value)
+    assert "bs:200|seed:12345" in bleu["score"]["signature"]
+    assert bleu["p_value"] < 0.05
+    assert [score["score"]["name"] for score in good["scores"]] == ["BLEU", "chrF2"]
+
+
+def test_sentences_that_changed_most(files: list[str], capsys):
+    assert main([*files, "--format", "json", "--changed", "45"]) == 0
+    changes = json.loads(capsys.readouterr().out)["changed_most"]
+    differences = [abs(change["system_chrf"] - change["baseline_chrf"]) for change in changes]
+    assert len(changes) == 45
+    assert differences == sorted(differences, reverse=True)
+    assert [change["line"] for change in changes[:3]] == [2, 6, 10]  # "Zimmer." for "Ich möchte ein Zimmer."
+    first = changes[0]
+    assert (first["baseline_text"], first["system_text"]) == ("Zimmer.", "Ich möchte ein Zimmer.")
+    assert first["references"] == ["Ich möchte ein Zimmer."]
+    assert first["system_chrf"] == pytest.approx(100)
+
+
+def test_text(files: list[str], capsys):
+    assert main([*files, "--changed", "1"]) == 0
+    out = capsys.readouterr().out
+    assert re.split("  +", out.splitlines()[0].strip()) == ["system", *METRIC_COLUMNS]
+    assert f"{corpus_bleu(GOOD, REFERENCE).value:.2f}" in out
+    assert "0.0010*" in out
+    assert "chrF2: nrefs:1|bs:1000|seed:12345|case:mixed" in out
+    assert "-> 100.0 (+" in out and f"in {files[4]}" in out
+    assert "  baseline   Zimmer.\n  system     Ich möchte ein Zimmer.\n" in out
+
+
+def test_json_file(files: list[str], tmp_path: Path, capsys):
+    assert main([*files, "--json", str(tmp_path / "report"), "--format", "json"]) == 0
+    assert (tmp_path / "report").read_text(encoding="utf-8") == capsys.readouterr().out
+
+
+class TestMistakes:
+    def refused(self, capsys, arguments: list[str]) -> str:
+        assert main(arguments) == 2
+        out, err = capsys.readouterr()
+        assert out == "" and err.count("\n") == 1
+        return err
+
+    def test_one_output(self, files: list[str], capsys):
+        assert "at least 2 systems, not 1; the first one is the baseline" in self.refused(capsys, files[:-1])
+
+    def test_no_output(self, files: list[str], capsys):
+        assert "Missing argument" in self.refused(capsys, files[:-2])
+
+    def test_same_output_twice(self, files: list[str], capsys):
+        assert "a file is given twice" in self.refused(capsys, [*files, files[3]])
+
+    def test_missing_file(self, files: list[str], capsys):
+        assert "none.txt" in self.refused(capsys, [*files, "none.txt"])
+
+    def test_line_counts_differ(self, files: list[str], tmp_path: Path, capsys):
+        (tmp_path / "short").write_text("one\n")
+        err = self.refused(capsys, [*files, str(tmp_path / "short")])
+        assert "short has 1 lines and the reference 80: line n of one must belong to line n of the other" in err
+
+    def test_broken_utf8(self, files: list[str], tmp_path: Path, capsys):
+        (tmp_path / "broken").write_bytes(b"good\n\xff\n")
+        assert "broken, line 2: not valid UTF-8" in self.refused(capsys, [*files, str(tmp_path / "broken")])
+
+    def test_unwritable(self, files: list[str], tmp_path: Path, capsys):
+        assert f"cannot write {tmp_path}" in self.refused(capsys, [*files, "--json", str(tmp_path)])

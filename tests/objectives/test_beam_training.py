@@ -1,0 +1,371 @@
+"""Training with the search in the loop: its mixture, its gradient, its clipping, its losses."""
+
+import math
+from dataclasses import replace
+
+import pytest
+import torch
+from certain_beams import counted_gleu, hard_beams
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from networks import small
+from topk_family import SELECTORS
+
+from beamtrain.base.errors import UserError
+from beamtrain.data.batch import Batch, pad
+from beamtrain.data.tokenizer import BOS, EOS, PAD
+from beamtrain.objectives.annealing import Annealing
+from beamtrain.objectives.beam_training import BeamTraining
+from beamtrain.objectives.losses.expected_reward import ExpectedReward
+from beamtrain.objectives.losses.gold_margin import GoldMargin
+from beamtrain.objectives.losses.minimum_risk import MinimumRisk
+from beamtrain.objectives.losses.optimal_completion import OptimalCompletion, optimal_next
+from beamtrain.objectives.losses.position_cross_entropy import PositionCrossEntropy
+from beamtrain.objectives.losses.weighted_sum import WeightedSum
+from beamtrain.objectives.rewards.gleu import Gleu
+from beamtrain.objectives.rewards.linear_bleu import LinearBleu
+from beamtrain.objectives.teacher_forcing import TeacherForcing
+from beamtrain.search.unroll.options import UnrollOptions
+from beamtrain.topk import Gumbel, RelaxedSubset, SoftTopK
+
+V = 12
+
+
+def network_and_batch(kind="transformer"):
+    network = small(kind, V, layers=1, dropout=0.1).train()
+    with torch.no_grad():
+        for parameter in network.parameters():
+            parameter.mul_(1.5)
+    pairs = [([5, 6, 7], [8, 9]), ([4], [10, 11, 4]), ([9, 9], [7, 5])]
+    sources, targets = zip(*pairs, strict=True)
+    batch = Batch(
+        pad([[*s, EOS] for s in sources]),
+        pad([[BOS, *t] for t in targets]),
+        pad([[*t, EOS] for t in targets]),
+        torch.arange(len(pairs)),
+    )
+    return network, batch
+
+
+def objective(**settings):
+    options = {"loss": ExpectedReward(Gleu(2)), "unroll": UnrollOptions(beam_size=3, candidates=8), **settings}
+    return BeamTraining(**options)
+
+
+def gradient(network, value):
+    network.zero_grad()
+    value.backward()
+    return torch.cat([p.grad.flatten() for p in network.parameters() if p.grad is not None])
+
+
+def test_without_a_share_of_the_beam_it_is_teacher_forcing():
+    network, batch = network_and_batch()
+    network.eval()
+    mixed, gold = objective(weight=0.0)(network, batch), TeacherForcing(0.1)(network, batch)
+    torch.testing.assert_close(gradient(network, mixed.total), gradient(network, gold.total))
+
+
+def test_the_gradient_is_that_of_the_beam_loss_until_it_is_clipped():
+    network, batch = network_and_batch()
+    network.eval()
+    wide, narrow = objective(weight=1.0, max_gradient_norm=1e6), objective(weight=1.0, max_gradient_norm=0.01)
+    mean = ExpectedReward(Gleu(2))(wide.search(network, network.encode(batch.source), batch), batch).mean()
+    plain = gradient(network, mean)
+    loss = wide(network, batch)
+    assert loss.total.item() / loss.weight == pytest.approx(mean.item(), rel=1e-5)
+    torch.testing.assert_close(gradient(network, loss.total / loss.weight), plain, atol=1e-6, rtol=1e-4)
+    clipped = narrow(network, batch)
+    found = gradient(network, clipped.total / clipped.weight)
+    assert found.norm().item() == pytest.approx(0.01, rel=1e-3)
+    assert torch.cosine_similarity(found, plain, dim=0).item() == pytest.approx(1.0, abs=1e-4)
+    norm = clipped.figures["beam_gradient_norm"].item() / clipped.weight
+    assert norm == pytest.approx(plain.norm().item(), rel=1e-4)
+
+
+@pytest.mark.parametrize(
+    "kind, selection",
+    [("transformer", "soft"), ("transformer", "straight_through"), ("transformer", "hard"), ("gru", "soft")],
+)
+def test_after_a_likelihood_start_a_few_steps_raise_the_overlap_of_what_the_search_finds(kind, selection):
+    network, batch = network_and_batch(kind)
+    start = objective(start_step=25)
+    aim = objective(
+        weight=1.0, unroll=UnrollOptions(beam_size=3, candidates=8, selection=selection), max_gradient_norm=5.0
+    )
+    optimizer = torch.optim.Adam(network.parameters(), lr=0.01)
+    losses = []
+    for step in range(75):
+        loss = (start if step < 25 else aim)(network, batch, step)
+        losses.append(loss.figures["beam_loss"].item() / loss.weight if step >= 25 else 1.0)
+        optimizer.zero_grad()
+        (loss.total / loss.weight).backward()
+        optimizer.step()
+    assert losses[-1] < 0.7 * losses[25]
+    assert network.training
+
+
+@pytest.mark.parametrize("selection", ["straight_through", "hard"])
+def test_without_dropout_in_the_search_its_gradient_has_none_either(selection):
+    gradients = []
+    for training in (True, False):
+        network, batch = network_and_batch()
+        network.train(training)
+        mean, _ = objective(unroll=UnrollOptions(3, 8, selection)).beam_part(network, batch)
+        gradients.append(gradient(network, mean))
+        assert network.training == training
+    torch.testing.assert_close(*gradients)
+
+
+def test_the_search_drops_out_only_when_asked():
+    network, batch = network_and_batch()
+
+    def beam_losses(dropout):
+        aim = objective(weight=1.0, dropout=dropout)
+        return {round(aim(network, batch).figures["beam_loss"].item(), 6) for _ in range(4)}
+
+    assert len(beam_losses(dropout=False)) == 1 < len(beam_losses(dropout=True))
+
+
+@pytest.mark.parametrize(
+    "make, message",
+    [
+        (lambda: objective(weight=1.5), "weight is 1.5, but the beam part's share must be from 0 to 1"),
+        (lambda: objective(start_step=-1), "start_step is -1, but must be 0 or more"),
+        (lambda: objective(operator=SoftTopK(sorted=False)), "gives no one row of weights for each rank"),
+        (lambda: Annealing(1.0, 0.0, 10), "annealing's final is 0.0, but must be positive"),
+        (lambda: WeightedSum([MinimumRisk()], [1.0, 2.0]), "weights has 2 numbers for 1 losses"),
+        (lambda: OptimalCompletion("each"), "target is 'each'; it must be uniform or any"),
+        (lambda: GoldMargin(margin=-1.0), "margin is -1.0, but must be 0 or more"),
+        (lambda: objective(margin=-1), "margin is -1, but must be 0 or more"),
+        (lambda: objective(max_gradient_norm=0), "max_gradient_norm is 0, but must be positive"),
+        (lambda: Gleu(order=0), "order is 0, but n-grams have at least 1 token"),
+        (lambda: ExpectedReward(sharpness=0.0), "sharpness is 0.0, but must be positive"),
+        (lambda: LinearBleu(precision=0.0), "precision is 0.0, but must be above 0 and at most 1"),
+        (lambda: LinearBleu(decay=1.5), "decay is 1.5, but must be above 0 and at most 1"),
+        (lambda: LinearBleu(length_cost=-1.0), "length_cost is -1.0, but must be 0 or more"),
+    ],
+)
+def test_wrong_settings_are_refused(make, message):
+    with pytest.raises(UserError, match=message):
+        make()
+
+
+def test_before_its_start_step_it_is_teacher_forcing():
+    network, batch = network_and_batch()
+    network.eval()
+    aim = objective(start_step=3)
+    assert aim(network, batch, step=2).figures.keys() == {"nll"}
+    assert "beam_loss" in aim(network, batch, step=3).figures
+    assert not aim.needs_trained_network
+    assert objective().needs_trained_network
+
+
+def test_the_temperature_falls_geometrically_from_the_start_step_on():
+    network, batch = network_and_batch()
+    aim = objective(start_step=2, annealing=Annealing(1.0, 0.01, 10))
+    seen = []
+    for step in (2, 7, 12, 30):
+        aim(network, batch, step)
+        seen.append(aim.operator.temperature)
+    assert seen == pytest.approx([1.0, 0.1, 0.01, 0.01])
+
+
+def test_what_is_logged():
+    network, batch = network_and_batch()
+    loss = objective(max_gradient_norm=0.01)(network, batch)
+    figures = {name: value.item() / loss.weight for name, value in loss.figures.items()}
+    assert 0 < figures["sharpness"] < 1
+    for share in ("reward", "agreement", "recombined"):
+        assert 0 <= figures[share] <= 1
+    assert figures["pruned"] >= 0
+    assert figures["gold_gradient_norm"] > 0
+    assert -1 <= figures["gradient_cosine"] <= 1
+
+
+def test_an_operator_that_draws_draws_anew_and_repeats_with_the_seed():
+    network, batch = network_and_batch()
+    aim = objective(operator=Gumbel(RelaxedSubset(0.5, None)), unroll=UnrollOptions(3, 8, "soft"))
+
+    def loss(seed):
+        torch.manual_seed(seed)
+        return aim(network.eval(), batch).figures["beam_loss"].item()
+
+    assert loss(1) == loss(1) != loss(2)
+
+
+ORDERED = [name for name, maker in SELECTORS.items() if {"order", "gradient"} <= maker(0.5, None).gives]
+
+
+@pytest.mark.parametrize("name", ORDERED)
+@pytest.mark.parametrize("selection", ["soft", "straight_through"])
+def test_every_operator_that_gives_an_order_can_be_the_search_s(name, selection):
+    network, batch = network_and_batch()
+    network.eval()
+    aim = objective(operator=SELECTORS[name](0.5, None), unroll=UnrollOptions(3, 8, selection))
+    loss = aim(network, batch)
+    found = gradient(network, loss.total / loss.weight)
+    assert found.isfinite().all() and found.norm() > 0
+    assert loss.figures["beam_gradient_norm"] > 0
+
+
+def searched(loss, K=3, selection="hard", dtype=torch.float64):
+    network, batch = network_and_batch()
+    network = network.to(dtype).eval()
+    aim = objective(loss=loss, unroll=UnrollOptions(K, 8, selection))
+    return network, batch, aim.search(network, network.encode(batch.source), batch)
+
+
+def test_minimum_risk_is_the_expected_loss_of_the_final_beams():
+    loss = MinimumRisk(Gleu(2))
+    _, batch, beams = searched(loss)
+    normalised = beams.scores / ((5 + beams.lengths) / 6)
+    expected = []
+    for b, reference in enumerate(batch.target_out.tolist()):
+        gold = [token for token in reference if token not in (EOS, PAD)]
+        said = [[token for token in row if token not in (EOS, PAD)] for row in beams.best_tokens[b].tolist()]
+        share = (normalised[b] / 0.3).softmax(-1).tolist()
+        expected.append(sum(w * (1 - counted_gleu(s, gold, 2)) for w, s in zip(share, said, strict=True)))
+    assert loss(beams, batch).tolist() == pytest.approx(expected, abs=1e-9)
+    assert torch.allclose(Gleu(2).hard(beams, batch), Gleu(2).soft(beams, batch))
+
+
+def of_prefix(network, source, prefix):
+    """Next-token log-probabilities after a prefix, by an uncached pass."""
+    hidden = network.decode(network.encode(source), torch.tensor([[BOS, *prefix]]))
+    return network.logits(hidden)[0, -1].log_softmax(-1)
+
+
+def test_position_cross_entropy_asks_the_search_s_own_prefixes_for_the_gold_tokens():
+    loss = PositionCrossEntropy()
+    network, batch, beams = searched(loss, K=1)
+    for b, reference in enumerate(batch.target_out.tolist()):
+        gold = [token for token in reference if token != PAD]
+        said = beams.best_tokens[b, 0].tolist()
+        if EOS in said[: len(gold) - 1]:
+            continue  # after its end the network's input is PAD
+        wanted = -sum(of_prefix(network, batch.source[b : b + 1], said[:t])[g] for t, g in enumerate(gold)) / len(gold)
+        assert loss(beams, batch)[b].item() == pytest.approx(wanted.item(), rel=1e-6)
+
+
+def edit_distance(a, b):
+    row = list(range(len(b) + 1))
+    for i, x in enumerate(a, 1):
+        new = [i]
+        for j, y in enumerate(b, 1):
+            new.append(min(row[j] + 1, new[-1] + 1, row[j - 1] + (x != y)))
+        row = new
+    return row[-1]
+
+
+def closest(prefix, reference, words, longest):
+    """The least edit distance to the reference of any sentence that begins with `prefix`."""
+    best, frontier = edit_distance(prefix, reference), [prefix]
+    for _ in range(longest):
+        frontier = [[*each, word] for each in frontier for word in words]
+        best = min([best, *(edit_distance(each, reference) for each in frontier)])
+    return best
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.lists(st.integers(4, 6), min_size=0, max_size=4), st.lists(st.integers(4, 6), min_size=1, max_size=4))
+def test_optimal_next_tokens_are_those_that_keep_the_least_distance_in_reach(prefix, reference):
+    beams = hard_beams([prefix], T=6)
+    t, words = len(prefix), [4, 5, 6]
+    gold = torch.tensor([[*reference, EOS, PAD]])
+    marked = optimal_next(beams, gold)[0, t, 0]
+    found = [gold[0, u].item() for u in range(gold.size(1)) if marked[u]]
+    least = closest(prefix, reference, words, 4)
+    expected = {w for w in words if closest([*prefix, w], reference, words, 4) == least}
+    if edit_distance(prefix, reference) == least:
+        expected.add(EOS)
+    assert set(found) == expected & {*reference, EOS}
+    assert set(found) and len(found) == len(set(found))
+
+
+@pytest.mark.parametrize("target", ["uniform", "any"])
+def test_optimal_completion_is_the_mean_over_open_slots(target):
+    loss = OptimalCompletion(target)
+    network, batch, beams = searched(loss, K=1)
+    values = loss(beams, batch)
+    for b, reference in enumerate(batch.target_out.tolist()):
+        said, terms = beams.best_tokens[b, 0].tolist(), []
+        marked = optimal_next(beams, batch.target_out)[b, :, 0]
+        for t in range(said.index(EOS) + 1):
+            log_probs = of_prefix(network, batch.source[b : b + 1], said[:t])
+            chosen = [log_probs[reference[u]].item() for u in range(len(reference)) if marked[t, u]]
+            of_any = math.log(sum(map(math.exp, chosen)))
+            terms.append(-of_any if target == "any" else -sum(chosen) / len(chosen))
+        assert values[b].item() == pytest.approx(sum(terms) / len(terms), rel=1e-6)
+
+
+def test_the_gold_margin_is_that_of_a_search_by_hand():
+    loss = GoldMargin(margin=1.0)
+    network, batch, beams = searched(loss)
+    gold = torch.zeros_like(batch.target_out, dtype=torch.float64)
+    expected = []
+    for b, reference in enumerate(batch.target_out.tolist()):
+        tokens = [token for token in reference if token != PAD]
+        total, sofar = 0.0, 0.0
+        for t, token in enumerate(tokens):
+            gold[b, t] = of_prefix(network, batch.source[b : b + 1], tokens[:t])[token]
+            sofar += gold[b, t].item()
+            scores = beams.slot_scores[b, t]
+            rival = scores[0] if t == len(tokens) - 1 else scores[-1]
+            total += max(0.0, 1.0 + rival.item() - sofar)
+            if sofar < scores[-1]:
+                break
+        expected.append(total / len(tokens))
+    assert loss(beams, batch, gold).tolist() == pytest.approx(expected, rel=1e-6)
+    assert objective(loss=loss).beam_part(network, batch)[0].item() == pytest.approx(sum(expected) / 3, rel=1e-5)
+
+
+def test_a_gold_sentence_in_the_last_slot_has_not_left_the_beam():
+    """Its score there and as the gold sentence differ by rounding, either way."""
+    loss = GoldMargin(margin=1.0)
+    network, batch = network_and_batch()
+    network.eval()
+    aim = objective(loss=loss, unroll=UnrollOptions(1, 8, "hard"), margin=0)
+    found = aim.search(network, network.encode(batch.source), batch).best_tokens[:, 0]  # (B, T)
+    greedy = replace(batch, target_in=torch.cat((batch.target_in[:, :1], found[:, :-1]), dim=1), target_out=found)
+    assert aim.beam_part(network, greedy)[0].item() == pytest.approx(1.0, abs=1e-4)
+
+
+def test_a_sum_of_losses_asks_for_what_its_parts_need():
+    parts = [OptimalCompletion(), GoldMargin(), MinimumRisk()]
+    network, batch = network_and_batch()
+    network.eval()
+    values = [objective(loss=part).beam_part(network, batch)[0].item() for part in parts]
+    total = objective(loss=WeightedSum(parts, [1.0, 0.5, 2.0])).beam_part(network, batch)[0].item()
+    assert total == pytest.approx(values[0] + 0.5 * values[1] + 2 * values[2], rel=1e-5)
+
+
+@pytest.mark.parametrize(
+    "loss",
+    [MinimumRisk(), PositionCrossEntropy(), OptimalCompletion(), OptimalCompletion("any"), GoldMargin()],
+)
+@pytest.mark.parametrize(
+    "selection, open_paths",
+    [("soft", ("score_update", "accumulated_score", "embeddings", "ancestry")), ("hard", ())],
+    ids=["soft", "hard"],
+)
+def test_the_slope_of_every_loss_along_its_gradient_is_the_gradient_s_square(loss, selection, open_paths):
+    """With every path open, or nothing to choose, the gradient is that of the loss itself."""
+    network, batch = network_and_batch()
+    network.double().eval()
+    aim = objective(loss=loss, unroll=UnrollOptions(3, 8, selection, open_paths))
+    parameters = list(network.parameters())
+    before = aim.beam_part(network, batch)[0]
+    found = torch.autograd.grad(before, parameters, allow_unused=True)
+    found = [torch.zeros_like(p) if g is None else g for p, g in zip(parameters, found, strict=True)]
+    found[0][PAD] = 0  # the table's PAD row takes no gradient as an input
+    step = 1e-7 / sum(g.square().sum() for g in found).sqrt()
+    values = []
+    for sign in (1, -1):
+        with torch.no_grad():
+            for parameter, gradient in zip(parameters, found, strict=True):
+                parameter.add_(sign * step * gradient)
+            values.append(aim.beam_part(network, batch)[0].item())
+            for parameter, gradient in zip(parameters, found, strict=True):
+                parameter.sub_(sign * step * gradient)
+    slope = (values[0] - values[1]) / (2 * step.item())
+    assert slope == pytest.approx(sum(g.square().sum().item() for g in found), rel=1e-3)

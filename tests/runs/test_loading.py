@@ -1,0 +1,155 @@
+"""A run's folder: whole, or refused with what is wrong with it. Loading never runs what a file contains."""
+
+import json
+import pickle
+import shutil
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from beamtrain.base.errors import UserError
+from beamtrain.model.gru import GRUEncoderDecoder
+from beamtrain.runs.checkpoints import load_checkpoint
+from beamtrain.runs.loading import load_run
+from beamtrain.runs.weights import load_weights, save_weights
+
+
+@pytest.fixture
+def run(transformer_run, tmp_path):
+    """A copy of a run's folder, to break."""
+    return shutil.copytree(transformer_run, tmp_path / "run")
+
+
+def test_the_network_comes_back_as_it_was(run, transformer):
+    loaded = load_run(run)
+    assert not loaded.network.training
+    for name, value in transformer.state_dict().items():
+        assert torch.equal(loaded.network.state_dict()[name], value)
+
+
+def test_a_recurrent_network_comes_back_as_it_was(gru_run):
+    network, written = load_run(gru_run).network, load_file(gru_run / "model.safetensors")
+    assert isinstance(network, GRUEncoderDecoder) and not network.training
+    parameters = dict(network.named_parameters())
+    assert parameters.keys() == written.keys()
+    for name, value in parameters.items():
+        assert torch.equal(value, written[name])
+
+
+def test_a_shared_table_is_written_once_and_the_weights_say_where_they_are_from(run, transformer):
+    save_weights(run, transformer.state_dict(), {"step": 12, "dev_bleu": 3.5})
+    names = load_file(run / "model.safetensors")
+    assert "target_embedding.table.weight" in names and "source_embedding.table.weight" not in names
+    assert load_run(run).info["weights"] == {"step": 12, "dev_bleu": 3.5}
+
+
+def test_without_weights_of_its_own_a_run_is_read_from_its_best_checkpoint(run, transformer):
+    (run / "model.safetensors").unlink()
+    (run / "checkpoints").mkdir()
+    state = {f"network.{name}": value + 1 for name, value in transformer.state_dict().items()}
+    torch.save({"state_dict": state, "global_step": 7, "dev_bleu": 1.0}, run / "checkpoints" / "best.ckpt")
+    loaded = load_run(run)
+    assert loaded.info["weights"]["step"] == 7
+    bias = "encoder_norm.bias"
+    assert torch.equal(loaded.network.state_dict()[bias], transformer.state_dict()[bias] + 1)
+
+
+def broken(run, file, content):
+    (run / file).write_bytes(content)
+
+
+@pytest.mark.parametrize(
+    "damage, message",
+    [
+        (lambda run: shutil.rmtree(run), "there is no such folder; give a run's folder"),
+        (lambda run: (run / "model.json").unlink(), "not a run's folder, it has no model.json"),
+        (lambda run: broken(run, "model.json", b"{"), "model.json is damaged"),
+        (lambda run: broken(run, "model.json", b"[]"), "model.json is damaged"),
+        (
+            lambda run: (run / "model.safetensors").unlink(),
+            "no weights yet, neither model.safetensors nor a checkpoint",
+        ),
+        (lambda run: broken(run, "model.safetensors", b"\0" * 20), "model.safetensors is damaged"),
+        (lambda run: (run / "tokenizer.model").unlink(), "tokenizer"),
+    ],
+)
+def test_a_broken_folder_is_one_clear_line(run, damage, message):
+    damage(run)
+    with pytest.raises(UserError, match=message):
+        load_run(run)
+
+
+def edited(run, **arguments):
+    info = json.loads((run / "model.json").read_text())
+    info["network"].update(arguments)
+    (run / "model.json").write_text(json.dumps(info))
+
+
+def test_files_that_do_not_belong_together_are_refused(run):
+    description = json.loads((run / "model.json").read_text())["network"]
+    edited(run, name="os.system")
+    with pytest.raises(UserError, match=r"names the network 'os.system'; known: transformer, gru"):
+        load_run(run)
+    edited(run, name="transformer", arguments={**description["arguments"], "width": 32})
+    with pytest.raises(UserError, match=r"model.safetensors does not fit the network of model.json"):
+        load_run(run)
+    edited(run, arguments={**description["arguments"], "encoder_layers": 2})
+    with pytest.raises(UserError, match=r"lacks \d+ of the network's tensors, first encoder.1"):
+        load_run(run)
+
+
+class Malicious:
+    def __init__(self, path):
+        self.path = path
+
+    def __reduce__(self):
+        return open, (str(self.path), "w")
+
+
+def test_a_malicious_checkpoint_is_refused_and_not_run(tmp_path):
+    checkpoint, victim = tmp_path / "last.ckpt", tmp_path / "written"
+    with open(checkpoint, "wb") as file:
+        pickle.dump({"state_dict": {}, "evil": Malicious(victim)}, file)
+    with pytest.raises(UserError, match=r"last.ckpt is not a checkpoint that can be read"):
+        load_checkpoint(checkpoint)
+    torch.save({"state_dict": {}, "evil": Malicious(victim)}, checkpoint)
+    with pytest.raises(UserError, match=r"last.ckpt is not a checkpoint that can be read"):
+        load_checkpoint(checkpoint)
+    assert not victim.exists()
+
+
+def test_a_file_that_is_no_training_checkpoint_is_refused(tmp_path):
+    torch.save({"weights": torch.zeros(2)}, tmp_path / "other.pt")
+    with pytest.raises(UserError, match=r"other.pt is not a training checkpoint: it holds no state_dict"):
+        load_checkpoint(tmp_path / "other.pt")
+    with pytest.raises(UserError, match=r"there is no checkpoint"):
+        load_checkpoint(tmp_path / "missing.ckpt")
+
+
+def test_a_changed_byte_in_the_weights_is_found_or_changes_nothing(tmp_path):
+    weights = {"b": torch.arange(3.0), "a": torch.ones(2, 2, dtype=torch.bfloat16)}
+    about = {"step": 12, "dev_bleu": 3.5}
+    save_weights(tmp_path, weights, about)
+    path = tmp_path / "model.safetensors"
+    content = path.read_bytes()
+    found = 0
+    for place in range(len(content)):
+        path.write_bytes(content[:place] + bytes([content[place] ^ 0x01]) + content[place + 1 :])
+        try:
+            read, said, _ = load_weights(tmp_path)
+        except UserError as error:
+            assert "model.safetensors is damaged" in str(error)
+            found += 1
+        else:
+            assert said == about and all(torch.equal(read[name], weights[name]) for name in weights)
+    assert found > 0.9 * len(content)
+
+
+def test_weights_that_were_cut_off_are_found(run):
+    path = run / "model.safetensors"
+    content = path.read_bytes()
+    for length in (0, 7, 100, len(content) // 2, len(content) - 1):
+        path.write_bytes(content[:length])
+        with pytest.raises(UserError, match=r"model.safetensors is damaged.*checkpoints/best.ckpt is used"):
+            load_run(run)

@@ -1,0 +1,129 @@
+"""Scores agree with the sacrebleu command, carry its signatures, and refuse texts that do not belong together."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from sacrebleu.metrics import BLEU
+
+from beamtrain.base.errors import UserError
+from beamtrain.scoring.metrics import corpus_bleu, paired_bootstrap, score_corpus, sentence_chrf
+
+REFERENCES = ["Der Zug fährt um acht ab.", "Ich möchte ein Zimmer.", "Wo ist der Bahnhof?", "Das kostet zehn Euro."]
+GOOD = ["Der Zug fährt um acht ab.", "Ich möchte ein Zimmer.", "Wo ist der Bahnhof?", "Es kostet zehn Euro."]
+BAD = ["Der Zug geht um neun.", "Ich will Zimmer haben.", "Wo ist der Flughafen?", "Das kostet zwei Euro."]
+
+
+def test_scores_are_those_of_the_sacrebleu_command(tmp_path: Path):
+    (tmp_path / "reference").write_text("\n".join(REFERENCES), encoding="utf-8")
+    (tmp_path / "output").write_text("\n".join(BAD), encoding="utf-8")
+    command = [
+        "-m",
+        "sacrebleu",
+        tmp_path / "reference",
+        "-i",
+        tmp_path / "output",
+        "-m",
+        "bleu",
+        "chrf",
+        "ter",
+        "-w",
+        "4",
+    ]
+    theirs = json.loads(subprocess.run([sys.executable, *command], capture_output=True, check=True).stdout)
+
+    ours = score_corpus(BAD, REFERENCES)
+
+    for score, expected in zip((ours.bleu, ours.chrf, ours.ter), theirs, strict=True):
+        assert score.name == expected["name"]
+        assert score.value == pytest.approx(expected["score"], abs=1e-4)
+        assert score.signature == expected["signature"]
+    assert ours.sentences == 4
+
+
+def test_bleu_is_cased_13a():
+    assert "case:mixed" in corpus_bleu(GOOD, REFERENCES).signature
+    assert "tok:13a" in corpus_bleu(GOOD, REFERENCES).signature
+    assert corpus_bleu([line.lower() for line in REFERENCES], REFERENCES).value < 90
+
+
+def test_perfect_output():
+    scores = score_corpus(REFERENCES, REFERENCES)
+    assert (scores.bleu.value, scores.chrf.value, scores.ter.value) == pytest.approx((100, 100, 0))
+    assert scores.length_ratio == 1
+
+
+def test_length_ratio_counts_words():
+    scores = score_corpus(["a b", "c"], ["a b c", "d e f"])
+    assert scores.length_ratio == pytest.approx(3 / 6)
+
+
+def test_empty_translations_score_zero_and_are_counted():
+    scores = score_corpus(["", ""], ["a b", "c d"])
+    assert (scores.bleu.value, scores.length_ratio, scores.sentences) == (0, 0, 2)
+
+
+def test_a_second_reference_counts():
+    assert corpus_bleu(BAD, REFERENCES, BAD).value == pytest.approx(100)
+    assert "nrefs:2" in corpus_bleu(BAD, REFERENCES, BAD).signature
+
+
+def test_sentence_chrf_is_per_sentence():
+    values = sentence_chrf(GOOD, REFERENCES)
+    assert values[:3] == pytest.approx([100] * 3)
+    assert 0 < values[3] < 100
+
+
+def test_score_as_text_has_its_signature():
+    assert str(corpus_bleu(REFERENCES, REFERENCES)).startswith("BLEU = 100.00 nrefs:1|case:mixed|eff:no|tok:13a|")
+
+
+@pytest.mark.parametrize("score", [corpus_bleu, score_corpus, sentence_chrf])
+def test_line_counts_must_agree(score):
+    with pytest.raises(UserError, match="the output has 3 lines and the reference 4: line n of one must"):
+        score(GOOD[:3], REFERENCES)
+
+
+def test_nothing_to_score():
+    with pytest.raises(UserError, match="nothing to score: the output and the reference have no lines"):
+        score_corpus([], [])
+
+
+class TestPairedBootstrap:
+    def test_tells_a_clear_difference_from_none(self):
+        references, good, bad = REFERENCES * 25, GOOD * 25, BAD * 25
+        estimates = paired_bootstrap({"bad": bad, "good": good, "bad again": bad}, references, samples=200)
+
+        assert [e.score.name for e in estimates["good"]] == ["BLEU", "chrF2"]
+        assert all(e.p_value is None for e in estimates["bad"])
+        assert all(e.p_value < 0.05 for e in estimates["good"])
+        assert [e.p_value for e in estimates["bad again"]] == [1, 1]
+
+    def test_scores_and_intervals(self):
+        references, good, bad = REFERENCES * 25, GOOD * 25, BAD * 25
+        estimates = paired_bootstrap({"bad": bad, "good": good}, references, samples=200)
+        for name, hypotheses in (("bad", bad), ("good", good)):
+            bleu = estimates[name][0]
+            assert bleu.score.value == pytest.approx(BLEU().corpus_score(hypotheses, [references]).score)
+            assert abs(bleu.mean - bleu.score.value) < bleu.half_width
+            assert "bs:200" in bleu.score.signature
+            assert "seed:12345" in bleu.score.signature
+
+    def test_is_repeatable(self):
+        first = paired_bootstrap({"a": GOOD, "b": BAD}, REFERENCES, samples=100)
+        assert paired_bootstrap({"a": GOOD, "b": BAD}, REFERENCES, samples=100) == first
+
+    def test_needs_two_systems(self):
+        with pytest.raises(UserError, match="at least 2 systems, not 1; the first one is the baseline"):
+            paired_bootstrap({"a": GOOD}, REFERENCES)
+
+    def test_names_the_system_of_another_length(self):
+        with pytest.raises(UserError, match="b has 3 lines and the reference 4"):
+            paired_bootstrap({"a": GOOD, "b": BAD[:3]}, REFERENCES)
+
+    def test_refuses_what_does_not_fit_into_memory(self):
+        many = REFERENCES * 50_000
+        with pytest.raises(UserError, match="1,000 resamples of 200,000 lines need 13 GB of memory; use at most 250"):
+            paired_bootstrap({"a": many, "b": many}, many)

@@ -1,0 +1,78 @@
+"""Names of settings: configs that are found, and every wrong key in one message with the nearest right one."""
+
+from pathlib import Path
+
+import pytest
+
+from beamtrain.base.errors import UserError
+from beamtrain.training.settings import check_keys, located
+
+KNOWN = {"data.source", "data.vocab_size", "trainer.max_steps", "trainer.callbacks", "model.network", "name"}
+CLASSES = {"model.network": "beamtrain.model.Transformer"}
+
+
+@pytest.fixture
+def config(tmp_path):
+    def write(text):
+        path = tmp_path / "some.yaml"
+        path.write_text(text)
+        return path
+
+    return write
+
+
+def test_a_bare_name_is_a_shipped_config_and_a_path_is_a_file(config):
+    mine = config("")
+    arguments, configs = located(["--config", "quickstart.yaml", f"--config={mine}", "--name", "x"])
+    assert [path.name for path in configs] == ["quickstart.yaml", "some.yaml"]
+    assert Path(arguments[0].removeprefix("--config=")).is_file()
+    assert arguments[2:] == ["--name", "x"]
+
+
+def test_a_config_that_is_not_there_names_the_nearest():
+    with pytest.raises(
+        UserError, match=r"--config quikstart.yaml: there is no such file.*did you mean quickstart.yaml"
+    ):
+        located(["--config", "quikstart.yaml"])
+    with pytest.raises(UserError, match=r"--config \(nothing\): there is no such file"):
+        located(["--config"])
+
+
+def test_all_wrong_keys_are_reported_at_once(config):
+    path = config(
+        """
+data: {sorce: x, vocab_size: 3}
+trianer: {max_steps: 1}
+model: {network: {class_path: beamtrain.model.Transformer, init_args: {widht: 2}}}
+trainer: {callbacks: [{class_path: beamtrain.training.Cosine, init_args: {total_step: 3}}]}
+"""
+    )
+    with pytest.raises(UserError) as caught:
+        check_keys(KNOWN, ["--nmae=x", "--model.network.init_args.dropuot", "3"], [path], CLASSES)
+    lines = str(caught.value).split("\n")
+    assert lines == [
+        "unknown settings",
+        "  some.yaml: data.sorce is not a setting; did you mean data.source?",
+        "  some.yaml: trianer is not a setting; did you mean trainer.max_steps?",
+        "  some.yaml: model.network.init_args.widht is not a setting; did you mean model.network.init_args.width?",
+        "  some.yaml: trainer.callbacks.init_args.total_step is not a setting; "
+        "did you mean trainer.callbacks.init_args.total_steps?",
+        "  command line: --nmae is not a setting; did you mean --name?",
+        "  command line: --model.network.init_args.dropuot is not a setting; "
+        "did you mean --model.network.init_args.dropout?",
+    ]
+
+
+def test_right_keys_pass(config):
+    path = config("data: {source: x}\nmodel: {network: {class_path: some.other.Network, init_args: {odd: 1}}}\n")
+    check_keys(
+        KNOWN, ["--data.source=y", "--trainer.callbacks+=Timer", "--trainer.callbacks.duration=1"], [path], CLASSES
+    )
+    check_keys(KNOWN, ["--model.network", "other.Network", "--model.network.init_args.odd=3"], [], CLASSES)
+
+
+@pytest.mark.parametrize("text, message", [("- a\n- b\n", "must hold settings as `key: value` lines, not a list"),
+                                           ("a: [1\n", "is not YAML"), ("\tx: 1", "is not YAML")])  # fmt: skip
+def test_a_file_that_holds_no_settings_is_refused(config, text, message):
+    with pytest.raises(UserError, match=message):
+        check_keys(KNOWN, [], [config(text)], CLASSES)
