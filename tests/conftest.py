@@ -29,7 +29,14 @@ from beamtrain.runs.weights import save_weights
 def tokenizer() -> Tokenizer:
     """320 subwords, 256 of them bytes: it can spell every text."""
     return Tokenizer(
-        train_subwords(SENTENCES, vocab_size=320, algorithm="unigram", byte_fallback=True, character_coverage=1.0)
+        train_subwords(
+            SENTENCES,
+            vocab_size=320,
+            algorithm="unigram",
+            byte_fallback=True,
+            character_coverage=1.0,
+            normalization="identity",
+        )
     )
 
 
