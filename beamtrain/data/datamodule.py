@@ -2,8 +2,9 @@
 
 import os
 import sys
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from lightning.pytorch import LightningDataModule
 from torch.utils.data import DataLoader
@@ -11,7 +12,7 @@ from torch.utils.data import DataLoader
 from beamtrain.base.errors import UserError
 from beamtrain.data.batch import Batch
 from beamtrain.data.cleaning import CleaningCounts
-from beamtrain.data.corpus import Role, Split, Text, open_corpus
+from beamtrain.data.corpus import ROLES, Role, Split, Text, from_anywhere, open_corpus
 from beamtrain.data.loader import BatchLoader, PairDataset, evaluation_loader
 from beamtrain.data.prepare import Prepared, prepare
 from beamtrain.data.resegment import Resegment
@@ -151,6 +152,8 @@ class TranslationData(LightningDataModule):
         for role, found in self._corpus().items():
             if split in (role, found.name):
                 return _lines(found)
+        if split in ROLES:
+            self._require(split)
         return _lines(self._open({"test": split})["test"])
 
     def prepare_data(self) -> None:
@@ -220,7 +223,7 @@ class TranslationData(LightningDataModule):
             cache_dir=self._cache_dir,
         )
 
-    def _require(self, role: Role) -> None:
+    def _require(self, role: str) -> None:
         if role not in self._corpus():
             there = ", ".join(self.splits.values()) or "none"
             raise UserError(f"{self.source} has no {role} split (it has {there}); name one by data.{role}_split")
@@ -263,6 +266,18 @@ class TranslationData(LightningDataModule):
                     f"{str(has).lower()}; set it to that"
                 )
         return tokenizer
+
+
+def places_from_anywhere(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Those of the settings of `TranslationData` that name a place, as they are right from any folder."""
+    places = {
+        name: os.path.abspath(Path(place).expanduser())
+        for name, place in settings.items()
+        if place is not None
+        and (name in ("tokenizer_from", "cache_dir") or (name.endswith("_split") and os.sep in place))
+    }
+    languages = settings["source_lang"], settings["target_lang"]
+    return {"source": from_anywhere(settings["source"], *languages), **places}
 
 
 def _lines(split: Split) -> tuple[list[str], list[str]]:

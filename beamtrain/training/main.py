@@ -5,6 +5,7 @@ Every setting is a key of a YAML file and an option of the command line; `--prin
 
 import json
 import logging
+import os
 import platform
 import shlex
 import shutil
@@ -27,7 +28,7 @@ from lightning.pytorch.loggers import TensorBoardLogger
 from beamtrain.base.allocator import keep_freed_memory
 from beamtrain.base.errors import UserError
 from beamtrain.base.files import write_text
-from beamtrain.data.datamodule import TranslationData
+from beamtrain.data.datamodule import TranslationData, places_from_anywhere
 from beamtrain.runs.loading import NETWORKS, load_run
 from beamtrain.runs.weights import checkpoint_weights, save_weights
 from beamtrain.training.bounds import check_bounds, check_size
@@ -168,6 +169,9 @@ class TrainingCLI(LightningCLI):
         self.config = parser.parse_args(args)
 
     def before_instantiate_classes(self) -> None:
+        for name, place in places_from_anywhere(vars(self.config.data)).items():
+            self.config.data[name] = place
+        self.config.init_from = self._origin and os.path.abspath(self._origin)
         _registered_name(self.config.model.network.class_path)
         check_strategy(self.config.trainer.strategy, self.config.trainer.num_nodes)
         check_bounds(dict(self.config.items()))
@@ -273,12 +277,17 @@ def _starting_point(folder: Path, config: Any, same_command: str) -> tuple[Path 
         if checkpoint is None:
             if is_first():
                 print(f"{folder} has no checkpoint yet: starting at the beginning", file=sys.stderr)
-        elif 0 <= (most := config.trainer.max_steps) <= step and is_finished(folder, checkpoint, config.score_test):
+        elif 0 <= (most := config.trainer.max_steps) <= step and is_finished(folder, checkpoint, _scored(config)):
             raise UserError(f"{folder} is already at step {step:,} >= trainer.max_steps {most:,}; raise it to go on")
         return checkpoint, step
     if folder.exists() and is_first() and not config.overwrite:  # a launched process finds the first one's
         raise UserError(f"{folder} exists: --resume goes on, --overwrite replaces it, --name NAME starts another")
     return None, 0
+
+
+def _scored(config: Any) -> bool:
+    """Whether the test set is scored at the end: it is to be, and there is one."""
+    return config.score_test and "test" in TranslationData(**vars(config.data)).splits
 
 
 def _same_command(arguments: list[str]) -> str:
@@ -347,8 +356,9 @@ def _description(config: Any) -> dict[str, Any]:
         "target_lang": data.target_lang,
         "search": vars(config.model.search),
         "corpus": {
-            "source": str(Path(data.source).resolve()) if Path(data.source).exists() else data.source,
-            **{key: value for key, value in vars(data).items() if key == "config_name" or key.endswith("_split")},
+            key: value
+            for key, value in vars(data).items()
+            if key in ("source", "config_name") or key.endswith("_split")
         },
     }
 
@@ -360,10 +370,13 @@ def _save_best_weights(folder: Path) -> None:
 
 
 def _score_test(cli: TrainingCLI) -> None:
-    """Translate the test set as `beamtrain evaluate` does, and leave the report."""
+    """Translate the test set as `beamtrain evaluate` does, and leave the report, if there is a test set."""
     from beamtrain.scoring.evaluation import checkpoint_name, evaluate
     from beamtrain.scoring.reports import print_scores, write_report
 
+    if "test" not in cli.datamodule.splits:
+        print(f"{cli.datamodule.source} has no test split: nothing is scored", file=sys.stderr)
+        return
     run = load_run(cli.folder, cli.model.device)
     sources, references = cli.datamodule.pairs("test")
     evaluation = evaluate(

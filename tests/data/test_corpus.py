@@ -9,7 +9,7 @@ from corpora import write_lines, write_split
 
 from beamtrain.base.errors import UserError
 from beamtrain.data import hub
-from beamtrain.data.corpus import Text, choose_splits, open_corpus
+from beamtrain.data.corpus import Text, choose_splits, from_anywhere, open_corpus
 
 ANY = {"train": None, "validation": None, "test": None}
 
@@ -88,6 +88,28 @@ def test_a_split_from_elsewhere(corpus, tmp_path):
     write_split(tmp_path / "other", "news", ["a"], ["b"])
     splits = open_here(tmp_path, str(corpus), split_names={**ANY, "test": str(tmp_path / "other" / "news")})
     assert text(splits["test"]) == (["a"], ["b"])
+
+
+def test_a_split_without_a_slash_lies_with_the_others_and_never_just_here(corpus, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    write_split(tmp_path, "test", ["not this"], ["nor this"])
+    with pytest.raises(UserError, match=r"no split 'test'; there are test_2016_flickr, train, val"):
+        open_here(tmp_path, str(corpus), split_names={**ANY, "test": "test"})
+    with pytest.raises(UserError, match=rf"{corpus}/test: no file there with text"):
+        open_here(tmp_path, str(corpus / "train"), split_names={**ANY, "test": "test"})
+    for source in (corpus, corpus / "train"):
+        splits = open_here(tmp_path, str(source), split_names={**ANY, "validation": "val", "test": "./test"})
+        assert text(splits["test"]) == (["not this"], ["nor this"])
+        assert text(splits["validation"])[0] == (corpus / "val.en").read_text().splitlines()
+
+
+def test_a_source_that_can_be_written_down(corpus, monkeypatch):
+    monkeypatch.chdir(corpus.parent)
+    folder = corpus.name
+    for place in (folder, f"{folder}/train", f"{folder}/train.de"):
+        assert from_anywhere(place, "en", "de") == str(corpus.parent / place)
+    for name in ("phrasebook", "wmt/wmt14"):
+        assert from_anywhere(name, "en", "de") == name
 
 
 def test_the_bundled_corpus(tmp_path):
