@@ -40,6 +40,7 @@ from beamtrain.training.callbacks.progress_lines import Progress
 from beamtrain.training.callbacks.save_checkpoints import BestCheckpoint, LastCheckpoint, VerifiedCheckpointIO
 from beamtrain.training.callbacks.seed_each_batch import SeedEachBatch
 from beamtrain.training.callbacks.stop_on_signal import Interrupted, StopOnSignal
+from beamtrain.training.class_defaults import own_defaults
 from beamtrain.training.module import TranslationModule
 from beamtrain.training.processes import (
     ProcessLost,
@@ -166,7 +167,8 @@ class TrainingCLI(LightningCLI):
         network = self._inherited.get("model", {}).get("network", {})
         classes = {**CLASS_DEFAULTS, **({"model.network": network["class_path"]} if network else {})}
         check_keys(known, args[1:] if self._origin else args, self._configs, classes)
-        self.config = parser.parse_args(args)
+        with own_defaults():
+            self.config = parser.parse_args(args)
 
     def before_instantiate_classes(self) -> None:
         for name, place in places_from_anywhere(vars(self.config.data)).items():

@@ -1,5 +1,6 @@
 """Starting a run from another one's data settings, network and weights: `--init_from RUN`."""
 
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +24,7 @@ def origin(arguments: list[str], configs: list[Path]) -> Path | None:
     for path in configs:
         settings = read_config(path)
         value = settings.get(OPTION.removeprefix("--"), value)
-    for argument, following in zip(arguments, [*arguments[1:], ""], strict=True):
+    for argument, following in pairwise([*arguments, ""]):
         option, equals, own = argument.partition("=")
         if option == OPTION:
             value = own if equals else following
