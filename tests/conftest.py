@@ -20,9 +20,10 @@ from beamtrain.data.tokenizer import Tokenizer, train_subwords
 from beamtrain.model.base import Seq2Seq
 from beamtrain.model.gru import GRUEncoderDecoder
 from beamtrain.model.transformer import Transformer
-from beamtrain.runs.description import save_description
-from beamtrain.runs.loading import NETWORKS
+from beamtrain.runs.description import Description, save_description
+from beamtrain.runs.networks import NETWORKS
 from beamtrain.runs.weights import save_weights
+from beamtrain.search.options import SearchOptions
 
 
 @pytest.fixture(scope="session")
@@ -92,16 +93,8 @@ def echo_run(tmp_path: Path, tokenizer: Tokenizer, monkeypatch: pytest.MonkeyPat
 
 def _write_run(folder: Path, network: Seq2Seq, name: str, arguments: dict, tokenizer: Tokenizer) -> Path:
     folder.mkdir(exist_ok=True)
-    save_description(
-        folder,
-        {
-            "network": {"name": name, "arguments": {"vocab_size": tokenizer.target.vocab_size, **arguments}},
-            "source_lang": "en",
-            "target_lang": "de",
-            "search": {"beam_size": 2, "length_penalty": "gnmt", "alpha": 1.0},
-            "corpus": {},
-        },
-    )
+    arguments = {"vocab_size": tokenizer.target.vocab_size, **arguments}
+    save_description(folder, Description(name, arguments, "en", "de", SearchOptions(beam_size=2)))
     save_weights(folder, network.state_dict(), {"step": 70, "dev_bleu": 1.5})
     tokenizer.save(folder)
     return folder

@@ -7,6 +7,7 @@ import math
 import os
 import signal
 import threading
+import time
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ import lightning.pytorch as pl
 import torch
 from lightning.pytorch.callbacks import WeightAveraging
 
+from beamtrain.base.errors import UserError
 from beamtrain.data.batch import Batch
 from beamtrain.model.base import Seq2Seq
 from beamtrain.objectives.base import Loss
@@ -117,3 +119,23 @@ class Fingerprints(pl.Callback):
         torch.save(state, content)
         with self._path.open("a") as file:
             file.write(f"{trainer.global_step} {hashlib.sha256(content.getvalue()).hexdigest()}\n")
+
+
+class Refuse(pl.Callback):
+    """Refuses as late as a callback of a user's can."""
+
+    def on_fit_start(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
+        raise UserError("the callback refuses")
+
+
+class Hold(pl.Callback):
+    """Creates `file` when the first step is done, and goes on for as long as anybody waits."""
+
+    def __init__(self, file: str) -> None:
+        self._file = Path(file)
+
+    def on_train_batch_end(
+        self, trainer: pl.Trainer, module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        self._file.touch()
+        time.sleep(600)

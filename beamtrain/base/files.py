@@ -1,9 +1,14 @@
 """Files that are either whole or absent."""
 
+import errno
 import os
+import shutil
+import stat
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+
+NEW_FILE_MODE = 0o666  # less the umask, as for every program
 
 
 @contextmanager
@@ -11,14 +16,25 @@ def atomic_path(path: Path | str, previous: Path | None = None) -> Iterator[Path
     """A temporary path beside `path`: flushed to disk and renamed to `path` on success, removed on failure.
 
     At every moment `path` is the old file or the new one. The old one goes on as `previous`, if that is given.
+
+    A symbolic link stays, and the file that it leads to is replaced. A file that there was keeps its mode and, where
+    the system allows it, its owner; a new one has the mode that the umask leaves, whatever wrote it.
     """
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
+    Path(path).parent.mkdir(parents=True, exist_ok=True)
+    path = Path(os.path.realpath(path))
+    if path.is_symlink():
+        raise OSError(errno.ELOOP, os.strerror(errno.ELOOP), str(path))
+    before = path.stat() if path.exists() else None
     temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
+        mode = _create(temporary, None if before is None else stat.S_IMODE(before.st_mode))
         yield temporary
+        if before is not None:
+            _give(temporary, before)
+        with suppress(OSError):  # not every file system has modes
+            temporary.chmod(mode)
         _flush(temporary)
-        if previous is not None and path.exists():
+        if previous is not None and before is not None:
             _keep(path, previous)
         os.replace(temporary, path)
         with suppress(OSError):  # not every file system can flush a folder
@@ -39,6 +55,26 @@ def write_text(path: Path | str, text: str) -> None:
         temporary.write_text(text, encoding="utf-8")
 
 
+def _create(path: Path, mode: int | None) -> int:
+    """Create an empty file that at no time can be read by more than `mode` lets; the mode it is to have at the end.
+
+    That is `mode`, or what the umask makes of a new file's.
+    """
+    path.unlink(missing_ok=True)
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, NEW_FILE_MODE if mode is None else mode)
+    try:
+        return stat.S_IMODE(os.fstat(descriptor).st_mode) if mode is None else mode
+    finally:
+        os.close(descriptor)
+
+
+def _give(path: Path, like: os.stat_result) -> None:
+    """Give the file the group and the owner of another one, as far as this process may."""
+    for owner, group in ((-1, like.st_gid), (like.st_uid, -1)):
+        with suppress(OSError):
+            os.chown(path, owner, group)
+
+
 def _keep(path: Path, name: Path) -> None:
     """Give the file `path` a second name, in place of what had it."""
     link = name.with_name(f".{name.name}.{os.getpid()}.part")
@@ -46,8 +82,8 @@ def _keep(path: Path, name: Path) -> None:
         link.unlink(missing_ok=True)
         os.link(path, link)
         os.replace(link, name)
-    except OSError:  # a file system without links: `path` is gone for a moment
-        os.replace(path, name)
+    except OSError:  # a file system without links, or another one: `path` is gone for a moment
+        shutil.move(path, name)
 
 
 def _flush(path: Path) -> None:

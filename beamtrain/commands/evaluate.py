@@ -127,4 +127,4 @@ def _text(
         return parallel_text.from_files(source, reference)
     if split is not None:
         return parallel_text.from_split(run, split)
-    return parallel_text.from_sacrebleu(str(test_set), run.info["source_lang"], run.info["target_lang"])
+    return parallel_text.from_sacrebleu(str(test_set), run.description.source_lang, run.description.target_lang)

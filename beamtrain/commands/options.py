@@ -1,5 +1,6 @@
 """Options that several commands share, and the model and the search that they choose."""
 
+from dataclasses import replace
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -49,12 +50,11 @@ def load_model(
     chosen = choose_device(device)
     run = load_run(path, chosen)
     for side, asked in (("source_lang", source_lang), ("target_lang", target_lang)):
-        has = run.info.get(side)
-        if asked is not None and asked != has:
+        if asked is not None and asked != getattr(run.description, side):
             option = "--" + side.replace("_", "-")
             raise UserError(
-                f"{option} {asked}: {path} translates from {run.info.get('source_lang')} into "
-                f"{run.info.get('target_lang')}; choose another model or leave {option} out"
+                f"{option} {asked}: {path} translates from {run.description.source_lang} into "
+                f"{run.description.target_lang}; choose another model or leave {option} out"
             )
     cast(run.network, precision)
     return run
@@ -65,12 +65,4 @@ def search_options(run: "Run", **given: Any) -> "SearchOptions":
 
     Raises UserError for a value out of its range.
     """
-    from beamtrain.search.options import SearchOptions
-
-    settings = run.info.get("search", {}) | {name: value for name, value in given.items() if value is not None}
-    try:
-        return SearchOptions(**settings)
-    except TypeError as error:
-        raise UserError(
-            f"{run.path}/model.json: its search settings are not those of this version ({error})"
-        ) from error
+    return replace(run.description.search, **{name: value for name, value in given.items() if value is not None})

@@ -7,7 +7,7 @@ import hashlib
 import os
 import pickle
 import re
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
@@ -84,14 +84,6 @@ def open_corpus(
     }
 
 
-def from_anywhere(place: str, source_lang: str, target_lang: str) -> str:
-    """The source of a corpus as it can be written down: a local folder or file by its absolute path."""
-    is_local = Path(place).is_dir() or (
-        assets.find("data", place) is None and _named_file(place, source_lang, target_lang)
-    )
-    return os.path.abspath(place) if is_local else place
-
-
 def choose_splits(available: Iterable[str], wanted: dict[Role, str | None], corpus: str) -> dict[Role, str]:
     """Role -> split name: the one asked for, or the one whose name says its role.
 
@@ -117,6 +109,20 @@ def choose_splits(available: Iterable[str], wanted: dict[Role, str | None], corp
         if fitting:
             chosen[role] = role if role in fitting else fitting[0]
     return chosen
+
+
+def absolute(corpus: Mapping[str, str | None], source_lang: str, target_lang: str) -> dict[str, str | None]:
+    """What names a corpus (source, and ROLE_split for each role), so that it holds in every folder.
+
+    Files get their whole paths. What a bundled corpus, the hub, or a split in its corpus is called stays as it is.
+    """
+    source = corpus["source"] or ""
+    is_local = Path(source).is_dir() or (
+        assets.find("data", source) is None and _named_file(source, source_lang, target_lang)
+    )
+    splits = {name: split for name, split in corpus.items() if name.endswith("_split") and split and _is_path(split)}
+    paths = {**splits, "source": source} if is_local else splits
+    return {**corpus, **{name: os.path.abspath(path) for name, path in paths.items()}}
 
 
 class Text:

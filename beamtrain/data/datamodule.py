@@ -12,7 +12,7 @@ from torch.utils.data import DataLoader
 from beamtrain.base.errors import UserError
 from beamtrain.data.batch import Batch
 from beamtrain.data.cleaning import CleaningCounts
-from beamtrain.data.corpus import ROLES, Role, Split, Text, from_anywhere, open_corpus
+from beamtrain.data.corpus import ROLES, Role, Split, Text, absolute, open_corpus
 from beamtrain.data.loader import BatchLoader, PairDataset, evaluation_loader
 from beamtrain.data.prepare import Prepared, prepare
 from beamtrain.data.resegment import Resegment
@@ -268,16 +268,14 @@ class TranslationData(LightningDataModule):
         return tokenizer
 
 
-def places_from_anywhere(settings: Mapping[str, Any]) -> dict[str, Any]:
-    """Those of the settings of `TranslationData` that name a place, as they are right from any folder."""
-    places = {
+def with_absolute_places(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """The settings of `TranslationData` with every place among them such that it holds in every folder."""
+    others = {
         name: os.path.abspath(Path(place).expanduser())
         for name, place in settings.items()
-        if place is not None
-        and (name in ("tokenizer_from", "cache_dir") or (name.endswith("_split") and os.sep in place))
+        if name in ("tokenizer_from", "cache_dir") and place is not None
     }
-    languages = settings["source_lang"], settings["target_lang"]
-    return {"source": from_anywhere(settings["source"], *languages), **places}
+    return {**absolute(settings, settings["source_lang"], settings["target_lang"]), **others}
 
 
 def _lines(split: Split) -> tuple[list[str], list[str]]:

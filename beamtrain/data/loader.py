@@ -12,7 +12,6 @@ from beamtrain.data.batch import Batch
 from beamtrain.data.parallel import end_with_parent
 from beamtrain.data.sampler import EpochSampler, PlannedBatch, plan_batches
 from beamtrain.data.table import TokenTable
-from beamtrain.data.tokenizer import BOS, EOS, PAD
 
 Resample = Callable[[NDArray[np.int64], int], tuple[NDArray[np.int64], NDArray[np.int64]]]
 """From (B,) corpus rows and the epoch to (B, S) source and (B, T) target tokens, EOS at the end, PAD after."""
@@ -42,16 +41,7 @@ class PairDataset(Dataset[Batch]):
             source, target = self._source.gather(pairs), self._target.gather(pairs)
         else:
             source, target = self._resample(rows, epoch)
-        return _batch(source, target, rows)
-
-
-def _batch(source: NDArray[np.int64], target: NDArray[np.int64], rows: NDArray[np.int64]) -> Batch:
-    """A batch from (B, S) and (B, T) tokens that end in EOS."""
-    target_out = torch.from_numpy(target)
-    target_in = torch.roll(target_out, 1, dims=1)  # (B, T) one position later
-    target_in[target_in == EOS] = PAD
-    target_in[:, 0] = BOS
-    return Batch(torch.from_numpy(source), target_in, target_out, torch.from_numpy(rows))
+        return Batch.of_pairs(*map(torch.from_numpy, (source, target, rows)))
 
 
 class BatchLoader(DataLoader[Batch]):

@@ -66,7 +66,8 @@ class SelfAttention(nn.Module):
         """x (R, D), one position of each open slot, which `past` then holds too -> (R, D)"""
         projected = slots.unpack(self.project(x))  # (R, 3 D) -> (B, K, 3 D)
         queries, keys, values = self._split(projected)  # the K beams stand where a sequence's positions stood
-        return self.output(slots.pack(merge_heads(past.attend(queries, keys, values))))
+        dropout = self.dropout if self.training else 0.0
+        return self.output(slots.pack(merge_heads(past.attend(queries, keys, values, dropout))))
 
 
 class CrossAttention(nn.Module):
@@ -179,9 +180,9 @@ class Embedding(TokenEmbedding):
         T = tokens.size(1)
         return self.dropout(self.scaled(tokens) + self._positions(T)[:T])
 
-    def tree(self, tokens: Tensor, depths: Tensor) -> Tensor:
-        """Token ids (B, N) at positions (B, N), all below N -> (B, N, D)"""
-        return self.dropout(self.scaled(tokens) + self._positions(tokens.size(1))[depths])
+    def tree(self, inputs: Tensor, depths: Tensor) -> Tensor:
+        """Ids (B, N) or unscaled vectors (B, N, D), at positions (B, N), all below N -> (B, N, D)"""
+        return self.dropout(self.scaled(inputs) + self._positions(inputs.size(1))[depths])
 
     def at(self, inputs: Tensor, position: int) -> Tensor:
         """Ids (B, K) or unscaled vectors (B, K, D), all at one position -> (B, K, D)"""

@@ -11,6 +11,7 @@ from abc import ABC, abstractmethod
 
 import torch
 from torch import Tensor
+from torch.nn.functional import dropout
 from torch.utils.checkpoint import checkpoint
 
 from beamtrain.model.attention import attend
@@ -43,8 +44,11 @@ class Past(ABC):
     """
 
     @abstractmethod
-    def attend(self, queries: Tensor, keys: Tensor, values: Tensor) -> Tensor:
-        """Store this position, then attend from each beam to its own past: all (B, H, K, D/H)."""
+    def attend(self, queries: Tensor, keys: Tensor, values: Tensor, dropout: float) -> Tensor:
+        """Store this position, then attend from each beam to its own past: all (B, H, K, D/H).
+
+        `dropout` is the probability that an attention weight is dropped.
+        """
 
     @abstractmethod
     def keep(self, rows: Tensor) -> None:
@@ -80,9 +84,9 @@ class HardPast(Past):
         self._values: Tensor | None = None
         self._used = 0
 
-    def attend(self, queries: Tensor, keys: Tensor, values: Tensor) -> Tensor:
+    def attend(self, queries: Tensor, keys: Tensor, values: Tensor, dropout: float) -> Tensor:
         past_keys, past_values = self._append(keys, values)
-        return attend(queries, past_keys, past_values, self._ancestry.visible.unsqueeze(1))
+        return attend(queries, past_keys, past_values, self._ancestry.visible.unsqueeze(1), dropout)
 
     def _append(self, keys: Tensor, values: Tensor) -> tuple[Tensor, Tensor]:
         """(B, H, K, D/H) each -> all positions so far, (B, H, length * K, D/H) each"""
@@ -114,9 +118,9 @@ class TreePast(Past):
     def __init__(self, ancestry: HardAncestry) -> None:
         self._ancestry = ancestry
 
-    def attend(self, queries: Tensor, keys: Tensor, values: Tensor) -> Tensor:
+    def attend(self, queries: Tensor, keys: Tensor, values: Tensor, dropout: float) -> Tensor:
         """All (B, H, N, D/H)"""
-        return attend(queries, keys, values, self._ancestry.visible.unsqueeze(1))
+        return attend(queries, keys, values, self._ancestry.visible.unsqueeze(1), dropout)
 
     def keep(self, rows: Tensor) -> None:
         raise AssertionError("a tree of prefixes is whole")
@@ -151,18 +155,25 @@ class SoftPast(Past):
         self._ancestry = ancestry
         self._positions: list[tuple[Tensor, Tensor]] = []
 
-    def attend(self, queries: Tensor, keys: Tensor, values: Tensor) -> Tensor:
+    def attend(self, queries: Tensor, keys: Tensor, values: Tensor, dropout: float) -> Tensor:
         self._positions.append((keys, values))
         all_keys, all_values = zip(*self._positions, strict=True)
         return checkpoint(
-            _attend_to_mixture, queries, self._ancestry.share, *all_keys, *all_values, use_reentrant=False
+            _attend_to_mixture,
+            queries,
+            self._ancestry.share,
+            dropout,
+            *all_keys,
+            *all_values,
+            use_reentrant=False,
+            preserve_rng_state=dropout > 0,
         )
 
     def keep(self, rows: Tensor) -> None:
         self._positions = [(keys[rows], values[rows]) for keys, values in self._positions]
 
 
-def _attend_to_mixture(queries: Tensor, share: Tensor, *past: Tensor) -> Tensor:
+def _attend_to_mixture(queries: Tensor, share: Tensor, p: float, *past: Tensor) -> Tensor:
     """Attention of beam r to sum_j C_s[r, j] (k_(s,j), v_(s,j)) for every s.
 
     queries (B, H, K, D/H), share (B, K, T * K), past: T keys, then T values, each (B, H, K, D/H) -> (B, H, K, D/H)
@@ -172,7 +183,8 @@ def _attend_to_mixture(queries: Tensor, share: Tensor, *past: Tensor) -> Tensor:
     logits = queries @ keys.transpose(2, 3) / queries.size(-1) ** 0.5  # (B, H, K, T * K)
     share = share.unsqueeze(1)  # (B, 1, K, T * K)
     mixed = (logits * share).unflatten(3, (T, K)).sum(-1)  # (B, H, K, T)
-    weights = mixed.softmax(-1).repeat_interleave(K, dim=3) * share  # (B, H, K, T * K)
+    weights = dropout(mixed.softmax(-1), p)  # (B, H, K, T)
+    weights = weights.repeat_interleave(K, dim=3) * share  # (B, H, K, T * K)
     return weights.to(values.dtype) @ values
 
 

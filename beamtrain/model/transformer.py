@@ -133,14 +133,15 @@ class Transformer(Seq2Seq):
             x = layer(x, memory)
         return self.decoder_norm(x)
 
-    def decode_tree(self, memory: Memory, tokens: Tensor, depths: Tensor, visible: Tensor) -> Tensor:
+    def decode_tree(self, memory: Memory, inputs: Tensor, depths: Tensor, visible: Tensor) -> Tensor:
         """Decoder outputs (B, N, D) for N prefixes of each sentence, all at once.
 
-        A prefix ends in its token (B, N) at its position (B, N), from 0, and `visible` (B, N, N) says which prefixes
-        are its past, itself included. Those that end in EOS or PAD hold anything.
+        A prefix ends in its token at its position (B, N), from 0, and `visible` (B, N, N) says which prefixes are its
+        past, itself included. `inputs` are the tokens (B, N), or their vectors (B, N, D), as for `step`: what has ended
+        by its token holds anything.
         """
-        slots = OpenSlots(tokens)
-        x = slots.pack(self.target_embedding.tree(tokens, depths))  # (B, N) -> (B, N, D) -> (R, D)
+        slots = OpenSlots(inputs)
+        x = slots.pack(self.target_embedding.tree(inputs, depths))  # (B, N) -> (B, N, D) -> (R, D)
         state = TransformerState.tree(self._project(memory), memory.mask, visible)
         for layer, cache in zip(self._decoder_layers, state.layers, strict=True):
             x = layer.step(x, cache, state, slots)

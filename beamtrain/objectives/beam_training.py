@@ -1,5 +1,8 @@
 """Training with the beam search in the loop: teacher forcing plus a loss on what the search finds."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 import torch
 from torch import Tensor
 from torch.nn.utils import get_total_norm
@@ -13,7 +16,8 @@ from beamtrain.objectives.base import Loss, Objective
 from beamtrain.objectives.losses.base import BeamLoss
 from beamtrain.objectives.rewards.gleu import Gleu
 from beamtrain.objectives.teacher_forcing import TeacherForcing
-from beamtrain.search.unroll.log_probs import next_log_probs
+from beamtrain.search.unroll.limits import Limits
+from beamtrain.search.unroll.log_probs import token_log_probs
 from beamtrain.search.unroll.options import UnrollOptions
 from beamtrain.search.unroll.parallel import fits, one_hot_beam_search
 from beamtrain.search.unroll.soft_beams import SoftBeams
@@ -99,10 +103,12 @@ class BeamTraining(Objective):
             beam, figures = self.beam_part(network, batch)
             total = (1 - self.weight) * gold.total / gold.weight + self.weight * beam
             return _as_sum(total, gold, figures)
-        parameters = [parameter for parameter in network.parameters() if parameter.requires_grad]
+        all_of_them = dict.fromkeys((*network.parameters(), *self.parameters()))  # each once
+        parameters = [parameter for parameter in all_of_them if parameter.requires_grad]
         of_gold = _gradient(gold.total / gold.weight, parameters)  # one graph is freed before the other is built
-        beam, figures = self.beam_part(network, batch)
-        of_beam = _gradient(beam, parameters)
+        with self._mode_of_search(network):  # in the backward pass too, where parts of the network run again
+            beam, figures = self.beam_part(network, batch)
+            of_beam = _gradient(beam, parameters)
         norm, gold_norm = get_total_norm(of_beam), get_total_norm(of_gold)
         dot = torch.stack([(one * two).sum() for one, two in zip(of_gold, of_beam, strict=True)]).sum()
         figures |= {
@@ -118,28 +124,33 @@ class BeamTraining(Objective):
 
     def beam_part(self, network: Seq2Seq, batch: Batch) -> tuple[Tensor, dict[str, Tensor]]:
         """The mean over sentences of the loss on the search's beams, and figures to watch."""
-        training = network.training
-        network.train(training and self.dropout)
-        try:
+        with self._mode_of_search(network):
             memory = network.encode(batch.source)
             beams = self.search(network, memory, batch)
             gold = _gold_log_probs(network, memory, batch) if self.loss.reads_gold else None
-        finally:
-            network.train(training)
         mean = self.loss(beams, batch, gold).mean()
         with torch.no_grad():
             return mean, {"beam_loss": mean.detach(), **_figures(beams, batch)}
 
+    @contextmanager
+    def _mode_of_search(self, network: Seq2Seq) -> Iterator[None]:
+        """Without dropout, unless the search has it too."""
+        training = network.training
+        network.train(training and self.dropout)
+        try:
+            yield
+        finally:
+            network.train(training)
+
     def search(self, network: Seq2Seq, memory: Memory, batch: Batch) -> SoftBeams:
         """The unroll, in parallel where choices do not depend on one another."""
-        limits = gold_limits(batch.target_out, self.margin)
-        reference = batch.target_out if self.loss.reads_reference else None
-        by_position = self.loss.reads_reference or self.loss.reads_gold
-        at_least = batch.target_out.size(1) if by_position else 0
-        asked = (memory, limits, self.unroll, self.operator, reference, at_least)
-        if fits(self.unroll):
-            return one_hot_beam_search(network, *asked)
-        return soft_beam_search(network, *asked)
+        lengths = batch.lengths + self.margin  # (B,) on the host
+        limits = Limits(gold_limits(batch.target_out, self.margin), int(lengths.min()), int(lengths.max()))
+        loss, U = self.loss, batch.target_out.size(1)
+        reference = batch.target_out if loss.reads_reference else None
+        at_least = U if loss.reads_ended or loss.reads_gold else 0
+        search = one_hot_beam_search if fits(self.unroll) else soft_beam_search
+        return search(network, memory, limits, self.unroll, self.operator, reference, at_least, loss.reads_ended)
 
 
 def _gradient(value: Tensor, parameters: list[torch.nn.Parameter]) -> list[Tensor]:
@@ -149,11 +160,10 @@ def _gradient(value: Tensor, parameters: list[torch.nn.Parameter]) -> list[Tenso
 
 def _gold_log_probs(network: Seq2Seq, memory: Memory, batch: Batch) -> Tensor:
     """(B, U) of each gold token given those before it, 0 at PAD."""
-    real = batch.target_out != PAD
-    hidden = network.decode(memory, batch.target_in)[real]  # (B, U, D) -> (tokens, D)
-    log_probs = next_log_probs(network, hidden)  # (tokens, V)
-    found = log_probs.gather(1, batch.target_out[real].unsqueeze(1)).squeeze(1)
-    return found.new_zeros(real.shape).masked_scatter(real, found)
+    hidden = batch.at_targets(network.decode(memory, batch.target_in))  # (B, U, D) -> (N, D)
+    found = token_log_probs(network, hidden, batch.at_targets(batch.target_out))  # (N,)
+    everywhere = found.new_zeros(batch.target_out.numel()).index_copy(0, batch.places, found)
+    return everywhere.view_as(batch.target_out)
 
 
 def _as_sum(mean: Tensor, gold: Loss, figures: dict[str, Tensor]) -> Loss:
@@ -169,14 +179,19 @@ def _figures(beams: SoftBeams, batch: Batch) -> dict[str, Tensor]:
     seen = beams.open.any(-1, keepdim=True).expand_as(best)  # positions before all slots have finished
     figures = {
         "reward": LOGGED_REWARD.hard(beams, batch)[:, 0].mean(),
-        "sharpness": beams.matrices.amax(-1)[seen].mean(),
-        "agreement": (best == ranks)[seen].float().mean(),
-        "recombined": (beams.parents.gather(2, best) != ranks)[seen].float().mean(),
+        "sharpness": _mean(beams.matrices.amax(-1), seen),
+        "agreement": _mean(best == ranks, seen),
+        "recombined": _mean(beams.parents.gather(2, best) != ranks, seen),
     }
     if beams.pruned is not None:
         few = beams.open[: beams.pruned.size(0)].any(-1)  # (b, T)
-        figures["pruned"] = beams.pruned[few].mean()
+        figures["pruned"] = _mean(beams.pruned, few)
     return figures
+
+
+def _mean(values: Tensor, where: Tensor) -> Tensor:
+    """Of the values at some places; picking them would be a wait for a GPU."""
+    return torch.where(where, values.float(), 0.0).sum() / where.sum()
 
 
 def gold_limits(target_out: Tensor, margin: int) -> Tensor:

@@ -2,7 +2,6 @@
 
 from beamtrain.base.errors import UserError
 from beamtrain.data.batch import Batch
-from beamtrain.data.tokenizer import PAD
 from beamtrain.model.base import Seq2Seq
 from beamtrain.objectives.base import Loss, Objective
 from beamtrain.objectives.cross_entropy import smoothed_cross_entropy
@@ -33,8 +32,7 @@ class TeacherForcing(Objective):
 
     def forward(self, network: Seq2Seq, batch: Batch, step: int = 0) -> Loss:
         hidden = network.decode(network.encode(batch.source), batch.target_in)  # (B, T, D)
-        real = batch.target_out != PAD  # (B, T)
-        logits = network.logits(hidden[real])  # (B, T, D) -> (tokens, D) -> (tokens, V)
-        gold = batch.target_out[real]  # (tokens,)
+        logits = network.logits(batch.at_targets(hidden))  # (B, T, D) -> (N, D) -> (N, V)
+        gold = batch.at_targets(batch.target_out)  # (N,)
         smoothed, likelihood = smoothed_cross_entropy(logits, gold, self.label_smoothing)
-        return Loss(smoothed, gold.numel(), {"nll": likelihood})
+        return Loss(smoothed, batch.num_target_tokens, {"nll": likelihood})

@@ -1,27 +1,77 @@
-"""model.json: what a run's network is, what it translates, and how it searches unless told otherwise."""
+"""model.json: what a run's network is, what it translates, how it searches unless told otherwise, and its corpus."""
 
 import json
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, get_type_hints
 
 from beamtrain.base.errors import UserError
 from beamtrain.base.files import write_text
+from beamtrain.base.typed_values import check_values
 from beamtrain.runs.checkpoints import first_line
+from beamtrain.search.options import SearchOptions
+
+CORPUS = ("source", "config_name", "train_split", "validation_split", "test_split")
+"""What names a corpus, of the arguments of `TranslationData`."""
+_LAYOUT = {"network": dict, "source_lang": str, "target_lang": str, "search": dict, "corpus": dict}
 
 
-def save_description(folder: Path, info: dict[str, Any]) -> None:
+@dataclass(frozen=True)
+class Description:
+    """What model.json says."""
+
+    network: str
+    """One of `NETWORKS`."""
+    arguments: dict[str, Any]
+    """Of the network."""
+    source_lang: str
+    target_lang: str
+    search: SearchOptions = field(default_factory=SearchOptions)
+    """How the run was validated."""
+    corpus: dict[str, Any] = field(default_factory=dict)
+    """What the run was trained on: some of `CORPUS`."""
+
+
+def save_description(folder: Path, description: Description) -> None:
     """Write model.json."""
-    write_text(folder / "model.json", json.dumps(info, indent=2, ensure_ascii=False) + "\n")
+    content = asdict(description)
+    content["network"] = {"name": content["network"], "arguments": content.pop("arguments")}
+    write_text(folder / "model.json", json.dumps(content, indent=2, ensure_ascii=False) + "\n")
 
 
-def load_description(folder: Path) -> dict[str, Any]:
-    if not folder.is_dir():
-        raise UserError(f"--model {folder}: there is no such folder; give a run's folder, such as runs/quickstart")
+def load_description(folder: Path) -> Description:
+    """Read model.json, and check all that it says but the network's name and arguments, which `build_network` checks.
+
+    Raises:
+        UserError: the folder is missing or holds no readable model.json, or what it says is not what it must be.
+    """
+    path = folder / "model.json"
+    content = _read(path, folder)
+    check_values(content, _LAYOUT, ("network", "source_lang", "target_lang"), str(path))
+    network = content["network"]
+    check_values(network, {"name": str, "arguments": dict}, ("name", "arguments"), f"{path}: network")
+    search, corpus = content.get("search", {}), content.get("corpus", {})
+    check_values(search, get_type_hints(SearchOptions), (), f"{path}: search")
+    check_values(corpus, dict.fromkeys(CORPUS, str | None), (), f"{path}: corpus")
     try:
-        info = json.loads((folder / "model.json").read_text(encoding="utf-8"))
-        info["network"]["name"], info["network"]["arguments"]
-        return info
-    except FileNotFoundError:
-        raise UserError(f"--model {folder}: not a run's folder, it has no model.json") from None
-    except (ValueError, KeyError, TypeError) as error:
-        raise UserError(f"--model {folder}: model.json is damaged ({first_line(error)})") from error
+        options = SearchOptions(**search)
+    except UserError as error:
+        raise UserError(f"{path}: search: {error}") from error
+    return Description(
+        network["name"], network["arguments"], content["source_lang"], content["target_lang"], options, corpus
+    )
+
+
+def _read(path: Path, folder: Path) -> Any:
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except (FileNotFoundError, NotADirectoryError):
+        if folder.is_dir():
+            raise UserError(f"--model {folder}: not a run's folder, it has no model.json") from None
+        raise UserError(
+            f"--model {folder}: there is no such folder; give a run's folder, such as runs/quickstart"
+        ) from None
+    except OSError as error:
+        raise UserError(f"{path} cannot be read: {error.strerror}") from error
+    except (ValueError, RecursionError) as error:  # also what is not UTF-8
+        raise UserError(f"{path} is damaged: it is no JSON ({first_line(error)})") from error

@@ -1,21 +1,20 @@
 """Loading a run to use it."""
 
+import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
+from torch.overrides import TorchFunctionMode
 
 from beamtrain.base.errors import UserError
 from beamtrain.data.tokenizer import Tokenizer
 from beamtrain.model.base import Seq2Seq
-from beamtrain.model.gru import GRUEncoderDecoder
-from beamtrain.model.transformer import Transformer
-from beamtrain.runs.checkpoints import first_line
-from beamtrain.runs.description import load_description
+from beamtrain.runs.description import Description, load_description
+from beamtrain.runs.networks import build_network
 from beamtrain.runs.weights import load_weights
-
-NETWORKS: dict[str, type[Seq2Seq]] = {"transformer": Transformer, "gru": GRUEncoderDecoder}
 
 
 @dataclass(frozen=True)
@@ -26,8 +25,10 @@ class Run:
     network: Seq2Seq
     """In evaluation mode, on the device asked for."""
     tokenizer: Tokenizer
-    info: dict[str, Any]
-    """model.json: network {name, arguments}, source_lang, target_lang, search, corpus, and weights {step, dev_bleu}."""
+    description: Description
+    """What the run's model.json says."""
+    weights: dict[str, Any]
+    """Where the network's weights are from: step, dev_bleu."""
 
 
 def load_run(path: Path | str, device: torch.device | str = "cpu") -> Run:
@@ -37,24 +38,54 @@ def load_run(path: Path | str, device: torch.device | str = "cpu") -> Run:
         UserError: the folder is missing or is not a run, or its files do not belong together.
     """
     folder = Path(path)
-    info = load_description(folder)
-    arguments = info["network"]
-    if arguments["name"] not in NETWORKS:
-        raise UserError(f"{folder}/model.json names the network {arguments['name']!r}; known: {', '.join(NETWORKS)}")
-    try:
-        network = NETWORKS[arguments["name"]](**arguments["arguments"])
-    except (TypeError, ValueError, RuntimeError, MemoryError) as error:
-        raise UserError(
-            f"{folder}/model.json gives the network {arguments['name']} settings that it does not take: "
-            f"{first_line(error)}"
-        ) from error
-    weights, info["weights"], origin = load_weights(folder)
-    shared = {name for name, _ in network.named_parameters()}  # each shared table under its first name
-    try:
-        network.load_state_dict({name: value for name, value in weights.items() if name in shared}, strict=False)
-    except RuntimeError as error:
-        raise UserError(f"{origin} does not fit the network of model.json: {first_line(error)}") from error
-    missing = sorted(shared - weights.keys())
+    description = load_description(folder)
+    weights, about, origin = load_weights(folder)
+    with _NotLargerThan(weights, f"{folder}/model.json asks for a larger network than that of {origin}"):
+        network = build_network(description.network, description.arguments, f"{folder}/model.json")
+    shapes = {name: tuple(each.shape) for name, each in network.named_parameters()}  # shared tables once
+    _check_fit(shapes, weights, origin)
+    network.load_state_dict({name: weights[name] for name in shapes}, strict=False)
+    tokenizer = Tokenizer.load(folder)
+    _check_vocabulary(tokenizer, description.arguments, folder)
+    return Run(folder, network.to(device).eval(), tokenizer, description, about)
+
+
+class _NotLargerThan(TorchFunctionMode):
+    """Refuses to begin with a network that has far more numbers than there are weights for it, whatever its settings.
+
+    Modules make their parameters with `torch.empty`.
+    """
+
+    _ROOM = 1 << 26  # numbers that a network may need besides its weights
+
+    def __init__(self, weights: dict[str, Any], problem: str) -> None:
+        super().__init__()
+        self._left = self._ROOM + sum(each.numel() for each in weights.values() if isinstance(each, torch.Tensor))
+        self._problem = problem
+
+    def __torch_function__(self, function: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        if function is torch.empty:
+            size = args[0] if len(args) == 1 and isinstance(args[0], Sequence) else args
+            self._left -= math.prod(size)
+            if self._left < 0:
+                raise UserError(self._problem)
+        return function(*args, **(kwargs or {}))
+
+
+def _check_fit(shapes: dict[str, tuple[int, ...]], weights: dict[str, Any], origin: Path) -> None:
+    missing = sorted(shapes.keys() - weights.keys())
     if missing:
         raise UserError(f"{origin} lacks {len(missing)} of the network's tensors, first {missing[0]}")
-    return Run(folder, network.to(device).eval(), Tokenizer.load(folder), info)
+    for name, shape in shapes.items():
+        has = tuple(weights[name].shape) if isinstance(weights[name], torch.Tensor) else type(weights[name]).__name__
+        if has != shape:
+            raise UserError(f"{origin} does not fit the network of model.json: {name} is {has}, and not {shape}")
+
+
+def _check_vocabulary(tokenizer: Tokenizer, arguments: dict[str, Any], folder: Path) -> None:
+    """Raises UserError unless the network, which was made with these arguments, has as many subwords on each side."""
+    target = arguments.get("vocab_size")
+    source = arguments.get("source_vocab_size") or target
+    for side, model, size in (("source", tokenizer.source, source), ("target", tokenizer.target, target)):
+        if size not in (None, model.vocab_size):
+            raise UserError(f"{folder}: the tokenizer has {model.vocab_size} {side} subwords, and the network {size}")

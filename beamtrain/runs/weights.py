@@ -33,17 +33,24 @@ def save_weights(folder: Path, weights: dict[str, torch.Tensor], about: dict[str
 def checkpoint_weights(path: Path) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
     """The network's weights in a training checkpoint (with averaging on, the averaged ones), and step and dev_bleu."""
     checkpoint = load_checkpoint(path)
-    state = checkpoint["state_dict"]
-    weights = {name.removeprefix(PREFIX): value for name, value in state.items() if name.startswith(PREFIX)}
-    return weights, {"step": checkpoint["global_step"], "dev_bleu": checkpoint.get("dev_bleu")}
+    named = {str(name): value for name, value in checkpoint["state_dict"].items()}
+    weights = {name.removeprefix(PREFIX): value for name, value in named.items() if name.startswith(PREFIX)}
+    return weights, {"step": checkpoint.get("global_step"), "dev_bleu": checkpoint.get("dev_bleu")}
 
 
 def load_weights(folder: Path) -> tuple[dict[str, torch.Tensor], dict[str, Any], Path]:
+    """A run's weights, what is said about them (step, dev_bleu), and the file that they are from.
+
+    Raises:
+        UserError: there are none, or the file is damaged or cannot be read.
+    """
     path = folder / "model.safetensors"
     if path.exists():
         try:
             return *_load_safetensors(path), path
-        except (SafetensorError, OSError, ValueError) as error:
+        except OSError as error:
+            raise UserError(f"{path} cannot be read: {error.strerror or error}") from error
+        except (SafetensorError, ValueError) as error:
             raise UserError(
                 f"{path} is damaged ({first_line(error)}); without it, checkpoints/best.ckpt is used"
             ) from error
@@ -59,12 +66,17 @@ def _load_safetensors(path: Path) -> tuple[dict[str, torch.Tensor], dict[str, An
 
     Raises ValueError when they do not fit the file's checksum; a file from elsewhere has none.
     """
+    with open(path, "rb"):  # whose errors say what is wrong; safetensors calls them all "No such file"
+        pass
     with safe_open(path, "pt") as file:
         metadata = file.metadata() or {}
     weights, about = load_file(path), metadata.get("about", "{}")
     if metadata.get("sha256", digest := _digest(weights, about)) != digest:
         raise ValueError("its content does not fit its checksum")
-    return weights, json.loads(about)
+    said = json.loads(about)
+    if not isinstance(said, dict):
+        raise ValueError(f"it says {about[:50]} about its weights")
+    return weights, said
 
 
 def _digest(weights: dict[str, torch.Tensor], about: str) -> str:

@@ -77,5 +77,5 @@ def evaluate(
 
 def checkpoint_name(run: Run) -> str:
     """The run's folder and, where it is known, the step its weights are from."""
-    step = (run.info.get("weights") or {}).get("step")
-    return str(run.path) if step is None else f"{run.path}, step {step:,}"
+    step = run.weights.get("step")
+    return f"{run.path}, step {step:,}" if isinstance(step, int) else str(run.path)

@@ -82,9 +82,10 @@ def paired_bootstrap(
 ) -> dict[str, list[Estimate]]:
     """BLEU and chrF2 of every system, tested against the first one by paired bootstrap resampling (Koehn 2004).
 
-    p is sacrebleu's: the share of resamples whose difference, less its mean, exceeds the real one. Our deviation: it is
-    1 for an output identical to the baseline, for which sacrebleu gives the smallest p there is. The resamples come
-    from sacrebleu's fixed seed, which the signature names.
+    p is sacrebleu's: the share of resamples whose difference, less its mean, exceeds the real one. Our deviation: where
+    the real one is exactly 0, p is 1, since every resample differs by that much or more. sacrebleu counts those that
+    differ by more only, and gives the smallest p there is to outputs that no resample can tell apart, such as those
+    that differ in spaces. The resamples come from sacrebleu's fixed seed, which the signature names.
 
     Raises UserError when the numbers of lines differ, fewer than two systems are given, or memory would not do.
     """
@@ -107,12 +108,12 @@ def paired_bootstrap(
     )
     signatures, columns = test()
     results: dict[str, list[Any]] = {metric: columns[metric] for metric in signatures}
-    baseline = next(iter(systems.values()))
     estimates: dict[str, list[Estimate]] = {name: [] for name in systems}
     for metric, signature in signatures.items():
+        baseline = results[metric][0].score
         for name, result in zip(systems, results[metric], strict=True):
             score = Score(metric, result.score, str(signature))
-            p_value = 1.0 if result.p_value and systems[name] == baseline else result.p_value
+            p_value = 1.0 if result.p_value and result.score == baseline else result.p_value
             estimates[name].append(Estimate(score, float(result.mean), float(result.ci), p_value))
     return estimates
 

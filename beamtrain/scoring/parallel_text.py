@@ -34,10 +34,12 @@ def from_split(run: Run, split: str) -> ParallelText:
     """
     from beamtrain.data.datamodule import TranslationData
 
-    corpus = run.info.get("corpus") or {}
-    if "source" not in corpus:
+    description = run.description
+    if not description.corpus.get("source"):
         raise UserError(f"--split {split}: {run.path}/model.json does not name a corpus; give --source and --reference")
-    data = TranslationData(source_lang=run.info["source_lang"], target_lang=run.info["target_lang"], **corpus)
+    data = TranslationData(
+        source_lang=description.source_lang, target_lang=description.target_lang, **description.corpus
+    )
     sources, references = data.pairs(split)
     return ParallelText(split, sources, [references])
 

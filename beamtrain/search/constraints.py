@@ -25,15 +25,21 @@ class Constraints:
         min_length: the fewest tokens, EOS included.
         no_repeat_ngram: n, or 0 for no such rule.
         prefix: (B, P) ids padded with PAD, or None.
+        first_limit: the least of the limits, or less, if it is known: on a GPU asking is a wait.
     """
 
     def __init__(
-        self, limits: Tensor, min_length: int = 0, no_repeat_ngram: int = 0, prefix: Tensor | None = None
+        self,
+        limits: Tensor,
+        min_length: int = 0,
+        no_repeat_ngram: int = 0,
+        prefix: Tensor | None = None,
+        first_limit: int | None = None,
     ) -> None:
         self.limits = limits
         self.min_length, self.no_repeat_ngram = min_length, no_repeat_ngram
         self.prefix = limits.new_empty(limits.size(0), 0) if prefix is None else prefix
-        self._first_limit = int(limits.min())
+        self._first_limit = int(limits.min()) if first_limit is None else first_limit
 
     @classmethod
     def for_sources(

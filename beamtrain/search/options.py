@@ -5,6 +5,16 @@ from dataclasses import dataclass
 from beamtrain.base.errors import UserError
 from beamtrain.search.length import LengthPenalty, check_length_limits, check_length_penalty
 
+MOST = {
+    "beam_size": 1000,
+    "min_length": 10_000,
+    "max_length": 1_000_000,
+    "max_length_ratio": 1000,
+    "max_length_offset": 1_000_000,
+    "no_repeat_ngram": 1_000_000,
+}
+"""Beyond these a search would do nothing but fill the memory."""
+
 
 @dataclass(frozen=True)
 class SearchOptions:
@@ -34,6 +44,9 @@ class SearchOptions:
     """No n-gram of this many tokens occurs twice in a hypothesis; 0: any may."""
 
     def __post_init__(self) -> None:
+        for name, most in MOST.items():
+            if (getattr(self, name) or 0) > most:
+                raise UserError(f"{name} is {getattr(self, name)}; it must be {most:,} or less")
         if self.beam_size < 1:
             raise UserError(f"beam_size is {self.beam_size}; it must be 1 or more")
         if not 1 <= self.n_best <= self.beam_size:

@@ -28,7 +28,7 @@ from torch import Tensor
 
 from beamtrain.topk.base import Operator, Selection
 from beamtrain.topk.checks import check_sizes
-from beamtrain.topk.soft_solver.solve import SolvedForAll, SolvedForBest
+from beamtrain.topk.soft_solver.solve import solve_for_all, solve_for_best
 
 
 class SoftSelection(NamedTuple):
@@ -58,11 +58,11 @@ def soft_topk(
     flat = flat.float() if flat.dtype in (torch.bfloat16, torch.float16) else flat
     cuts = tuple(range(k, 0, -1)) if sorted else (k,)
     if candidates is None:
-        weights, thresholds = SolvedForAll.apply(flat, cuts, float(temperature))
+        weights, thresholds = solve_for_all(flat, cuts, float(temperature))
         indices, tail = None, torch.zeros_like(flat[:, 0])
     else:
         kept = min(candidates, flat.shape[-1])
-        weights, thresholds, indices, tail = SolvedForBest.apply(flat, cuts, float(temperature), kept)
+        weights, thresholds, indices, tail = solve_for_best(flat, cuts, float(temperature), kept)
         indices = indices.reshape(*shape, kept)
     weights = weights.to(scores.dtype).reshape(*shape, *weights.shape[1:])
     return SoftSelection(weights, indices, thresholds.reshape(*shape, len(cuts)), tail.reshape(shape))

@@ -7,7 +7,8 @@ from typing import Any
 import torch
 
 from beamtrain.base.errors import UserError
-from beamtrain.runs.loading import NETWORKS
+from beamtrain.runs import networks
+from beamtrain.search import options
 from beamtrain.training.settings import class_of
 
 BOUNDS: dict[str, tuple[float, float]] = {
@@ -25,19 +26,13 @@ BOUNDS: dict[str, tuple[float, float]] = {
     "data.num_workers": (0, 1024),
     "data.batch_tokens": (1, 1e9),
     "data.eval_batch_tokens": (1, 1e9),
-    "model.search.beam_size": (1, 1000),
-    "model.search.min_length": (0, 1e4),
-    "model.search.max_length": (1, 1e6),
-    "model.search.max_length_ratio": (0, 1000),
-    "model.search.max_length_offset": (0, 1e6),
-    "model.search.no_repeat_ngram": (0, 1e6),
-    "model.network.init_args.width": (1, 65_536),
-    "model.network.init_args.inner_width": (1, 1_048_576),
-    "model.network.init_args.heads": (1, 1024),
-    "model.network.init_args.encoder_layers": (0, 1000),
-    "model.network.init_args.decoder_layers": (0, 1000),
-    "model.network.init_args.dropout": (0, 1),
-    "model.network.init_args.attention_dropout": (0, 1),
+    "model.search.beam_size": (1, options.MOST["beam_size"]),
+    "model.search.min_length": (0, options.MOST["min_length"]),
+    "model.search.max_length": (1, options.MOST["max_length"]),
+    "model.search.max_length_ratio": (0, options.MOST["max_length_ratio"]),
+    "model.search.max_length_offset": (0, options.MOST["max_length_offset"]),
+    "model.search.no_repeat_ngram": (0, options.MOST["no_repeat_ngram"]),
+    **{f"model.network.init_args.{name}": bounds for name, bounds in networks.BOUNDS.items()},
 }
 NOT_ZERO = {"trainer.devices", "trainer.max_steps", "trainer.max_epochs", "trainer.val_check_interval"}
 COPIES = 4
@@ -67,7 +62,7 @@ def check_size(class_path: str, arguments: Mapping[str, Any]) -> None:
         UserError: it does not.
     """
     network = class_of(class_path)
-    if network is None or network not in NETWORKS.values():
+    if network is None or network not in networks.NETWORKS.values():
         return
     with torch.device("meta"):
         weights = sum(parameter.numel() for parameter in network(**arguments).parameters())

@@ -19,7 +19,7 @@ from typing import Any
 
 import lightning.pytorch as pl
 import torch
-from jsonargparse import ArgumentError
+from jsonargparse import ArgumentError, Namespace
 from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch.callbacks import Checkpoint
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
@@ -28,9 +28,12 @@ from lightning.pytorch.loggers import TensorBoardLogger
 from beamtrain.base.allocator import keep_freed_memory
 from beamtrain.base.errors import UserError
 from beamtrain.base.files import write_text
-from beamtrain.data.datamodule import TranslationData, places_from_anywhere
-from beamtrain.runs.loading import NETWORKS, load_run
+from beamtrain.data.datamodule import TranslationData, with_absolute_places
+from beamtrain.runs.description import CORPUS, Description
+from beamtrain.runs.loading import load_run
+from beamtrain.runs.networks import NETWORKS
 from beamtrain.runs.weights import checkpoint_weights, save_weights
+from beamtrain.search.options import SearchOptions
 from beamtrain.training.bounds import check_bounds, check_size
 from beamtrain.training.callbacks.bad_steps import BadSteps
 from beamtrain.training.callbacks.describe_run import Describe
@@ -171,8 +174,7 @@ class TrainingCLI(LightningCLI):
             self.config = parser.parse_args(args)
 
     def before_instantiate_classes(self) -> None:
-        for name, place in places_from_anywhere(vars(self.config.data)).items():
-            self.config.data[name] = place
+        self.config.data = Namespace(with_absolute_places(vars(self.config.data)))
         self.config.init_from = self._origin and os.path.abspath(self._origin)
         _registered_name(self.config.model.network.class_path)
         check_strategy(self.config.trainer.strategy, self.config.trainer.num_nodes)
@@ -239,7 +241,7 @@ def _warm_start(model: Any, origin: Path | None, network: Any) -> None:
     if origin is not None:
         run = copy_weights(origin, model.network, vars(network.init_args))
         if is_first():
-            print(f"weights of {origin}, step {run.info['weights'].get('step')}", file=sys.stderr)
+            print(f"weights of {origin}, step {run.weights.get('step')}", file=sys.stderr)
     elif model.objective.needs_trained_network:
         raise UserError(
             f"{type(model.objective).__name__} from random weights learns nothing: the search of an untrained network "
@@ -345,24 +347,21 @@ def _registered_name(class_path: str) -> str:
     if network not in names:
         raise UserError(
             f"model.network is {class_path}, by which no run could be loaded again: the module that defines it must "
-            f"add it to beamtrain.runs.loading.NETWORKS, which has {', '.join(NETWORKS)}"
+            f"add it to beamtrain.runs.networks.NETWORKS, which has {', '.join(NETWORKS)}"
         )
     return names[network]
 
 
-def _description(config: Any) -> dict[str, Any]:
+def _description(config: Any) -> Description:
     network, data = config.model.network, config.data
-    return {
-        "network": {"name": _registered_name(network.class_path), "arguments": vars(network.init_args)},
-        "source_lang": data.source_lang,
-        "target_lang": data.target_lang,
-        "search": vars(config.model.search),
-        "corpus": {
-            key: value
-            for key, value in vars(data).items()
-            if key in ("source", "config_name") or key.endswith("_split")
-        },
-    }
+    return Description(
+        network=_registered_name(network.class_path),
+        arguments=vars(network.init_args),
+        source_lang=data.source_lang,
+        target_lang=data.target_lang,
+        search=SearchOptions(**vars(config.model.search)),
+        corpus={key: getattr(data, key) for key in CORPUS},
+    )
 
 
 def _save_best_weights(folder: Path) -> None:

@@ -7,7 +7,7 @@ import lightning.pytorch as pl
 import torch
 from lightning.pytorch.cli import OptimizerCallable
 from torch import Tensor
-from torch.nn.utils import clip_grads_with_norm_, get_total_norm
+from torch.nn.utils import get_total_norm
 from torch.optim import AdamW, Optimizer
 from torch.optim.lr_scheduler import LambdaLR
 
@@ -65,11 +65,12 @@ class TranslationModule(pl.LightningModule):
         """Whether the last optimiser step was skipped, for a loss or gradient that is not finite."""
         self._translations: dict[int, str] = {}  # row of the development set -> its translation
         self._dev_bleu: float | None = None  # of the last validation
+        self._window: list[Tensor] = []  # weights of the batches since the last optimiser step
         self._likelihood = torch.zeros(2)  # of the development set: negative log-likelihood, and number of tokens
 
     def configure_optimizers(self) -> Any:
         try:
-            optimizer = self._optimizer(self.network.parameters())
+            optimizer = self._optimizer(self.parameters())  # the network's and the objective's own
         except (ValueError, TypeError, RuntimeError) as error:
             raise UserError(f"model.optimizer: {error}") from error
         rates = [float(group["lr"]) for group in optimizer.param_groups]
@@ -86,14 +87,18 @@ class TranslationModule(pl.LightningModule):
         self.log("train/loss", total / weight)
         for name, figure in zip(loss.figures, figures, strict=True):
             self.log(f"train/{name}", figure / weight)
-        return loss.total / weight * (1 + 0 * total)  # a loss that is not finite makes every gradient so
+        self._window.append(weight)
+        idle = sum(0 * own.sum() for own in self.objective.parameters())  # DDP waits for each, whether it was of use
+        finite = 1 + 0 * total  # or no number, and then no gradient is one
+        return (loss.total + idle) / self._window[0] * finite
 
     def _averages_over_processes(self, loss: Loss) -> Tensor:
         """The weight, the total and the figures, each averaged over all processes.
 
         Gradients are averaged too, so that of totals over the average weight is the mean over the items of all.
         """
-        own = [torch.tensor(loss.weight, device=self.device), loss.total.detach(), *loss.figures.values()]
+        weight = torch.full((), loss.weight, device=self.device)
+        own = [weight, loss.total.detach(), *loss.figures.values()]
         return self._sums_over_processes(torch.stack([each.float() for each in own])) / self.trainer.world_size
 
     def _sums_over_processes(self, own: Tensor) -> Tensor:
@@ -102,20 +107,34 @@ class TranslationModule(pl.LightningModule):
         return own
 
     def configure_gradient_clipping(self, optimizer: Optimizer, *_: Any, **__: Any) -> None:
-        gradients = [p.grad for p in self.network.parameters() if p.grad is not None]
-        norm = get_total_norm(gradients)
+        gradients = [p.grad for p in self.parameters() if p.grad is not None]
+        scale = self._scale_of_window()
+        norm = get_total_norm(gradients) * scale
         self.log("train/gradient_norm", norm)
         self.skipped_step = not bool(norm.isfinite())  # the only wait for the device in a step
         if self.skipped_step:
-            self.network.zero_grad()  # to None: the optimiser leaves such weights, and what it knows of them, alone
+            self.zero_grad()  # to None: the optimiser leaves such weights, and what it knows of them, alone
             return
+        scale = scale * self._limit(norm)
+        if isinstance(scale, Tensor):
+            torch._foreach_mul_(gradients, scale)
+
+    def _limit(self, norm: Tensor) -> Tensor | float:
+        """What a gradient of that norm has to be multiplied with by the `gradient_rule`."""
         gamma = self._max_gradient_norm
         if not gamma:
-            return
-        if self._gradient_rule == "clip":
-            clip_grads_with_norm_(self.network.parameters(), gamma, norm)
-        else:
-            torch._foreach_mul_(gradients, gamma / (norm + gamma))
+            return 1.0
+        return (gamma / (norm + 1e-6)).clamp(max=1.0) if self._gradient_rule == "clip" else gamma / (norm + gamma)
+
+    def _scale_of_window(self) -> Tensor | float:
+        """What gradients have to be multiplied with to be those of the mean over all that the window's batches count.
+
+        Each batch's total was divided by the weight of the first one, and by as many batches as a full window has.
+        """
+        weights, self._window = self._window, []
+        if self.trainer.accumulate_grad_batches == 1:
+            return 1.0
+        return self.trainer.accumulate_grad_batches * weights[0] / torch.stack(weights).sum()
 
     def on_validation_epoch_start(self) -> None:
         self._translations, self._likelihood = {}, torch.zeros(2, device=self.device)

@@ -59,7 +59,7 @@ def copy_weights(folder: Path, network: Seq2Seq, settings: dict[str, Any]) -> Ru
     try:
         network.load_state_dict(run.network.state_dict())
     except RuntimeError as error:
-        theirs = run.info["network"]["arguments"]
+        theirs = run.description.arguments
         differing = [
             f"{name} {settings.get(name)!r} (there {theirs.get(name)!r})"
             for name in sorted({*theirs, *settings})

@@ -26,7 +26,7 @@ from torch.utils._pytree import tree_leaves
 
 from beamtrain.base.allocator import keep_freed_memory
 from beamtrain.data.batch import Batch
-from beamtrain.data.tokenizer import BOS, EOS
+from beamtrain.data.tokenizer import EOS
 from beamtrain.model.base import Seq2Seq
 from beamtrain.model.gru import GRUEncoderDecoder
 from beamtrain.model.transformer import Transformer
@@ -112,7 +112,7 @@ class Bench:
     def batch(self, length: int) -> Batch:
         B, V = self.options.sentences, self.options.vocab_size
         words = torch.randint(4, V, (2, B, length - 1))
-        end, begin = torch.full((B, 1), EOS), torch.full((B, 1), BOS)
+        end = torch.full((B, 1), EOS)
         source = torch.cat((words[0], end), 1)
         self.network.eval()
         search = SearchOptions(beam_size=self.options.beams, min_length=length, max_length=length)
@@ -122,7 +122,7 @@ class Bench:
             kept = torch.rand(length - 1) < 0.75
             row[kept] = torch.tensor(best.tokens)[: length - 1][kept]
         self.network.train()
-        batch = Batch(source, torch.cat((begin, words[1]), 1), torch.cat((words[1], end), 1), torch.arange(B))
+        batch = Batch.of_pairs(source, torch.cat((words[1], end), 1), torch.arange(B))
         return batch.to(self.options.device)
 
     def step(self, objective: Callable[[Batch], Tensor], batch: Batch) -> None:

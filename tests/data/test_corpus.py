@@ -9,7 +9,7 @@ from corpora import write_lines, write_split
 
 from beamtrain.base.errors import UserError
 from beamtrain.data import hub
-from beamtrain.data.corpus import Text, choose_splits, from_anywhere, open_corpus
+from beamtrain.data.corpus import Text, choose_splits, open_corpus
 
 ANY = {"train": None, "validation": None, "test": None}
 
@@ -101,15 +101,6 @@ def test_a_split_without_a_slash_lies_with_the_others_and_never_just_here(corpus
         splits = open_here(tmp_path, str(source), split_names={**ANY, "validation": "val", "test": "./test"})
         assert text(splits["test"]) == (["not this"], ["nor this"])
         assert text(splits["validation"])[0] == (corpus / "val.en").read_text().splitlines()
-
-
-def test_a_source_that_can_be_written_down(corpus, monkeypatch):
-    monkeypatch.chdir(corpus.parent)
-    folder = corpus.name
-    for place in (folder, f"{folder}/train", f"{folder}/train.de"):
-        assert from_anywhere(place, "en", "de") == str(corpus.parent / place)
-    for name in ("phrasebook", "wmt/wmt14"):
-        assert from_anywhere(name, "en", "de") == name
 
 
 def test_the_bundled_corpus(tmp_path):

@@ -101,8 +101,17 @@ def test_validation_has_every_pair_once_in_fixed_batches(data):
 
 
 def test_a_batch_moves_as_one(data):
-    batch = next(iter(data().train_dataloader())).to("meta")
-    assert {tensor.device.type for tensor in (batch.source, batch.target_in, batch.target_out, batch.index)} == {"meta"}
+    batch = next(iter(data().train_dataloader()))
+    moved = batch.to("meta")
+    assert {each.device.type for each in (moved.source, moved.target_in, moved.target_out, moved.places)} == {"meta"}
+    assert moved.index.equal(batch.index) and moved.lengths.equal(batch.lengths)  # which only the host reads
+
+
+def test_where_its_target_tokens_stand():
+    batch = Batch.of_pairs(pad([[5, EOS], [6, 7, EOS]]), pad([[8, EOS], [9, 4, 9, EOS]]), torch.tensor([3, 1]))
+    assert batch.target_in.tolist() == [[BOS, 8, PAD, PAD], [BOS, 9, 4, 9]]
+    assert batch.at_targets(batch.target_out).tolist() == [8, EOS, 9, 4, 9, EOS]
+    assert batch.lengths.tolist() == [2, 4] and batch.num_target_tokens == 6
 
 
 def test_pad():

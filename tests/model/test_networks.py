@@ -11,7 +11,7 @@ from torch.nn.functional import cross_entropy, one_hot
 from beamtrain.base.errors import UserError
 from beamtrain.data.tokenizer import BOS, EOS, PAD
 from beamtrain.model.base import Memory
-from beamtrain.runs.loading import NETWORKS
+from beamtrain.runs.networks import NETWORKS
 
 V, B, K, S, T = 23, 3, 4, 6, 7
 

@@ -6,6 +6,7 @@ from torch.optim.swa_utils import AveragedModel
 
 from beamtrain.data.tokenizer import EOS, PAD
 from beamtrain.model.layers import sinusoids
+from beamtrain.model.state import _attend_to_mixture
 from beamtrain.model.transformer import Transformer
 from beamtrain.search.unroll.prefix_tree import PrefixTree
 
@@ -115,3 +116,63 @@ def test_a_tree_leaves_out_what_has_ended():
     assert rows == [open_ones.sum()]
     torch.testing.assert_close(at_once[open_ones], torch.cat(hidden, dim=1)[open_ones], atol=1e-5, rtol=1e-4)
     assert at_once.isfinite().all()
+
+
+def dropping(p):
+    """In training mode, where nothing but the weights of the decoder's attention to its past drop out."""
+    network = make(attention_dropout=p, dropout=0.0).double().train()
+    for layer in network.encoder:
+        layer.attention.dropout = 0.0
+    for layer in network.decoder:
+        layer.cross.dropout = 0.0
+    return network
+
+
+def after_three(network, kind):
+    """Decoder outputs (B, K, D) of K beams after three tokens each, by each kind of search."""
+    tokens = torch.randint(4, V, (B, 3, K), generator=torch.Generator().manual_seed(8))
+    memory = network.encode(sources())
+    if kind == "tree":
+        visible = torch.eye(K, dtype=torch.bool).tile(3, 3).tril().expand(B, -1, -1)  # position s of beam j: s * K + j
+        depths = torch.arange(3).repeat_interleave(K).expand(B, -1)
+        return network.decode_tree(memory, tokens.flatten(1), depths, visible)[:, -K:]
+    state = (network.start if kind == "hard" else network.start_soft)(memory, K)
+    return [network.step(tokens[:, t], state) for t in range(3)][-1]
+
+
+@pytest.mark.parametrize("kind", ["hard", "tree", "soft"])
+def test_attention_to_the_past_drops_out_in_every_search(kind):
+    whole, draws = after_three(dropping(0.0), kind), [after_three(dropping(0.3), kind) for _ in range(2)]
+    torch.testing.assert_close(whole, after_three(make().double(), "hard"))
+    assert draws[0].equal(draws[1])  # made with the same seed
+    assert not draws[0].allclose(whole)
+
+
+def test_weights_that_drop_out_of_a_soft_past_are_made_up_for_by_the_others():
+    generator = torch.Generator().manual_seed(9)
+    queries, *past = torch.randn(5, 1, 2, K, 8, generator=generator).double()  # two positions
+    share = torch.rand(1, K, 2 * K, generator=generator).double()
+    torch.manual_seed(0)
+    many = [each.expand(20_000, -1, -1, -1) for each in (queries, *past)]
+    mean = _attend_to_mixture(many[0], share, 0.3, *many[1:]).mean(0, keepdim=True)
+    torch.testing.assert_close(mean, _attend_to_mixture(queries, share, 0.0, *past), atol=0.03, rtol=0.03)
+
+
+def test_a_soft_search_is_differentiated_with_the_weights_that_it_dropped():
+    network = dropping(0.3)
+    weight = network.decoder[0].attention.project.weight
+
+    def loss():
+        torch.manual_seed(1)
+        return after_three(network, "soft").square().mean()
+
+    value = loss()
+    torch.manual_seed(2)
+    (found,) = torch.autograd.grad(value, weight)
+    with torch.no_grad():
+        step, values = 1e-6 / found.norm(), []
+        for sign in (1, -1):
+            weight += sign * step * found
+            values.append(loss().item())
+            weight -= sign * step * found
+    assert (values[0] - values[1]) / (2 * step.item()) == pytest.approx(found.square().sum().item(), rel=1e-4)

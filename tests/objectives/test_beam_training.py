@@ -5,6 +5,7 @@ from dataclasses import replace
 
 import pytest
 import torch
+from batches import batch_of
 from certain_beams import counted_gleu, hard_beams
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -12,7 +13,7 @@ from networks import small
 from topk_family import SELECTORS
 
 from beamtrain.base.errors import UserError
-from beamtrain.data.batch import Batch, pad
+from beamtrain.data.batch import Batch
 from beamtrain.data.tokenizer import BOS, EOS, PAD
 from beamtrain.objectives.annealing import Annealing
 from beamtrain.objectives.beam_training import BeamTraining
@@ -36,15 +37,7 @@ def network_and_batch(kind="transformer"):
     with torch.no_grad():
         for parameter in network.parameters():
             parameter.mul_(1.5)
-    pairs = [([5, 6, 7], [8, 9]), ([4], [10, 11, 4]), ([9, 9], [7, 5])]
-    sources, targets = zip(*pairs, strict=True)
-    batch = Batch(
-        pad([[*s, EOS] for s in sources]),
-        pad([[BOS, *t] for t in targets]),
-        pad([[*t, EOS] for t in targets]),
-        torch.arange(len(pairs)),
-    )
-    return network, batch
+    return network, batch_of([([5, 6, 7], [8, 9]), ([4], [10, 11, 4]), ([9, 9], [7, 5])])
 
 
 def objective(**settings):
@@ -215,6 +208,26 @@ def searched(loss, K=3, selection="hard", dtype=torch.float64):
     return network, batch, aim.search(network, network.encode(batch.source), batch)
 
 
+@pytest.mark.parametrize("loss", [MinimumRisk(), MinimumRisk(LinearBleu())])
+def test_minimum_risk_gives_the_choices_no_gradient(loss):
+    network, batch = network_and_batch()
+    network.double().eval()
+    by_selection = [
+        gradient(network, objective(loss=loss, unroll=UnrollOptions(3, 8, selection)).beam_part(network, batch)[0])
+        for selection in ("straight_through", "hard")
+    ]
+    assert torch.equal(*by_selection) and by_selection[0].norm() > 0
+
+
+@pytest.mark.parametrize("selection", ["soft", "straight_through", "hard"])
+def test_weights_that_are_no_numbers_make_a_loss_that_is_none(selection):
+    """By which the training loop knows the step: it is skipped, not a crash."""
+    network, batch = network_and_batch()
+    with torch.no_grad():
+        network.decoder_norm.bias.fill_(math.nan)
+    assert not objective(unroll=UnrollOptions(3, 8, selection))(network, batch).total.isfinite()
+
+
 def test_minimum_risk_is_the_expected_loss_of_the_final_beams():
     loss = MinimumRisk(Gleu(2))
     _, batch, beams = searched(loss)
@@ -298,9 +311,10 @@ def test_optimal_completion_is_the_mean_over_open_slots(target):
         assert values[b].item() == pytest.approx(sum(terms) / len(terms), rel=1e-6)
 
 
-def test_the_gold_margin_is_that_of_a_search_by_hand():
+@pytest.mark.parametrize("K", [1, 2, 3])
+def test_the_gold_margin_is_that_of_a_search_by_hand(K):
     loss = GoldMargin(margin=1.0)
-    network, batch, beams = searched(loss)
+    network, batch, beams = searched(loss, K)
     gold = torch.zeros_like(batch.target_out, dtype=torch.float64)
     expected = []
     for b, reference in enumerate(batch.target_out.tolist()):
@@ -309,25 +323,54 @@ def test_the_gold_margin_is_that_of_a_search_by_hand():
         for t, token in enumerate(tokens):
             gold[b, t] = of_prefix(network, batch.source[b : b + 1], tokens[:t])[token]
             sofar += gold[b, t].item()
-            scores = beams.slot_scores[b, t]
-            rival = scores[0] if t == len(tokens) - 1 else scores[-1]
-            total += max(0.0, 1.0 + rival.item() - sofar)
-            if sofar < scores[-1]:
+            scores = beams.slot_scores[b, t].tolist()
+            others = [score for score in scores if score != pytest.approx(sofar, abs=1e-9)]
+            if others:
+                total += max(0.0, 1.0 + (others[0] if t == len(tokens) - 1 else others[-1]) - sofar)
+            if sofar < scores[-1] - 1e-9:
                 break
         expected.append(total / len(tokens))
     assert loss(beams, batch, gold).tolist() == pytest.approx(expected, rel=1e-6)
-    assert objective(loss=loss).beam_part(network, batch)[0].item() == pytest.approx(sum(expected) / 3, rel=1e-5)
+    mine = objective(loss=loss, unroll=UnrollOptions(K, 8, "hard")).beam_part(network, batch)[0].item()
+    assert mine == pytest.approx(sum(expected) / 3, rel=1e-5)
+
+
+def led(lead, margin=1.0, slot=0):
+    """The gold margin and its gradients by the slots' scores and the gold's, where gold ends in a slot of three."""
+    beams = hard_beams([[5, 6], [5, 7], [8, 6]], T=3)
+    batch = batch_of([([4], [[5, 6], [5, 7], [8, 6]][slot])])
+    others = [-3.0, -4.0]
+    slots = torch.tensor([*others[:slot], -3.0 + lead, *others[slot:]]).expand(1, 3, 3).clone().requires_grad_()
+    gold = torch.tensor([[-1.0, -1.0, -1.0 + lead]], requires_grad=True)  # in sum as the slot, and so before the end
+    value = GoldMargin(margin)(replace(beams, slot_scores=slots), batch, gold).sum()
+    by_slots, by_gold = torch.autograd.grad(value, [slots, gold])
+    return value.item(), by_slots[0, -1].tolist(), by_gold[0, -1].item()
+
+
+@pytest.mark.parametrize("lead", [0.01, 0.9])
+def test_gold_that_leads_is_pushed_until_it_leads_by_the_margin(lead):
+    value, by_slots, by_gold = led(lead)
+    assert by_slots == pytest.approx([0.0, 1 / 3, 0.0]) and by_gold == pytest.approx(-1 / 3)
+    assert value == pytest.approx((1.0 - lead) / 3)
+
+
+def test_gold_that_leads_by_the_margin_costs_nothing():
+    assert led(5.0)[0] == led(1.0)[0] == 0
+
+
+def test_gold_in_the_last_slot_is_pushed_past_the_one_before():
+    value, by_slots, by_gold = led(-2.0, slot=2)
+    assert by_slots[0] == pytest.approx(1 / 3) and by_gold < 0 and value >= 3.0 / 3
 
 
 def test_a_gold_sentence_in_the_last_slot_has_not_left_the_beam():
-    """Its score there and as the gold sentence differ by rounding, either way."""
-    loss = GoldMargin(margin=1.0)
+    """Its score there and as the gold sentence differ by rounding, either way. With one slot there is no rival."""
     network, batch = network_and_batch()
     network.eval()
-    aim = objective(loss=loss, unroll=UnrollOptions(1, 8, "hard"), margin=0)
+    aim = objective(loss=GoldMargin(margin=1.0), unroll=UnrollOptions(1, 8, "hard"), margin=0)
     found = aim.search(network, network.encode(batch.source), batch).best_tokens[:, 0]  # (B, T)
-    greedy = replace(batch, target_in=torch.cat((batch.target_in[:, :1], found[:, :-1]), dim=1), target_out=found)
-    assert aim.beam_part(network, greedy)[0].item() == pytest.approx(1.0, abs=1e-4)
+    greedy = Batch.of_pairs(batch.source, found, batch.index)
+    assert aim.beam_part(network, greedy)[0].item() == 0
 
 
 def test_a_sum_of_losses_asks_for_what_its_parts_need():

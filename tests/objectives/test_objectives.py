@@ -2,11 +2,10 @@
 
 import pytest
 import torch
+from batches import batch_of
 from torch.nn.functional import cross_entropy
 
 from beamtrain.base.errors import UserError
-from beamtrain.data.batch import Batch, pad
-from beamtrain.data.tokenizer import BOS, EOS
 from beamtrain.model.transformer import Transformer
 from beamtrain.objectives import cross_entropy as module
 from beamtrain.objectives.cross_entropy import smoothed_cross_entropy
@@ -59,14 +58,7 @@ def test_a_batch_is_the_sum_of_its_sentences_whatever_the_padding():
     pairs = [([5, 6, 7], [8, 9]), ([4], [10, 11, 12, 5, 6]), ([9, 9, 9, 9], [7])]
 
     def loss(chosen):
-        sources, targets = zip(*chosen, strict=True)
-        batch = Batch(
-            pad([[*s, EOS] for s in sources]),
-            pad([[BOS, *t] for t in targets]),
-            pad([[*t, EOS] for t in targets]),
-            torch.arange(len(chosen)),
-        )
-        return TeacherForcing(0.1)(network, batch)
+        return TeacherForcing(0.1)(network, batch_of(chosen))
 
     together, apart = loss(pairs), [loss([pair]) for pair in pairs]
     assert together.weight == sum(each.weight for each in apart) == 11

@@ -1,12 +1,14 @@
 """Checkpoints: what is damaged is known, what is good is found, and a failed write changes nothing."""
 
+import random
+import re
 import resource
 
 import pytest
 import torch
 
 from beamtrain.base.errors import UserError
-from beamtrain.runs.checkpoints import MARK, load_checkpoint, newest_checkpoint, save_checkpoint
+from beamtrain.runs.checkpoints import load_checkpoint, newest_checkpoint, save_checkpoint
 
 
 def checkpoint(step):
@@ -26,24 +28,33 @@ def test_it_comes_back_and_any_program_can_read_it(path):
     assert [each.name for each in path.parent.iterdir()] == ["last.ckpt"]
 
 
-def test_a_changed_byte_anywhere_is_found(path):
-    content = path.read_bytes()
-    for place in [*range(0, len(content), 7), *range(len(content) - 150, len(content))]:
-        path.write_bytes(content[:place] + bytes([content[place] ^ 0x10]) + content[place + 1 :])
-        with pytest.raises(UserError, match=r"last\.ckpt is (damaged|not a checkpoint that can be read)"):
-            load_checkpoint(path)
+DAMAGED = r"last\.ckpt is (damaged|not a (training )?checkpoint)"
+
+
+def same(one, two):
+    return str(one) == str(two)  # these tensors are short enough to be printed whole
+
+
+def test_a_changed_bit_is_found_or_changes_nothing(path):
+    content, random_bits = path.read_bytes(), random.Random(1)
+    places = [*range(0, len(content), 11), *range(len(content) - 150, len(content))]
+    for place in places:
+        changed = content[place] ^ 1 << random_bits.randrange(8)
+        path.write_bytes(content[:place] + bytes([changed]) + content[place + 1 :])
+        try:
+            read = load_checkpoint(path)
+        except UserError as error:
+            assert re.search(DAMAGED, str(error))
+        else:
+            assert same(read, checkpoint(7)), place
 
 
 def test_a_file_that_was_cut_off_is_found(path):
     content = path.read_bytes()
-    without_checksum = content.rindex(MARK)
-    for length in [*range(0, len(content), 7), *range(without_checksum - 50, len(content))]:
+    for length in [*range(0, len(content), 7), *range(len(content) - 50, len(content))]:
         path.write_bytes(content[:length])
-        if length == without_checksum:
-            assert load_checkpoint(path)["global_step"] == 7  # nothing but the checksum is missing
-        else:
-            with pytest.raises(UserError, match=r"last\.ckpt is (damaged|not a checkpoint that can be read)"):
-                load_checkpoint(path)
+        with pytest.raises(UserError, match=DAMAGED):
+            load_checkpoint(path)
 
 
 @pytest.mark.parametrize(
@@ -51,24 +62,15 @@ def test_a_file_that_was_cut_off_is_found(path):
     [
         (lambda good: b"", "is damaged: it is empty"),
         (lambda good: good[:1000], "is not a checkpoint that can be read: its end is missing, or it never was one"),
-        (lambda good: good[:-3], "is damaged: its checksum is incomplete"),
-        (lambda good: good[:300] + b"?" + good[301:], "is damaged: its content does not fit its checksum"),
+        (
+            lambda good: good.replace(b"global_step", b"global-step"),
+            "is damaged: .*/data.pkl does not fit its checksum",
+        ),
     ],
 )
 def test_the_damage_is_named(path, content, message):
     path.write_bytes(content(path.read_bytes()))
     with pytest.raises(UserError, match=message):
-        load_checkpoint(path)
-
-
-def test_a_checkpoint_from_elsewhere_is_verified_by_what_torch_leaves_in_it(tmp_path):
-    path = tmp_path / "other.ckpt"
-    torch.save(checkpoint(3), path)
-    assert load_checkpoint(path)["global_step"] == 3
-    content = path.read_bytes()
-    place = content.index(torch.arange(5.0).add(3).numpy().tobytes())
-    path.write_bytes(content[:place] + b"?" + content[place + 1 :])
-    with pytest.raises(UserError, match=r"other\.ckpt is damaged: .*data/0 does not fit its checksum"):
         load_checkpoint(path)
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 import torch
 from tiny import SENTENCES
+from words import write_corpus
 
 from beamtrain.base.errors import UserError
 from beamtrain.cli import main
@@ -127,3 +128,75 @@ def test_modules_in_the_folder_are_not_imported(model: Path, tmp_path: Path):
         (model / f"{name}.py").write_text(f"import pathlib; pathlib.Path({str(tmp_path / 'victim')!r}).touch()\n")
     load_run(model)
     assert not (tmp_path / "victim").exists()
+
+
+class TestToStartFrom:
+    """`--init_from`: a stranger's run gives data settings, subwords and tensors, and no code."""
+
+    EVIL = "evil.Network"
+
+    @pytest.fixture
+    def start(self, model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+        """Starts from a run with these settings; the exit code. Nothing of it may have been run."""
+        monkeypatch.chdir(tmp_path)
+        for folder in (tmp_path, model):  # a module that may be found by accident, too
+            (folder / "evil.py").write_text(
+                "import pathlib, torch\npathlib.Path('victim').touch()\nclass Network(torch.nn.Module): pass\n"
+            )
+        monkeypatch.syspath_prepend(str(tmp_path))
+        (tmp_path / "corpus").mkdir()
+        write_corpus(tmp_path / "corpus", rows=30)
+        monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+
+        def start(config: str) -> int:
+            (model / "config.yaml").write_text(config)
+            code = main(["train", "--init_from", str(model), "--name=new", "--trainer.max_steps=1",
+                         "--trainer.accelerator=cpu", "--score_test=false"])  # fmt: skip
+            assert not sys.modules.pop("evil", None) and not (tmp_path / "victim").exists()
+            return code
+
+        return start
+
+    DATA = "data: {source: corpus, vocab_size: 320}\n"
+    NETWORK = (
+        "model: {network: {class_path: beamtrain.model.Transformer, init_args: "
+        "{width: 16, inner_width: 32, heads: 2, encoder_layers: 1, decoder_layers: 1}}}\n"
+    )
+
+    def test_an_honest_one_is_taken(self, start):
+        assert start(self.DATA + self.NETWORK) == 0
+
+    @pytest.mark.parametrize(
+        "config",
+        [
+            DATA + "model: {network: {class_path: evil.Network}}",
+            DATA + "model: {network: evil.Network}",
+            DATA + "model: {network: {class_path: beamtrain.model.Transformer, init_args: "
+            "{width: {class_path: evil.Network}}}}",
+            "data: {source: {class_path: evil.Network}}\n" + NETWORK,
+            "data: {class_path: evil.Network}\n" + NETWORK,
+            "data: evil.Network\n" + NETWORK,
+            "data: {source: corpus, vocab_size: 320, callback: evil.Network}\n" + NETWORK,
+            "data: {source: !!python/object/apply:evil.Network []}\n" + NETWORK,
+            "data: !!python/name:evil.Network\n" + NETWORK,
+            DATA + "model: {network: !!python/module:evil }",
+            "- evil",
+            "",
+        ],
+    )
+    def test_nothing_of_it_is_imported(self, start, capsys, config):
+        assert start(config) in (0, 2)  # what is not looked at does no harm
+        lines = [line for line in capsys.readouterr().err.splitlines() if line.startswith("beamtrain: ")]
+        assert len(lines) <= 1 and not any("Traceback" in line for line in lines)
+
+    def test_nor_is_a_class_that_its_model_json_names(self, start, model: Path, capsys):
+        info = json.loads((model / "model.json").read_text())
+        info["network"]["name"] = self.EVIL
+        (model / "model.json").write_text(json.dumps(info))
+        assert start(self.DATA + self.NETWORK) == 2
+        assert "model.json names the network 'evil.Network'" in capsys.readouterr().err
+
+    @pytest.mark.parametrize("name", ["tokenizer.model", "model.safetensors", "model.json"])
+    def test_nor_is_a_pickle_unpickled(self, start, model: Path, name: str, tmp_path: Path):
+        (model / name).write_bytes(pickle.dumps(Malicious(tmp_path / "victim")))
+        assert start(self.DATA + self.NETWORK) == 2

@@ -101,6 +101,18 @@ class TestPairedBootstrap:
         assert all(e.p_value < 0.05 for e in estimates["good"])
         assert [e.p_value for e in estimates["bad again"]] == [1, 1]
 
+    def test_a_difference_of_exactly_nothing_is_never_significant(self):
+        spaced = [f" {line.replace(' ', '  ')} " for line in GOOD * 5]
+        turned = [line for pair in zip(BAD[1::2] * 5, GOOD[1::2] * 5, strict=True) for line in pair]
+        references = [line for line in REFERENCES[1::2] * 5 for _ in range(2)]
+        back = [line for pair in zip(GOOD[1::2] * 5, BAD[1::2] * 5, strict=True) for line in pair]
+        nothing = ["§"] * 20
+        for systems, lines in (({"a": GOOD * 5, "b": spaced}, REFERENCES * 5), ({"a": turned, "b": back}, references),
+                               ({"a": nothing, "b": ["$"] * 20}, REFERENCES * 5)):  # fmt: skip
+            first, second = paired_bootstrap(systems, lines, samples=100).values()
+            assert [e.score.value for e in first] == [e.score.value for e in second]
+            assert [e.p_value for e in second] == [1, 1]
+
     def test_scores_and_intervals(self):
         references, good, bad = REFERENCES * 25, GOOD * 25, BAD * 25
         estimates = paired_bootstrap({"bad": bad, "good": good}, references, samples=200)

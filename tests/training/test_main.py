@@ -11,7 +11,8 @@ import torch
 from beamtrain.cli import main
 from beamtrain.model.transformer import Transformer
 from beamtrain.runs.checkpoints import load_checkpoint
-from beamtrain.runs.loading import NETWORKS, load_run
+from beamtrain.runs.loading import load_run
+from beamtrain.runs.networks import NETWORKS
 from beamtrain.training.callbacks.save_checkpoints import BestCheckpoint
 
 
@@ -33,7 +34,7 @@ def test_a_run_leaves_a_folder_that_translates_and_says_how_good_it_is(train, ca
     assert (folder / "logs" / "metrics.csv").exists() and list(folder.glob("logs/**/events*"))
     assert {path.name for path in folder.rglob("*.ckpt")} == {"best.ckpt", "last.ckpt", "previous.ckpt"}
     run = load_run(folder)
-    assert run.info["weights"]["step"] in (4, 8)
+    assert run.weights["step"] in (4, 8)
     Path("in.txt").write_text("red cat\n\nold dog\n")
     assert main(["translate", "--model", str(folder), "--input", "in.txt", "--output", "out.txt"]) == 0
     assert len(Path("out.txt").read_text().split("\n")) == 4
@@ -51,7 +52,7 @@ def test_an_interrupted_run_that_is_resumed_ends_as_if_it_had_never_stopped(trai
     message = capsys.readouterr().err
     assert "stopped by SIGINT after step 6; runs/parts can be used as it is" in message
     assert re.search(r"to go on: beamtrain train --config=tiny.yaml --name=parts .* --resume", message)
-    assert load_run("runs/parts").info["weights"]["step"] == 4  # the best so far, and usable
+    assert load_run("runs/parts").weights["step"] == 4  # the best so far, and usable
     assert train("--name=parts", *averaging, "--resume") == 0
     whole, parts = (load_checkpoint(Path(f"runs/{name}/checkpoints/last.ckpt")) for name in ("whole", "parts"))
     for key in ("state_dict", "current_model_state"):
@@ -60,6 +61,20 @@ def test_an_interrupted_run_that_is_resumed_ends_as_if_it_had_never_stopped(trai
     for mine, theirs in zip(whole["optimizer_states"], parts["optimizer_states"], strict=True):
         for index, moments in mine["state"].items():
             assert torch.equal(moments["exp_avg_sq"], theirs["state"][index]["exp_avg_sq"])
+
+
+def test_what_an_objective_learns_is_saved_and_goes_on(train, capsys):
+    learned = ("--model.objective=learning.LearnedWeight", "--score_test=false")
+    assert train("--name=whole", *learned) == 0
+    assert train("--name=parts", *learned, "--trainer.max_steps=4") == 0
+    assert "6,209 parameters" in capsys.readouterr().err  # one of them the objective's
+    assert train("--name=parts", *learned, "--resume") == 0
+    whole, parts = (load_checkpoint(Path(f"runs/{name}/checkpoints/last.ckpt")) for name in ("whole", "parts"))
+    assert whole["state_dict"]["objective.log_scale"] not in (0, load_checkpoint(
+        Path("runs/parts/checkpoints/previous.ckpt"))["state_dict"]["objective.log_scale"])  # fmt: skip
+    for name, value in whole["state_dict"].items():
+        assert torch.equal(value, parts["state_dict"][name]), name
+    assert len(parts["optimizer_states"][0]["state"]) == len(parts["state_dict"])
 
 
 @pytest.fixture
@@ -79,7 +94,7 @@ def test_a_recurrent_network_is_trained_resumed_and_used_like_any_other(recurren
     for name, value in whole["state_dict"].items():
         assert torch.equal(value, parts["state_dict"][name]), name
     run = load_run("runs/parts")
-    assert run.info["network"]["name"] == "gru" and run.info["network"]["arguments"]["vocab_size"] == 36
+    assert run.description.network == "gru" and run.description.arguments["vocab_size"] == 36
     Path("in.txt").write_text("red cat\ntwo dog\n")
     assert main(["translate", "--model", "runs/parts", "--input", "in.txt", "--output", "out.txt"]) == 0
     assert len(Path("out.txt").read_text().split("\n")) == 3
@@ -190,7 +205,7 @@ def test_a_damaged_checkpoint_is_named_and_the_newest_good_one_goes_on(train, ca
     (checkpoints / ".last.ckpt.77.part").write_bytes(content[:5000])  # from a process that was killed
     assert train("--resume", "--score_test=false") == 2
     error = capsys.readouterr().err
-    assert "runs/tiny/checkpoints/last.ckpt is damaged: its content does not fit its checksum" in error
+    assert "runs/tiny/checkpoints/last.ckpt is damaged: archive/data" in error
     (command,) = re.findall(r"is that of step 6; to go on from it: beamtrain (train .*)\n", error)
     assert command.endswith("--score_test=false --resume_from=runs/tiny/checkpoints/previous.ckpt")
     assert main(command.split()) == 0

@@ -14,6 +14,7 @@ from types import SimpleNamespace
 
 import pytest
 import torch
+from batches import batch_of
 
 from beamtrain.base.errors import UserError
 from beamtrain.cli import main
@@ -272,10 +273,28 @@ def test_the_gradient_of_beam_training_is_averaged_over_processes(place, one_and
     assert any(gradient.abs().max() > 1e-3 for gradient in gradients[0].values())
 
 
+def test_an_epoch_accumulated_is_one_batch_of_it(place, monkeypatch):
+    """Batches of unlike numbers of tokens, on one process and on two, in a window that the epoch's end cuts short; with
+    an objective that learns something itself."""
+    monkeypatch.chdir(place)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(place / "cache"))
+    once = ("--trainer.max_steps=1", "--model.objective=learning.LearnedWeight", "--model.max_gradient_norm=0.1",
+            "--trainer.val_check_interval=1000")  # fmt: skip
+    in_parts = (*once, "--trainer.accumulate_grad_batches=1000")
+    assert main(command("at_once", *once, "--data.batch_tokens=100000")[3:]) == 0
+    assert main(command("in_parts", *in_parts)[3:]) == 0
+    result = both(place, "in_two", *in_parts)
+    assert result.returncode == 0, result.stderr
+    norm, at_once = curve(place / "runs/at_once", "train/gradient_norm"), weights(place / "runs/at_once")
+    for other in ("in_parts", "in_two"):
+        assert curve(place / "runs" / other, "train/gradient_norm") == pytest.approx(norm, rel=1e-4)
+        for name, value in weights(place / "runs" / other).items():
+            assert torch.allclose(value, at_once[name], atol=1e-5), name
+    assert at_once["objective.log_scale"] != 0
+
+
 def share_gradient(place: Path, rows: list[int]) -> tuple[dict[str, torch.Tensor], int]:
     """The gradient of the summed loss over these rows, from the first weights, and the number of tokens."""
-    from beamtrain.data.batch import Batch, pad
-    from beamtrain.data.tokenizer import BOS, EOS
     from beamtrain.objectives.beam_training import BeamTraining
     from beamtrain.objectives.losses.expected_reward import ExpectedReward
 
@@ -284,8 +303,7 @@ def share_gradient(place: Path, rows: list[int]) -> tuple[dict[str, torch.Tensor
         [(place / "corpus" / f"train.{side}").read_text().splitlines()[row] for row in rows] for side in ("en", "de")
     )
     source, target = run.tokenizer.source.encode(source), run.tokenizer.target.encode(target)
-    batch = Batch(pad([[*row, EOS] for row in source]), pad([[BOS, *row] for row in target]),
-                  pad([[*row, EOS] for row in target]), torch.tensor(rows))  # fmt: skip
+    batch = batch_of(list(zip(source, target, strict=True)))
     run.network.load_state_dict(torch.load(place / "first.pt"))
     loss = BeamTraining(ExpectedReward())(run.network.train(), batch)
     loss.total.backward()

@@ -1,5 +1,6 @@
 """The contract of a loss on what the search finds, so that another one is one class and one line of config."""
 
+import math
 from abc import abstractmethod
 
 from torch import Tensor, nn
@@ -12,6 +13,7 @@ class BeamLoss(nn.Module):
     """A loss on the search's beams for a batch."""
 
     reads_reference: bool = False  # whether it needs `beams.reference_log_probs` of batch.target_out
+    reads_ended: bool = False  # whether at slots that have ended too, at all positions of the reference
     reads_gold: bool = False  # whether it needs `gold_log_probs`
 
     @abstractmethod
@@ -24,6 +26,8 @@ class BeamLoss(nn.Module):
 
 def order_weights(beams: SoftBeams, sharpness: float) -> Tensor:
     """(B, K) a distribution over the final beams: softmax of score / ((5 + length) / 6) / `sharpness`, the search's
-    own order (GNMT's length penalty with alpha = 1), length in expected tokens with EOS."""
-    normalised = beams.scores / ((5 + beams.lengths) / 6)
-    return (normalised / sharpness).softmax(-1)
+    own order (GNMT's length penalty with alpha = 1), length in expected tokens with EOS; 0 for a beam that does not
+    exist."""
+    missing = beams.scores == -math.inf
+    normalised = beams.scores.masked_fill(missing, 0.0) / ((5 + beams.lengths) / 6)
+    return (normalised / sharpness).masked_fill(missing, -math.inf).softmax(-1)

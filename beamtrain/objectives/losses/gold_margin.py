@@ -1,5 +1,7 @@
 """Beam search optimisation: the gold sentence must stay in the beam, and end up first, by a margin."""
 
+import math
+
 import torch
 from torch import Tensor
 
@@ -13,11 +15,13 @@ from beamtrain.search.unroll.soft_beams import SoftBeams
 class GoldMargin(BeamLoss):
     """(1/U) sum_t max(0, margin + s_t - g_t), up to the position where the gold prefix leaves the beam.
 
-    g_t is the accumulated log-probability of the gold prefix, s_t that of the beam's K-th slot, at the last gold
-    position U that of the first. A gold prefix that is itself the K-th slot has not left, whatever rounding says of its
-    two scores. Wiseman and Rush 2016 ("Sequence-to-Sequence Learning as Beam-Search Optimization"),
-    section 4.1, without their mistake-specific cost. They restart the search from the gold prefix after a violation;
-    here the sum ends there (early update, Collins and Roark 2004), because the search runs once for the whole batch.
+    g_t is the accumulated log-probability of the gold prefix, s_t that of its rival: of the slots that hold another
+    prefix the last, at the last gold position U the first. Where no slot holds another, nothing is lost. A gold prefix
+    that is itself the K-th slot has not left, whatever rounding says of its two scores. Wiseman and Rush 2016
+    ("Sequence-to-Sequence Learning as Beam-Search Optimization"), section 4.1, without their mistake-specific cost.
+    Their rival is the K-th slot, or the first, even if that holds the gold prefix; margin + s_t - g_t is constant then.
+    They restart the search from the gold prefix after a violation; here the sum ends there (early update, Collins and
+    Roark 2004), because the search runs once for the whole batch.
 
     Args:
         margin: in nats of the accumulated log-probability.
@@ -41,15 +45,17 @@ class GoldMargin(BeamLoss):
         gold = gold_log_probs.cumsum(1)  # (B, U)
         scores = beams.slot_scores[:, :U]  # (B, U, K)
         last = torch.arange(U, device=gold.device) == (length - 1).unsqueeze(1)  # (B, U)
-        rival = torch.where(last, scores[..., 0], scores[..., -1])
-        fallen = (gold < scores[..., -1]).detach() & ~_in_beam(beams, batch.target_out) & real
+        held = _held(beams, batch.target_out)  # (B, U, K)
+        first_other, last_other = (scores.masked_fill(held, limit) for limit in (-math.inf, math.inf))  # (B, U, K)
+        rival = torch.where(last, first_other.amax(-1), last_other.amin(-1))  # slots fall from the first to the last
+        fallen = (gold < scores[..., -1]).detach() & ~held.any(-1) & real
         before_it = fallen.cumsum(1) - fallen.long() == 0  # up to the first fall, that one included
         violation = (self.margin + rival - gold).clamp(min=0)
-        return torch.where(real & before_it & rival.isfinite(), violation, 0.0).sum(1) / length
+        return torch.where(real & before_it & ~rival.isinf(), violation, 0.0).sum(1) / length
 
 
-def _in_beam(beams: SoftBeams, gold: Tensor) -> Tensor:
-    """(B, U) whether a slot holds the gold prefix (B, U); of a soft slot, the candidate of its rank counts."""
+def _held(beams: SoftBeams, gold: Tensor) -> Tensor:
+    """(B, U, K) which slots hold the gold prefix (B, U); of a soft slot, the candidate of its rank counts."""
     K = beams.matrices.size(2)
     tokens, parents = beams.tokens[..., :K], beams.parents[..., :K]  # (B, T, K) of each rank
     held = torch.zeros_like(tokens[:, 0], dtype=torch.bool)  # (B, K)
@@ -57,5 +63,5 @@ def _in_beam(beams: SoftBeams, gold: Tensor) -> Tensor:
     found = []
     for position in range(gold.size(1)):
         held = held.gather(1, parents[:, position]) & (tokens[:, position] == gold[:, position].unsqueeze(1))
-        found.append(held.any(1))
+        found.append(held)
     return torch.stack(found, dim=1)

@@ -5,6 +5,7 @@ from torch import Tensor
 from beamtrain.data.batch import Batch
 from beamtrain.objectives.losses.base import order_weights
 from beamtrain.objectives.losses.expected_reward import ExpectedReward
+from beamtrain.objectives.rewards.ngram_counts import likeliest
 from beamtrain.search.unroll.soft_beams import SoftBeams
 
 
@@ -13,10 +14,12 @@ class MinimumRisk(ExpectedReward):
 
     Shen et al. 2016 ("Minimum Risk Training for Neural Machine Translation"), equations 9 to 11. They take K samples,
     w proportional to p(y)^alpha, and 1 - sentence BLEU; here the K hypotheses are the beam's, w is `order_weights`,
-    so that length normalisation is that of the search, and GLEU (the default) has no need of smoothing.
+    so that length normalisation is that of the search, and GLEU (the default) has no need of smoothing. A soft
+    hypothesis is read as its likeliest tokens, whose number is its length.
 
     Args: as of ExpectedReward.
     """
 
     def forward(self, beams: SoftBeams, batch: Batch, gold_log_probs: Tensor | None = None) -> Tensor:
-        return 1 - (order_weights(beams, self.sharpness) * self.reward.hard(beams, batch)).sum(-1)
+        said = likeliest(beams)
+        return 1 - (order_weights(said, self.sharpness) * self.reward.soft(said, batch)).sum(-1)

@@ -1,5 +1,7 @@
 """Cross-entropy of the best beam's distributions against the gold tokens, position by position."""
 
+import math
+
 import torch
 from torch import Tensor
 
@@ -8,7 +10,7 @@ from beamtrain.data.tokenizer import PAD
 from beamtrain.objectives.losses.base import BeamLoss
 from beamtrain.search.unroll.soft_beams import SoftBeams
 
-_SMALLEST = 1e-9  # a slot's share of the best beam, where its logarithm is taken
+_SMALLEST = 1e-9  # a slot's share of the best beam, where its logarithm is taken; with a share of 0 it has no part
 
 
 class PositionCrossEntropy(BeamLoss):
@@ -16,17 +18,18 @@ class PositionCrossEntropy(BeamLoss):
 
     The loss of Xie et al. 2020, section 4, on the first of the K final beams: O_t[1, j] is how much of it was slot j
     when position t was predicted, p_j that slot's next-token distribution. A beam that says the right words one
-    position late is punished at every position after that, and one that has ended is scored as if it had not: the
-    loss is honest only for hypotheses that are aligned with the reference.
+    position late is punished at every position after that, and one that has ended is scored as if it had not, by what
+    the network says after its EOS: the loss is honest only for hypotheses that are aligned with the reference.
     """
 
-    reads_reference = True
+    reads_reference = reads_ended = True
 
     def forward(self, beams: SoftBeams, batch: Batch, gold_log_probs: Tensor | None = None) -> Tensor:
         assert beams.reference_log_probs is not None
         U = batch.target_out.size(1)
         gold = torch.diagonal(beams.reference_log_probs[:, :U], dim1=1, dim2=3)  # (B, T, K, U) -> (B, K, U)
         share = beams.origins[:, :U, 0].transpose(1, 2)  # (B, T, K, K) -> (B, K, U)
-        log_probs = (gold + share.clamp(min=_SMALLEST).log()).logsumexp(1)  # (B, U)
+        of_share = share.clamp(min=_SMALLEST).log().masked_fill(share <= 0, -math.inf)
+        log_probs = (gold + of_share).logsumexp(1)  # (B, U)
         real = batch.target_out != PAD
         return -(log_probs * real).sum(1) / real.sum(1)

@@ -21,6 +21,7 @@ class WeightedSum(BeamLoss):
             raise UserError(f"weights has {len(weights)} numbers for {len(losses)} losses; give one for each")
         self.losses, self.weights = nn.ModuleList(losses), weights
         self.reads_reference = any(loss.reads_reference for loss in losses)
+        self.reads_ended = any(loss.reads_ended for loss in losses)
         self.reads_gold = any(loss.reads_gold for loss in losses)
 
     def forward(self, beams: SoftBeams, batch: Batch, gold_log_probs: Tensor | None = None) -> Tensor:

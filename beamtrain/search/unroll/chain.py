@@ -14,14 +14,21 @@ from beamtrain.search.unroll.log_probs import next_log_probs
 from beamtrain.search.unroll.options import GradientPath, UnrollOptions
 from beamtrain.search.unroll.soft_beams import SoftBeams
 from beamtrain.topk.base import Operator
+from beamtrain.topk.checks import may_wait, unchecked
 from beamtrain.topk.soft import SoftTopK, soft_topk
 
 _WATCHED = 4  # sentences of a batch whose pruning is bounded: every one would cost a twentieth of the step
 _SMALLEST = 1e-6  # of a finished mass that is neither 0 nor 1, where its logarithm is taken
+_FAR = 1e3  # nats below every candidate: what stands in for one that does not exist
 
 
 class Chain:
-    """The recursion over chosen candidates: scores, finished mass and matrices from step to step."""
+    """The recursion over chosen candidates: scores, finished mass and matrices from step to step.
+
+    A slot that does not exist, because there were fewer candidates than slots, has a score of -inf and is finished.
+    Once all slots of a sentence are finished, each continues itself: nothing chooses among them any more, so that a
+    sentence does not depend on how long its neighbours in the batch go on.
+    """
 
     def __init__(self, sentences: int, options: UnrollOptions, operator: Operator | None, like: Tensor) -> None:
         self._options, self._operator = options, operator or SoftTopK(temperature=0.5, candidates=None)
@@ -31,6 +38,7 @@ class Chain:
         self.scores[:, 0] = 0.0  # at the first position the other slots would only repeat it
         self.finished = torch.zeros_like(self.scores)  # (B, K)
         self._steps: list[_Step] = []
+        self.reads_ended = False  # whether the reference's log-probabilities are wanted at slots that have ended too
         self.watch_pruning = False  # whether to bound what pruning to M leaves out
         self.watched: list[Tensor] = []  # (b, K * V + K) all candidates of the first sentences at each position
 
@@ -57,7 +65,7 @@ class Chain:
     def over(self, at_least: int) -> bool:
         """Whether every hypothesis is finished, after so many positions. On a GPU, where asking would wait for the
         device in every step, the search goes to its limit."""
-        return self.position >= at_least and not self.finished.is_cuda and bool((self.finished == 1).all())
+        return self.position >= at_least and may_wait(self.finished) and bool((self.finished == 1).all())
 
     @torch.no_grad()
     def candidates(self, network: Seq2Seq, hidden: Tensor, constraints: Constraints) -> Candidates:
@@ -86,20 +94,25 @@ class Chain:
 
         `solved` is the operator's own matrix for them, if it is known already.
         """
-        unfinished = (self.scores.detach() > -math.inf) & (self.finished.detach() < 0.5)  # (B, K)
+        missing, ended = self.scores.detach() == -math.inf, self.finished.detach() == 1  # (B, K) each
+        unfinished, over = ~missing & (self.finished.detach() < 0.5), ended.all(1)  # (B, K), (B,)
+        if of_reference is not None:
+            of_reference = of_reference.masked_fill((missing if self.reads_ended else ended).unsqueeze(2), 0.0)
         absorbing = candidates.tokens == PAD  # (B, M)
         before = torch.where(
             absorbing, self.absorbed.gather(1, candidates.parents), self.going.gather(1, candidates.parents)
         )  # (B, M)
-        exists = candidates.scores > -math.inf
+        exists = candidates.scores != -math.inf  # (B, M), the first ones
         scores = (before + log_probs).masked_fill(~exists, 0.0)
         if solved is None:
             entering = before if "accumulated_score" in self._options.open_paths else before.detach()
             solved = self.solve((entering + log_probs).masked_fill(~exists, -math.inf))
-        A = self._selected(solved)
-        mixing = self.through("score_update", A)
-        self.scores = (mixing @ scores.unsqueeze(2)).squeeze(2)  # (B, K, M) x (B, M, 1) -> (B, K)
-        self.finished = (mixing * candidates.finished.unsqueeze(1)).sum(2)
+        A = self._selected(solved, candidates.parents, exists, over)
+        mixing, there = self.through("score_update", A), exists[:, : A.size(1)]
+        self.scores = (mixing @ scores.unsqueeze(2)).squeeze(2).masked_fill(~there, -math.inf)  # (B, M) -> (B, K)
+        finished = (mixing * candidates.finished.unsqueeze(1)).sum(2)
+        rest = (1 - finished).detach()  # to 1 it counts as none when it is as small as rounding may be
+        self.finished = (finished + rest.masked_fill(rest >= _SMALLEST, 0.0)).masked_fill(~there, 1.0)
         self._steps.append(_Step(candidates, A, solved.detach(), unfinished, self.scores, of_reference))
         return A
 
@@ -109,14 +122,19 @@ class Chain:
         if self._options.selection == "hard":
             return torch.eye(K, M, dtype=scores.dtype, device=scores.device).expand(scores.size(0), K, M)
         generator = _default_generator(scores.device) if self._operator.draws else None
-        return self._operator.select(scores, K, generator).dense(M)
+        with unchecked():  # a look is a wait, and a step that is not finite is skipped as a whole
+            return self._operator.select(_at_least(K, scores), K, generator).dense(M)
 
-    def _selected(self, solved: Tensor) -> Tensor:
-        """A: the operator's matrix with what `selection` makes of it."""
-        if self._options.selection != "straight_through":
+    def _selected(self, solved: Tensor, parents: Tensor, exists: Tensor, over: Tensor) -> Tensor:
+        """A: the operator's matrix with what `selection` makes of it, where there is something left to choose."""
+        if self._options.selection == "hard":
             return solved
-        one_hot = torch.eye(*solved.shape[1:], dtype=solved.dtype, device=solved.device).expand_as(solved)
-        return one_hot + (solved - solved.detach())
+        if self._options.selection == "straight_through":
+            one_hot = torch.eye(*solved.shape[1:], dtype=solved.dtype, device=solved.device).expand_as(solved)
+            solved = one_hot + (solved - solved.detach())
+        slots = torch.arange(solved.size(1), device=parents.device).unsqueeze(1)  # (K, 1)
+        own = (parents.unsqueeze(1) == slots) & exists.unsqueeze(1)  # (B, K, M)
+        return torch.where(over[:, None, None], own.to(solved.dtype), solved)
 
     def result(self) -> SoftBeams:
         """Follow the final beams back: at position t, beam r has (P_T ... P_(t+1)) A_t."""
@@ -144,12 +162,13 @@ class Chain:
 
     def _pruned(self) -> Tensor:
         """The operator's bound (b, T) on the mass of all candidates but the best M."""
-        solved = soft_topk(  # (b, T, K * V + K), one problem for each position
-            torch.stack(self.watched, dim=1),
-            self._options.beam_size,
-            self._operator.temperature,
-            candidates=self._options.candidates,
-        )
+        with unchecked():
+            solved = soft_topk(  # (b, T, K * V + K), one problem for each position
+                torch.stack(self.watched, dim=1),
+                self._options.beam_size,
+                self._operator.temperature,
+                candidates=self._options.candidates,
+            )
         return solved.tail
 
 
@@ -179,3 +198,12 @@ def _log_mass(mass: Tensor) -> Tensor:
     """log of a mass in [0, 1]: exactly -inf at 0 and 0 at 1, and with a bounded gradient between."""
     inside = mass.clamp(_SMALLEST, 1.0).log()
     return inside.masked_fill(mass <= 0, -math.inf)
+
+
+def _at_least(count: int, scores: Tensor) -> Tensor:
+    """Scores (B, M), best first, with numbers for the best `count` of a sentence even if it has fewer."""
+    best, missing = scores[:, :count], scores[:, :count] == -math.inf
+    if may_wait(scores) and not bool(missing.any()):
+        return scores
+    least = scores.masked_fill(scores == -math.inf, math.inf).amin(1, keepdim=True)  # (B, 1)
+    return torch.cat((torch.where(missing, least - _FAR, best), scores[:, count:]), dim=1)

@@ -1,5 +1,8 @@
 """Log-probabilities of a position's candidates, given what the decoder makes of the slots."""
 
+from collections.abc import Callable
+from typing import Any
+
 import torch
 from torch import Tensor
 from torch.utils.checkpoint import checkpoint
@@ -7,6 +10,8 @@ from torch.utils.checkpoint import checkpoint
 from beamtrain.data.tokenizer import PAD
 from beamtrain.model.base import Seq2Seq
 from beamtrain.search.step import Candidates
+
+_AT_ONCE = 2**22  # entries of the logits
 
 
 def candidate_log_probs(
@@ -17,16 +22,7 @@ def candidate_log_probs(
 
     The V-way softmax is recomputed for the gradient instead of being kept.
     """
-    return checkpoint(
-        _gathered,
-        network,
-        hidden,
-        candidates.parents,
-        candidates.tokens,
-        reference,
-        use_reentrant=False,
-        preserve_rng_state=False,
-    )
+    return _recomputed(_gathered, network, hidden, candidates.parents, candidates.tokens, reference)
 
 
 def _gathered(
@@ -41,7 +37,26 @@ def _gathered(
     return picked, log_probs.gather(2, places)
 
 
+def token_log_probs(network: Seq2Seq, hidden: Tensor, tokens: Tensor) -> Tensor:
+    """(N,) of the tokens (N,), each given its decoder output of (N, D), in float32 or better.
+
+    The V-way softmax is taken a few rows at a time, and recomputed for the gradient.
+    """
+    rows = max(1, _AT_ONCE // network.vocab_size)
+    parts = zip(hidden.split(rows), tokens.split(rows), strict=True)
+    return torch.cat([_recomputed(_of_tokens, network, *part) for part in parts])
+
+
+def _of_tokens(network: Seq2Seq, hidden: Tensor, tokens: Tensor) -> Tensor:
+    return next_log_probs(network, hidden).gather(1, tokens.unsqueeze(1)).squeeze(1)
+
+
 def next_log_probs(network: Seq2Seq, hidden: Tensor) -> Tensor:
     """(..., D) -> (..., V), in float32 or better"""
     logits = network.logits(hidden)
     return logits.log_softmax(-1, dtype=torch.promote_types(logits.dtype, torch.float32))
+
+
+def _recomputed(function: Callable[..., Any], network: Seq2Seq, *inputs: Tensor | None) -> Any:
+    """A function that keeps nothing for the gradient; only a network's own logits may draw random numbers."""
+    return checkpoint(function, network, *inputs, use_reentrant=False, preserve_rng_state=network.has_own_logits)

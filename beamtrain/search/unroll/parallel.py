@@ -19,6 +19,7 @@ from beamtrain.model.transformer import Transformer
 from beamtrain.search.constraints import Constraints
 from beamtrain.search.step import Candidates
 from beamtrain.search.unroll.chain import Chain
+from beamtrain.search.unroll.limits import Limits
 from beamtrain.search.unroll.options import UnrollOptions
 from beamtrain.search.unroll.prefixes import Prefixes
 from beamtrain.search.unroll.recurrent_prefixes import RecurrentPrefixes
@@ -30,11 +31,12 @@ from beamtrain.topk.base import Operator
 def one_hot_beam_search(
     network: Seq2Seq,
     memory: Memory,
-    limits: Tensor,
+    limits: Limits,
     options: UnrollOptions,
     operator: Operator | None = None,
     reference: Tensor | None = None,
     at_least: int = 0,
+    reads_ended: bool = False,
 ) -> SoftBeams:
     """What `soft_beam_search` returns, for a one-hot selection with the paths embeddings and ancestry closed.
 
@@ -46,13 +48,13 @@ def one_hot_beam_search(
             "the parallel unroll needs selection straight_through or hard and the paths embeddings and ancestry "
             f"closed; not selection {options.selection} with open_paths {', '.join(options.open_paths) or 'none'}"
         )
-    chain = Chain(limits.size(0), options, operator, like=memory.states)
-    searched = Chain(limits.size(0), replace(options, selection="hard"), operator, like=memory.states)
-    searched.watch_pruning = chain.has_bound
+    chain = Chain(memory.states.size(0), options, operator, like=memory.states)
+    searched = Chain(memory.states.size(0), replace(options, selection="hard"), operator, like=memory.states)
+    searched.watch_pruning, chain.reads_ended = chain.has_bound, reads_ended
     of_network = TreePrefixes if isinstance(network, Transformer) else RecurrentPrefixes
-    prefixes = of_network(network, memory, reference)
+    prefixes = of_network(network, memory, reference, reads_ended)
     with prefixes.passing():
-        steps = _search(network, memory, limits, searched, at_least, prefixes)
+        steps = _search(network, memory, limits, searched, at_least, prefixes, reads_ended)
     scored = prefixes.log_probs(steps)
     chain.watched = searched.watched
     together = "accumulated_score" not in options.open_paths
@@ -68,17 +70,23 @@ def fits(options: UnrollOptions) -> bool:
 
 
 def _search(
-    network: Seq2Seq, memory: Memory, limits: Tensor, chain: Chain, at_least: int, prefixes: Prefixes
+    network: Seq2Seq,
+    memory: Memory,
+    limits: Limits,
+    chain: Chain,
+    at_least: int,
+    prefixes: Prefixes,
+    reads_ended: bool,
 ) -> list[Candidates]:
     """The hard search: its candidates at each position."""
     K = chain.scores.size(1)
-    constraints = Constraints(limits)
+    constraints = Constraints(limits.each, first_limit=limits.least)
     state = network.start(memory, K)
     tokens = torch.full_like(chain.finished, PAD, dtype=torch.long)  # (B, K)
     tokens[:, 0] = BOS  # there is one beginning; the other slots come with the first choice
     steps: list[Candidates] = []
-    for _ in range(int(limits.max())):
-        hidden = network.step(tokens, state)
+    for _ in range(limits.most):
+        hidden = network.step(network.embed(tokens) if reads_ended else tokens, state)
         prefixes.add(tokens, hidden, state)
         candidates = chain.candidates(network, hidden.detach(), constraints)
         chain.advance(candidates, candidates.log_probs)
@@ -94,5 +102,5 @@ def _solved(chain: Chain, steps: list[Candidates], log_probs: list[Tensor]) -> l
     """The operator's matrices of all positions, in one call: possible where none enters the next one's scores."""
     scores = torch.stack([each.scores for each in steps])  # (T, B, M)
     before = scores - torch.stack([each.log_probs for each in steps])
-    entering = torch.where(scores > -math.inf, before + torch.stack(log_probs), -math.inf)
+    entering = torch.where(scores != -math.inf, before + torch.stack(log_probs), -math.inf)
     return list(chain.solve(entering.flatten(0, 1)).unflatten(0, scores.shape[:2]).unbind(0))

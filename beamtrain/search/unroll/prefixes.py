@@ -20,10 +20,11 @@ class Prefixes(ABC):
         network: used as it is, dropout included if it is in training mode.
         memory: the encoded sources.
         reference: (B, U) token ids whose log-probabilities are wanted too.
+        reads_ended: whether they are wanted after prefixes that have ended too.
     """
 
     @abstractmethod
-    def __init__(self, network: Seq2Seq, memory: Memory, reference: Tensor | None) -> None: ...
+    def __init__(self, network: Seq2Seq, memory: Memory, reference: Tensor | None, reads_ended: bool) -> None: ...
 
     @abstractmethod
     def passing(self) -> AbstractContextManager[None]:

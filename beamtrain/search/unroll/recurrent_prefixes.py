@@ -19,7 +19,7 @@ from beamtrain.search.unroll.softmax_gradient import through_outputs
 
 
 class RecurrentPrefixes(Prefixes):
-    def __init__(self, network: Seq2Seq, memory: Memory, reference: Tensor | None) -> None:
+    def __init__(self, network: Seq2Seq, memory: Memory, reference: Tensor | None, reads_ended: bool) -> None:
         self._network, self._reference = network, reference
         self._hidden: list[Tensor] = []  # T times (B, K, D)
 

@@ -7,6 +7,7 @@ from beamtrain.data.tokenizer import BOS
 from beamtrain.model.base import Memory, Seq2Seq
 from beamtrain.search.constraints import Constraints
 from beamtrain.search.unroll.chain import Chain, parent_weights
+from beamtrain.search.unroll.limits import Limits
 from beamtrain.search.unroll.log_probs import candidate_log_probs
 from beamtrain.search.unroll.options import UnrollOptions
 from beamtrain.search.unroll.soft_beams import SoftBeams
@@ -16,28 +17,29 @@ from beamtrain.topk.base import Operator
 def soft_beam_search(
     network: Seq2Seq,
     memory: Memory,
-    limits: Tensor,
+    limits: Limits,
     options: UnrollOptions,
     operator: Operator | None = None,
     reference: Tensor | None = None,
     at_least: int = 0,
+    reads_ended: bool = False,
 ) -> SoftBeams:
     """Unroll the search step by step, any recurrent path open or closed.
 
     Args:
         network: used as it is, dropout included if it is in training mode.
         memory: the encoded sources.
-        limits: (B,) the most tokens of each sentence, EOS included: at the last one only EOS is allowed.
         operator: a top-k operator that gives an order; sorted SOFT at temperature 0.5 (the paper's eps = 1) by default.
         reference: (B, U) token ids whose log-probabilities are wanted at every slot, see SoftBeams.
         at_least: positions to go on for, though every hypothesis be finished; see Chain.over.
+        reads_ended: whether those of the slots that have ended are wanted too: what the network says that reads on.
     """
-    chain = Chain(limits.size(0), options, operator, like=memory.states)
-    chain.watch_pruning = chain.has_bound
-    constraints = Constraints(limits)
+    chain = Chain(memory.states.size(0), options, operator, like=memory.states)
+    chain.watch_pruning, chain.reads_ended = chain.has_bound, reads_ended
+    constraints = Constraints(limits.each, first_limit=limits.least)
     state = network.start_soft(memory, options.beam_size)
     inputs = network.embed(torch.full_like(chain.finished, BOS, dtype=torch.long))  # (B, K) -> (B, K, D)
-    for _ in range(int(limits.max())):
+    for _ in range(limits.most):
         hidden = network.step(inputs, state)  # (B, K, D)
         candidates = chain.candidates(network, hidden.detach(), constraints)
         log_probs, of_reference = candidate_log_probs(network, hidden, candidates, reference)  # (B, M), (B, K, U)

@@ -24,9 +24,9 @@ from beamtrain.search.unroll.prefixes import Prefixes, ScoredCandidates
 
 
 class TreePrefixes(Prefixes):
-    def __init__(self, network: Seq2Seq, memory: Memory, reference: Tensor | None) -> None:
+    def __init__(self, network: Seq2Seq, memory: Memory, reference: Tensor | None, reads_ended: bool) -> None:
         assert isinstance(network, Transformer)
-        self._network, self._memory, self._reference = network, memory, reference
+        self._network, self._memory, self._reference, self._reads_ended = network, memory, reference, reads_ended
         self._tokens: list[Tensor] = []  # T times (B, K)
         self._visible: list[Tensor] = []  # (B, K, t * K) at position t, from 1
         # the values are those that the search finds
@@ -49,6 +49,7 @@ class TreePrefixes(Prefixes):
         if self._known:
             found = through_tree(self._network, self._memory, tree, steps, self._outputs)
             return [(each, None) for each in found]
-        hidden = self._network.decode_tree(self._memory, tree.tokens, tree.depths, tree.visible)  # (B, T * K, D)
+        inputs = self._network.embed(tree.tokens) if self._reads_ended else tree.tokens
+        hidden = self._network.decode_tree(self._memory, inputs, tree.depths, tree.visible)  # (B, T * K, D)
         slots = hidden.chunk(len(steps), dim=1)  # each (B, K, D)
         return [candidate_log_probs(self._network, *each, self._reference) for each in zip(slots, steps, strict=True)]

@@ -29,9 +29,10 @@ def tail_moments(scores: Tensor, best: Tensor, indices: Tensor, temperature: flo
     """scores (B, N), its hard top-M values and indices (B, M) -> the moments of the rest."""
     masked = best[:, -1:] == -torch.inf
     last = torch.where(masked, best[:, :1], best[:, -1:])
-    exponentials = (scores - last).div_(temperature).clamp_(-FLOOR, 0.0).exp_().scatter_(1, indices, 0.0)
+    exponents = (scores - last).div_(temperature).clamp_(-FLOOR, 0.0)
+    exponentials = exponents.scatter_add_(1, indices, torch.full_like(best, -torch.inf)).exp_()  # may be batched over
     first = exponentials.sum(-1, keepdim=True).double()  # (B, N) -> (B, 1)
-    second = torch.linalg.vecdot(exponentials, exponentials).double().unsqueeze(-1)
+    second = (exponentials * exponentials).sum(-1, keepdim=True).double()
     return Tail(exponentials, first, second, masked | (second < NOTHING))
 
 
@@ -44,13 +45,24 @@ def lump(tail: Tail, last: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def lump_gradient(tail: Tail, by_score: Tensor, by_log_weight: Tensor) -> Tensor:
-    """dL/dx (B, N) of the pruned candidates, from dL/d(lump's score), dL/d(log of its weight) / temperature (B, 1)."""
+    """dL/dx (B, N) of the pruned candidates, from dL/d(lump's score) and dL/d(log of its weight) (B, 1); all scores in
+    units of the temperature."""
     first, second = tail.first.clamp_min(NOTHING), tail.second.clamp_min(NOTHING)
     by_first = (2 * by_log_weight - by_score) / first
     by_second = 2 * (by_score - by_log_weight) / second
     by_first = by_first.masked_fill(tail.absent, 0.0).to(tail.exponentials.dtype)
     by_second = by_second.masked_fill(tail.absent, 0.0).to(tail.exponentials.dtype)
     return (tail.exponentials * by_second).add_(by_first).mul_(tail.exponentials)
+
+
+def lump_tangent(tail: Tail, tangent: Tensor) -> tuple[Tensor, Tensor]:
+    """The derivatives of the lump's score and of the log of its weight (B, 1) along the tangent (B, N) of the scores;
+    all in units of the temperature."""
+    first, second = tail.first.clamp_min(NOTHING), tail.second.clamp_min(NOTHING)
+    moved = tail.exponentials * tangent
+    by_first = (moved.sum(-1, keepdim=True).double() / first).masked_fill(tail.absent, 0.0)
+    by_second = (2 * (tail.exponentials * moved).sum(-1, keepdim=True).double() / second).masked_fill(tail.absent, 0.0)
+    return by_second - by_first, 2 * by_first - by_second
 
 
 def with_stand_in(best: Tensor, k: int, lumped: tuple[Tensor, Tensor] | None) -> Head:

@@ -29,34 +29,49 @@ class Head(NamedTuple):
     weight: Tensor  # (B, 1) float64
 
 
+class Sides(NamedTuple):
+    """On which side of each cut a candidate lies; every entry is a sum of positive terms, so small ones keep their
+    digits."""
+
+    above: Tensor  # (L, B, M) P(atom >= l), l = 1..L
+    below: Tensor  # (L, B, M) P(atom < l)
+
+
 class Plan(NamedTuple):
-    """Where each candidate goes; every entry is a sum of positive terms, so small ones keep their digits."""
+    """Where each candidate goes."""
 
     mass: Tensor  # (L, B, M) P(atom = l), l = 1..L
-    above: Tensor  # (L, B, M) P(atom >= l)
-    below: Tensor  # (L, B, M) P(atom < l)
+    sides: Sides
 
 
 Residual = Callable[[Tensor], tuple[Tensor, Tensor]]  # thresholds (L, B) -> residual (L, B) and Jacobian (B, L, L)
 
 
+def relative_mass(scores: Tensor, thresholds: Tensor) -> Tensor:
+    """P(atom = j) of candidates (B, M) for j = 0..L, as a multiple of their likeliest atom's: (L + 1, B, M)."""
+    steps = scores - thresholds.unsqueeze(-1)  # (B, M) - (L, B, 1) -> (L, B, M)
+    logits = torch.cat([torch.zeros_like(steps[:1]), steps.cumsum(0) if len(thresholds) > 1 else steps])
+    return (logits - logits.detach().amax(0)).exp_()
+
+
 def transport(scores: Tensor, thresholds: Tensor) -> Plan:
     """The plan of candidates (B, M) for thresholds (L, B)."""
-    levels, (rows, columns) = len(thresholds), scores.shape
-    logits = scores.new_zeros(levels + 1, rows, columns)
-    steps = scores - thresholds.unsqueeze(-1)  # (B, M) - (L, B, 1) -> (L, B, M)
-    logits[1:] = steps.cumsum(0) if levels > 1 else steps
-    mass = logits.sub_(logits.amax(0)).exp_()  # (L + 1, B, M), not yet normalised
+    mass = relative_mass(scores, thresholds)
+    return Plan(mass[1:] / mass.sum(0), sides(mass))
+
+
+def sides(mass: Tensor) -> Sides:
+    """On which side of each cut candidates lie, from their relative masses (L + 1, B, M)."""
     below = mass.cumsum(0)
     above = mass[1:].flip(0).cumsum(0).flip(0)  # (L, B, M)
-    total = below[-1]
-    return Plan(mass[1:].div_(total), above.div_(total), below[:-1].div(total))
+    return Sides(above / below[-1], below[:-1] / below[-1])
 
 
-def covariance(plan: Plan, weight: Tensor | None = None) -> Tensor:
-    """K (B, L, L): sum_i Cov_i(1[atom >= l], 1[atom >= m]) = sum_i P_i(atom >= max(l, m)) P_i(atom < min(l, m))."""
-    above = plan.above if weight is None else weighted(plan.above, weight)
-    lower = batch_first(above) @ batch_first(plan.below).mT  # (B, L, M) x (B, M, L) -> (B, L, L), right for l >= m
+def covariance(sides: Sides, weight: Tensor | None = None) -> Tensor:
+    """K (B, L, L): sum_i Cov_i(1[atom >= l], 1[atom >= m]) = sum_i P_i(atom >= max(l, m)) P_i(atom < min(l, m)).
+    The last candidate counts `weight` (B, 1) times."""
+    above = sides.above if weight is None else weighted(sides.above, weight)
+    lower = batch_first(above) @ batch_first(sides.below).mT  # (B, L, M) x (B, M, L) -> (B, L, L), right for l >= m
     return lower.tril() + lower.tril(-1).mT
 
 
@@ -67,9 +82,7 @@ def batch_first(values: Tensor) -> Tensor:
 
 def weighted(values: Tensor, weight: Tensor) -> Tensor:
     """values (L, B, M) with the last candidate counted `weight` (B, 1) times."""
-    values = values.clone()
-    values[..., -1:] *= weight
-    return values
+    return torch.cat([values[..., :-1], values[..., -1:] * weight], -1)
 
 
 def start(head: Head, cuts: Sequence[int]) -> Tensor:
@@ -99,12 +112,12 @@ def residual(head: Head, rest: Sequence[Tensor], cuts: Sequence[int]) -> Residua
     gaining, losing = weighted(under.expand(-1, len(head.scores), -1), head.weight), 1.0 - under[..., :largest]
 
     def evaluate(thresholds: Tensor) -> tuple[Tensor, Tensor]:
-        plan = transport(head.scores, thresholds)
+        plan = sides(relative_mass(head.scores, thresholds))
         up = (plan.above * gaining).sum(-1)  # (L, B, M) -> (L, B)
         down = (plan.below[..., :largest] * losing).sum(-1)
         spread = None
         for block in rest:
-            other = transport(block, thresholds)
+            other = sides(relative_mass(block, thresholds))
             up = up + other.above.sum(-1)
             spread = covariance(other) if spread is None else spread + covariance(other)
         up, down = up.clamp_min(HARD), down.clamp_min(HARD)

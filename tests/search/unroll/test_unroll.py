@@ -11,8 +11,10 @@ from beamtrain.data.tokenizer import EOS, PAD
 from beamtrain.model.base import Memory
 from beamtrain.model.gru import GRUEncoderDecoder
 from beamtrain.model.transformer import Transformer
+from beamtrain.objectives.losses.base import order_weights
 from beamtrain.search.beam import beam_search
 from beamtrain.search.options import SearchOptions
+from beamtrain.search.unroll.limits import Limits
 from beamtrain.search.unroll.options import UnrollOptions
 from beamtrain.search.unroll.parallel import one_hot_beam_search
 from beamtrain.search.unroll.step_by_step import soft_beam_search
@@ -39,7 +41,7 @@ def sources(B=4, seed=1):
 
 
 def unrolled(network, source, limit, operator=None, search=soft_beam_search, **options):
-    limits = torch.full((source.size(0),), limit)
+    limits = Limits.of(torch.full((source.size(0),), limit))
     return search(network, network.encode(source), limits, UnrollOptions(**options), operator)
 
 
@@ -121,6 +123,25 @@ def some_loss(beams):
 def gradients(network, loss):
     found = torch.autograd.grad(loss, list(network.parameters()), allow_unused=True)
     return [torch.zeros(1, dtype=loss.dtype) if gradient is None else gradient for gradient in found]
+
+
+@pytest.mark.parametrize("selection", ["soft", "straight_through", "hard"])
+@pytest.mark.parametrize("kind, search", UNROLLS)
+def test_a_slot_that_does_not_exist_has_no_part(kind, search, selection):
+    """With one token to say there is one hypothesis: it ends at once, while the other sentences go on."""
+    if (search, selection) == (one_hot_beam_search, "soft"):
+        return
+    network, source = make(kind), sources(B=2)
+    options = UnrollOptions(beam_size=3, candidates=10, selection=selection)
+    beams = search(network, network.encode(source), Limits.of(torch.tensor([1, 5])), options, SoftTopK(0.5, None))
+    only, *others = searched(network, source[:1], 1, 3)[0]
+    assert not others and beams.scores[0].tolist() == pytest.approx([only[1], -math.inf, -math.inf], abs=1e-4)
+    assert beams.slot_scores[0, :, 0].tolist() == pytest.approx([only[1]] * beams.slot_scores.size(1), abs=1e-4)
+    assert beams.best_tokens[0, 0].tolist() == [EOS] + [PAD] * (beams.tokens.size(1) - 1)
+    assert not beams.open[0, 1:].any() and beams.scores[1].isfinite().all()
+    weights = order_weights(beams, 0.3)
+    assert weights[0].tolist() == [1, 0, 0]
+    assert all(each.isfinite().all() for each in gradients(network, weights[:, 0].sum() + beams.scores[:, 0].sum()))
 
 
 @pytest.mark.parametrize("selection", ["straight_through", "hard"])
@@ -206,7 +227,7 @@ def test_the_gradient_of_the_whole_search_is_that_of_finite_differences(kind, se
 def test_gradcheck_through_the_source(kind):
     network, source = make(kind, scale=1.5, layers=1), sources(B=1)
     memory = network.encode(source)
-    limits = torch.tensor([3])
+    limits = Limits.of(torch.tensor([3]))
     options = UnrollOptions(beam_size=2, candidates=2 * V, selection="soft", open_paths=ALL)
 
     def search(states):

@@ -2,14 +2,16 @@
 
 import pytest
 import torch
+from batches import batch_of
 from test_unroll import as_sentences, searched, unrolled
 
-from beamtrain.data.batch import Batch, pad
-from beamtrain.data.tokenizer import BOS, EOS
+from beamtrain.data.batch import pad
+from beamtrain.data.tokenizer import EOS
 from beamtrain.model.transformer import Transformer
 from beamtrain.objectives.teacher_forcing import TeacherForcing
 from beamtrain.search.beam import beam_search
 from beamtrain.search.options import SearchOptions
+from beamtrain.search.unroll.limits import Limits
 from beamtrain.search.unroll.options import UnrollOptions
 from beamtrain.search.unroll.parallel import one_hot_beam_search
 from beamtrain.search.unroll.step_by_step import soft_beam_search
@@ -38,12 +40,7 @@ def trained():
     optimizer, objective = torch.optim.Adam(network.parameters(), lr=3e-3), TeacherForcing(0.1)
     for _ in range(300):
         pairs = list(sentences(32, generator))
-        batch = Batch(
-            pad([[*s, EOS] for s, _ in pairs]),
-            pad([[BOS, *t] for _, t in pairs]),
-            pad([[*t, EOS] for _, t in pairs]),
-            torch.arange(32),
-        )
+        batch = batch_of(pairs)
         loss = objective(network, batch)
         optimizer.zero_grad()
         (loss.total / loss.weight).backward()
@@ -81,7 +78,7 @@ def test_the_soft_unroll_becomes_the_users_search_as_the_temperature_falls(train
 @pytest.mark.parametrize("search", [soft_beam_search, one_hot_beam_search])
 def test_the_unroll_ends_when_every_hypothesis_has(trained, search):
     network, source, _ = trained
-    limits = torch.full((source.size(0),), 40)
+    limits = Limits.of(torch.full((source.size(0),), 40))
     options = UnrollOptions(beam_size=2, candidates=8)
     short, long = (
         search(network, network.encode(source), limits, options, SoftTopK(0.5, None), at_least=least)

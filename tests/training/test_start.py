@@ -1,0 +1,389 @@
+"""Where a run starts: all that can refuse speaks before anything is written, and what is typed wins or is refused."""
+
+import os
+import random
+import re
+import shutil
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import lightning.pytorch as pl
+import pytest
+import torch
+import yaml
+from words import CONFIG, write_corpus
+
+from beamtrain.cli import main
+from beamtrain.runs.checkpoints import load_checkpoint
+from beamtrain.runs.loading import load_run
+
+LAST, BEST = (Path(f"runs/tiny/checkpoints/{name}.ckpt") for name in ("last", "best"))
+AVERAGING = "--trainer.callbacks+=lightning.pytorch.callbacks.EMAWeightAveraging"
+EARLY = [
+    "--trainer.val_check_interval=1",
+    "--trainer.callbacks+=lightning.pytorch.callbacks.EarlyStopping",
+    "--trainer.callbacks.monitor=dev_bleu",
+    "--trainer.callbacks.mode=max",
+    "--trainer.callbacks.min_delta=100",
+]
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory):
+    """A folder with a corpus, a config of it, and a run of 4 steps."""
+    folder = tmp_path_factory.mktemp("start")
+    (folder / "corpus").mkdir()
+    write_corpus(folder / "corpus", rows=300)
+    (folder / "tiny.yaml").write_text(CONFIG.format(corpus="corpus", vocab_size=36) + "score_test: false\n")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        patch.setenv("XDG_CACHE_HOME", str(folder / "cache"))
+        assert main(["train", "--config=tiny.yaml", "--trainer.max_steps=4"]) == 0
+    return folder
+
+
+@pytest.fixture
+def train(finished, tmp_path, monkeypatch):
+    """Runs `beamtrain train` in a copy of that folder; the exit code."""
+    for name in ("corpus", "runs"):
+        shutil.copytree(finished / name, tmp_path / name)
+    shutil.copy(finished / "tiny.yaml", tmp_path)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(finished / "cache"))
+    return lambda *arguments: main(["train", "--config=tiny.yaml", *arguments])
+
+
+def files():
+    """Every file of every run, with its content."""
+    return {path: path.read_bytes() for path in Path("runs").rglob("*") if path.is_file() and path.name != ".lock"}
+
+
+def refused(train, capsys, *arguments):
+    """What a start that is refused says; the runs are as they were."""
+    before = files()
+    capsys.readouterr()
+    assert train(*arguments) == 2
+    lines = [line for line in capsys.readouterr().err.splitlines() if line.startswith("beamtrain: ")]
+    assert len(lines) == 1
+    assert files() == before
+    return lines[0]
+
+
+def add_pairs():
+    for language in ("en", "de"):
+        with open(f"corpus/train.{language}", "a") as file:
+            file.writelines(f"{word} red cat\n" for word in ["green", "blue"] * 100)
+
+
+def edit(split):
+    path = Path(f"corpus/{split}.en")
+    first, *others = path.read_text().splitlines()
+    path.write_text("\n".join([" ".join(reversed(first.split())) + " red", *others]) + "\n")
+
+
+def shuffle_training_text():
+    """The same words and the same number of rows: subwords and their counts stay, the sentences' places do not."""
+    sides = [Path(f"corpus/train.{language}") for language in ("en", "de")]
+    rows = list(zip(*(side.read_text().splitlines() for side in sides), strict=True))
+    random.Random(3).shuffle(rows)
+    for side, lines in zip(sides, zip(*rows, strict=True), strict=True):
+        side.write_text("\n".join(lines) + "\n")
+
+
+CHANGED = {
+    "more text": (add_pairs, [], "the training text .*corpus.* has changed since"),
+    "an edited line": (lambda: edit("train"), [], "the training text .* has changed since"),
+    "lines in another order": (shuffle_training_text, [], "the training text .* has changed since"),
+    "another development set": (lambda: edit("validation"), [], "the development text .* has changed since"),
+    "fewer rows": (None, ["--data.train_rows=200"], r"data.train_rows is 200 \(there null\)"),
+    "shorter rows": (None, ["--data.max_length=7"], r"data.max_length is 7 \(there 40\)"),
+    "more subwords": (None, ["--data.vocab_size=38"], r"data.vocab_size is 38 \(there 36\)"),
+    "other subwords": (None, ["--data.subwords=bpe"], r"data.subwords is bpe \(there unigram\)"),
+    "the other direction": (None, ["--data.source_lang=de", "--data.target_lang=en"],
+                            r"data.source_lang is de \(there en\), data.target_lang is en \(there de\)"),
+    "another data seed": (None, ["--data.seed=2"], r"data.seed is 2 \(there 1\)"),
+    "another network": (None, ["--model.network=beamtrain.model.GRUEncoderDecoder", "--model.network.width=16"],
+                        "model.network is .*GRUEncoderDecoder.*there .*Transformer"),
+    "a wider network": (None, ["--model.network.width=32"], r"model.network width is 32 \(there 16\)"),
+    "more heads, in the same shapes": (None, ["--model.network.heads=4"], r"model.network heads is 4 \(there 2\)"),
+    "another optimiser": (None, ["--model.optimizer=torch.optim.SGD", "--model.optimizer.lr=0.1"],
+                          "model.optimizer is .*SGD.*there .*AdamW"),
+    "another state of the optimiser": (None, ["--model.optimizer=torch.optim.AdamW", "--model.optimizer.amsgrad=true"],
+                                       "model.optimizer amsgrad is true .*there false"),
+    "an optimiser that cannot be": (None, ["--model.optimizer=torch.optim.AdamW", "--model.optimizer.betas=[2,2]"],
+                                    "model.optimizer: Invalid beta"),
+    "no rate left": (None, ["--model.schedule=beamtrain.training.Cosine", "--model.schedule.total_steps=4",
+                            "--model.schedule.warmup_steps=1"],
+                     "the learning rate is 0 from step 4 on.*model.schedule"),
+    "fewer epochs than were done": (None, ["--trainer.max_epochs=1"], "max_epochs"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("change, arguments, message", CHANGED.values(), ids=CHANGED)
+def test_a_resumed_run_goes_on_with_what_it_was_trained_on_or_is_left_as_it_was(
+    train, capsys, change, arguments, message
+):
+    if "epochs" in message:
+        assert train("--resume", "--trainer.max_steps=40") == 0
+    if change:
+        change()
+    line = refused(train, capsys, "--resume", "--trainer.max_steps=80", *arguments)
+    assert re.search(message, line), line
+
+
+def test_text_that_is_only_stored_in_another_way_is_the_same_text(train):
+    for language in ("en", "de"):
+        subprocess.run(["gzip", f"corpus/train.{language}"], check=True)
+    assert train("--resume", "--trainer.max_steps=5") == 0
+
+
+def test_a_checkpoint_of_another_run_is_refused(train, capsys):
+    assert train("--name=other", "--trainer.max_steps=2") == 0
+    assert "is not a checkpoint of runs/tiny" in refused(
+        train, capsys, "--resume_from=runs/other/checkpoints/last.ckpt"
+    )
+
+
+IMPOSSIBLE = {
+    "too many subwords": ["--data.vocab_size=8000"],
+    "no text": ["--data.source=missing"],
+    "an optimiser that cannot be": ["--model.optimizer=torch.optim.AdamW", "--model.optimizer.betas=[2,2]"],
+    "a run that is not there": ["--init_from=runs/none"],
+    "a network that does not fit": ["--init_from=runs/tiny", "--model.network.width=32"],
+    "a callback that refuses late": ["--trainer.callbacks+=interrupting.Refuse"],
+    "no rate left": ["--model.schedule=beamtrain.training.Cosine", "--model.schedule.total_steps=5"],
+}
+
+
+@pytest.mark.parametrize("arguments", IMPOSSIBLE.values(), ids=IMPOSSIBLE)
+@pytest.mark.parametrize("start", [["--overwrite"], ["--name=new"]], ids=["replaces a run", "starts a new one"])
+def test_a_start_that_is_refused_leaves_the_old_run_and_no_new_one(train, capsys, start, arguments):
+    refused(train, capsys, *start, *arguments)
+    assert not Path("runs/new").exists()
+
+
+@pytest.mark.parametrize("name", ["", ".", "..", "a/b", "../corpus", "a\\b", "/tmp/absolute"])
+def test_a_name_is_a_name_and_no_path(train, capsys, name):
+    for start in ("--overwrite", "--resume", "--score_test=false"):
+        assert "is not a name for a run" in refused(train, capsys, f"--name={name}", start)
+
+
+def test_what_is_not_a_run_is_never_replaced(train, capsys):
+    Path("corpus.yaml").write_text(Path("tiny.yaml").read_text())
+    for arguments in (["--runs=."], ["--runs=.", "--overwrite"], ["--runs=.", "--resume"]):
+        capsys.readouterr()
+        assert main(["train", "--config=corpus.yaml", *arguments]) == 2
+        error = capsys.readouterr().err
+        assert "corpus exists and is not a run" in error and "--overwrite" not in error
+        assert len(list(Path("corpus").iterdir())) == 6
+    Path("corpus/config.yaml").write_text("title: Words\n")  # anything may be called so
+    assert main(["train", "--config=corpus.yaml", "--runs=.", "--overwrite"]) == 2
+    assert len(list(Path("corpus").iterdir())) == 7
+
+
+def test_a_run_is_replaced_and_what_else_lies_in_its_folder_stays(train):
+    Path("runs/tiny/notes.txt").write_text("mine")
+    Path("runs/tiny/report").mkdir()
+    Path("runs/tiny/report/test.hyp").write_text("of the old run")
+    assert train("--overwrite", "--trainer.max_steps=2") == 0
+    assert load_checkpoint(LAST)["global_step"] == 2 and not BEST.exists()
+    assert Path("runs/tiny/notes.txt").read_text() == "mine" and not Path("runs/tiny/report").exists()
+
+
+def test_an_empty_folder_is_free(train):
+    Path("runs/new").mkdir()
+    assert train("--name=new", "--trainer.max_steps=1") == 0
+
+
+def test_a_run_cannot_replace_the_one_whose_weights_it_starts_from(train, capsys):
+    assert "runs/tiny is the run itself" in refused(train, capsys, "--init_from=runs/tiny", "--overwrite")
+
+
+def test_the_config_of_a_run_is_about_what_is_trained_not_about_how_it_was_started(train, capsys):
+    assert train("--overwrite", "--trainer.max_steps=4") == 0
+    settings = yaml.safe_load(Path("runs/tiny/config.yaml").read_text())
+    assert not {"name", "runs", "overwrite", "resume", "resume_from", "config"} & settings.keys()
+    own = "--config=runs/tiny/config.yaml"
+    before = files()
+    assert main(["train", own]) == 2
+    assert "runs/tiny exists: --resume goes on, --overwrite replaces it" in capsys.readouterr().err
+    assert files() == before
+    assert main(["train", own, "--resume", "--trainer.max_steps=5"]) == 0
+    assert load_checkpoint(LAST)["global_step"] == 5 and not Path("runs/config").exists()
+    assert main(["train", own, "--name=again", "--trainer.max_steps=2"]) == 0
+    assert load_checkpoint(Path("runs/again/checkpoints/last.ckpt"))["global_step"] == 2
+    shutil.move("runs", "elsewhere")
+    assert main(["train", "--config=elsewhere/tiny/config.yaml", "--resume", "--trainer.max_steps=6"]) == 0
+    assert load_checkpoint(Path("elsewhere/tiny/checkpoints/last.ckpt"))["global_step"] == 6
+
+
+def test_a_run_goes_on_when_the_one_that_it_began_from_is_gone(train):
+    warm = ["--name=warm", "--init_from=runs/tiny"]
+    assert train(*warm, "--trainer.max_steps=2") == 0
+    shutil.rmtree("runs/tiny")
+    assert main(["train", "--config=runs/warm/config.yaml", "--resume", "--trainer.max_steps=3"]) == 0
+    assert load_checkpoint(Path("runs/warm/checkpoints/last.ckpt"))["global_step"] == 3
+
+
+def test_the_settings_of_the_optimiser_that_are_typed_take_effect(train):
+    settings = {"lr": 0.5, "betas": [0.5, 0.6], "weight_decay": 0.25, "eps": 1e-3}
+    typed = [f"--model.optimizer.{name}={value}".replace(" ", "") for name, value in settings.items()]
+    assert train("--resume", "--model.optimizer=torch.optim.AdamW", *typed, "--model.schedule.warmup_steps=10",
+                 "--trainer.max_steps=5") == 0  # fmt: skip
+    checkpoint = load_checkpoint(LAST)
+    (group,) = checkpoint["optimizer_states"][0]["param_groups"]
+    assert {name: group[name] for name in settings} == {**settings, "betas": (0.5, 0.6), "lr": 0.5 * 6 / 10}
+    (rate,) = checkpoint["lr_schedulers"]
+    assert rate["base_lrs"] == [0.5] and rate["last_epoch"] == 5
+    init = yaml.safe_load(Path("runs/tiny/config.yaml").read_text())["model"]["optimizer"]["init_args"]
+    assert {name: init[name] for name in settings} == settings
+
+
+def test_the_first_step_after_a_resume_is_made_at_the_rate_that_is_typed(train):
+    before = load_checkpoint(LAST)["state_dict"]
+    assert train("--resume", "--model.optimizer=torch.optim.AdamW", "--model.optimizer.lr=1e-12",
+                 "--trainer.max_steps=5") == 0  # fmt: skip
+    after = load_checkpoint(LAST)["state_dict"]
+    assert all(torch.allclose(value, after[name], rtol=0, atol=1e-9) for name, value in before.items())
+
+
+def test_a_schedule_that_ends_before_training_is_refused_with_what_to_do(train, capsys):
+    cosine = ["--model.schedule=beamtrain.training.Cosine", "--model.schedule.warmup_steps=1"]
+    assert train("--overwrite", *cosine, "--model.schedule.total_steps=4", "--trainer.max_steps=4") == 0
+    line = refused(train, capsys, "--resume", *cosine, "--model.schedule.total_steps=4", "--trainer.max_steps=8")
+    assert "the learning rate is 0 from step 4 on" in line and "total_steps" in line and "8" in line
+    assert train("--resume", *cosine, "--model.schedule.total_steps=8", "--trainer.max_steps=8") == 0
+    assert train("--overwrite", *cosine, "--model.schedule.total_steps=4", "--model.schedule.final=0.1",
+                 "--trainer.max_steps=8") == 0  # fmt: skip
+
+
+class TestEarlyStopping:
+    def test_it_says_that_it_stopped_and_when_and_why(self, train, capsys):
+        assert train("--overwrite", *EARLY, "--trainer.callbacks.patience=1") == 0
+        said = capsys.readouterr().err
+        assert re.search(r"stopped at step 2: dev_bleu did not improve .* 1 validation", said), said
+
+    def test_raised_patience_goes_on(self, train, capsys):
+        assert train("--overwrite", *EARLY, "--trainer.callbacks.patience=1") == 0
+        assert train("--resume", *EARLY, "--trainer.callbacks.patience=3") == 0
+        assert load_checkpoint(LAST)["global_step"] == 4
+        (early,) = (state for name, state in load_checkpoint(LAST)["callbacks"].items() if "EarlyStopping" in name)
+        assert early["patience"] == 3
+
+    def test_a_run_that_stays_stopped_says_what_to_do(self, train, capsys):
+        for start in ("--overwrite", "--resume"):
+            capsys.readouterr()
+            assert train(start, *EARLY, "--trainer.callbacks.patience=1") == 0
+            assert load_checkpoint(LAST)["global_step"] == 2
+        assert re.search(r"stopped at step 2: .*; to go on, raise its patience", capsys.readouterr().err)
+
+    def test_a_time_limit_says_that_it_stopped_too(self, train, capsys):
+        assert train("--overwrite", "--trainer.max_time=00:00:00:00", "--trainer.max_steps=-1") == 0
+        assert "stopped at step 1: trainer.max_time" in capsys.readouterr().err
+
+
+class TestAveraging:
+    def test_until_it_begins_what_is_validated_and_saved_is_what_was_trained(self, train):
+        assert train("--overwrite", AVERAGING, "--trainer.callbacks.update_starting_at_step=6") == 0
+        assert train("--name=plain") == 0
+        for name in ("best", "last"):
+            mine, theirs = (load_checkpoint(Path(f"runs/{run}/checkpoints/{name}.ckpt")) for run in ("tiny", "plain"))
+            if mine["global_step"] < 7:
+                assert_equal(mine["state_dict"], theirs["state_dict"])
+        assert_equal(load_checkpoint(LAST)["current_model_state"], theirs["state_dict"])
+        first, second = (Path(f"runs/{run}/logs/metrics.csv").read_text().splitlines()[2] for run in ("tiny", "plain"))
+        assert first.split(",")[-2:] == second.split(",")[-2:]
+
+    def test_nothing_untrained_is_used_when_it_never_begins(self, train):
+        assert train("--overwrite", AVERAGING, "--trainer.callbacks.update_starting_at_step=100") == 0
+        assert train("--name=plain") == 0
+        mine, theirs = (load_run(f"runs/{name}") for name in ("tiny", "plain"))
+        assert mine.info["weights"] == theirs.info["weights"]
+        assert_equal(mine.network.state_dict(), theirs.network.state_dict())
+
+    def test_without_it_a_resumed_run_goes_on_from_the_trained_weights(self, train, capsys):
+        averaging = [AVERAGING, "--trainer.callbacks.decay=0.9"]
+        assert train("--name=averaged", *averaging, "--trainer.max_steps=4") == 0
+        capsys.readouterr()
+        assert train("--name=averaged", "--resume") == 0
+        assert "averaged weights" in capsys.readouterr().err
+        assert train("--resume") == 0
+        ended = (load_checkpoint(Path(f"runs/{name}/checkpoints/last.ckpt")) for name in ("averaged", "tiny"))
+        assert_equal(*(each["state_dict"] for each in ended))
+
+    def test_with_it_a_resumed_run_begins_to_average(self, train, capsys):
+        assert train("--resume", AVERAGING, "--trainer.callbacks.decay=0.9") == 0
+        assert "averaging begins" in capsys.readouterr().err
+        checkpoint = load_checkpoint(LAST)
+        assert checkpoint["averaging_state"]["n_averaged"] == 4
+        assert train("--name=plain") == 0
+        plain = load_checkpoint(Path("runs/plain/checkpoints/last.ckpt"))["state_dict"]
+        assert_equal(checkpoint["current_model_state"], plain)
+        assert any(not torch.equal(value, plain[name]) for name, value in checkpoint["state_dict"].items())
+
+
+def assert_equal(mine, theirs):
+    assert mine.keys() == theirs.keys()
+    for name, value in mine.items():
+        assert torch.equal(value, theirs[name]), name
+
+
+def test_of_equal_scores_the_last_is_the_best(train, capsys):
+    nothing_right = ["--model.search.max_length=1", "--trainer.val_check_interval=2"]
+    assert train("--overwrite", *nothing_right) == 0
+    said = re.findall(r"step (\d+) \| dev BLEU 0.00 \(best 0.00 at step (\d+)\)", capsys.readouterr().err)
+    assert said == [(str(step), str(step)) for step in (2, 4, 6, 8)]
+    assert load_checkpoint(BEST)["global_step"] == 8 and load_run("runs/tiny").info["weights"]["step"] == 8
+
+
+class Fail(pl.Callback):
+    """An error of the machine when `step` steps are done."""
+
+    def __init__(self, step: int) -> None:
+        self._step = step
+
+    def on_train_batch_start(self, trainer, module, batch, batch_idx) -> None:
+        if trainer.global_step == self._step:
+            raise OSError("it went wrong")
+
+
+def test_the_weights_that_are_used_are_the_best_at_any_moment(train):
+    assert load_run("runs/tiny").info["weights"]["step"] == 4
+    fail = ["--trainer.callbacks+=interrupting.Fail", "--trainer.callbacks.step=7", "--model.search.max_length=1"]
+    assert train("--resume", "--trainer.val_check_interval=2", *fail) == 2
+    best = load_checkpoint(BEST)
+    assert best["global_step"] == 6
+    run = load_run("runs/tiny")
+    assert run.info["weights"]["step"] == 6
+    for name, value in run.network.state_dict().items():
+        assert torch.equal(value, best["state_dict"][f"network.{name}"]), name
+
+
+def test_the_weights_are_the_last_ones_as_long_as_nothing_was_validated(train):
+    never = ["--trainer.val_check_interval=1000", "--save_every=2"]
+    assert train("--overwrite", *never, "--trainer.max_steps=2") == 0
+    fail = ["--trainer.callbacks+=interrupting.Fail", "--trainer.callbacks.step=5"]
+    assert train("--resume", *never, *fail) == 2
+    assert load_run("runs/tiny").info["weights"]["step"] == 4
+
+
+def test_a_folder_is_trained_into_by_one_process_only(train, capsys, monkeypatch):
+    """And it is free again as soon as that process is killed; who only reads is not hindered."""
+    path = os.pathsep.join([str(Path(__file__).parents[1]), str(Path(__file__).parent)])
+    command = [sys.executable, "-m", "beamtrain.cli", "train", "--config=tiny.yaml", "--resume",
+               "--data.num_workers=1", "--trainer.max_steps=1000000", "--trainer.callbacks+=interrupting.Hold"]  # fmt: skip
+    first = subprocess.Popen([*command, "--trainer.callbacks.file=training"], env={**os.environ, "PYTHONPATH": path})
+    try:
+        while not Path("training").exists():
+            assert first.poll() is None
+        for start in ("--resume", "--overwrite"):
+            assert "runs/tiny is being trained by another process" in refused(train, capsys, start)
+        Path("in.txt").write_text("red cat\n")
+        assert main(["translate", "--model", "runs/tiny", "--input", "in.txt", "--output", "out.txt"]) == 0
+        assert train("--name=warm", "--init_from=runs/tiny", "--trainer.max_steps=1") == 0
+    finally:
+        first.send_signal(signal.SIGKILL)
+        first.wait()
+    assert train("--resume", "--trainer.max_steps=5") == 0
