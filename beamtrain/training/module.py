@@ -21,6 +21,7 @@ from beamtrain.scoring.metrics import corpus_bleu
 from beamtrain.search.beam import beam_search
 from beamtrain.search.options import SearchOptions
 from beamtrain.training.schedule import InverseSquareRoot, Schedule
+from beamtrain.training.weighted_means import WeightedMeans
 
 
 class TranslationModule(pl.LightningModule):
@@ -66,6 +67,7 @@ class TranslationModule(pl.LightningModule):
         self._translations: dict[int, str] = {}  # row of the development set -> its translation
         self._dev_bleu: float | None = None  # of the last validation
         self._window: list[Tensor] = []  # weights of the batches since the last optimiser step
+        self._means = WeightedMeans()  # of training
         self._likelihood = torch.zeros(2)  # of the development set: negative log-likelihood, and number of tokens
 
     def configure_optimizers(self) -> Any:
@@ -83,14 +85,22 @@ class TranslationModule(pl.LightningModule):
 
     def training_step(self, batch: Batch) -> Tensor:
         loss = self.objective(self.network, batch, self.global_step)
-        weight, total, *figures = self._averages_over_processes(loss)
-        self.log("train/loss", total / weight)
-        for name, figure in zip(loss.figures, figures, strict=True):
-            self.log(f"train/{name}", figure / weight)
+        averages = self._averages_over_processes(loss)
+        self._log_figures(["loss", *loss.figures], averages)
+        weight, total = averages[0], averages[1]
         self._window.append(weight)
         idle = sum(0 * own.sum() for own in self.objective.parameters())  # DDP waits for each, whether it was of use
         finite = 1 + 0 * total  # or no number, and then no gradient is one
         return (loss.total + idle) / self._window[0] * finite
+
+    def _log_figures(self, names: list[str], weight_and_sums: Tensor) -> None:
+        """Log the means since the last line that `log_every_n_steps` has written, and the learning rate."""
+        if not self._window and self.global_step % self.trainer.log_every_n_steps == 0:
+            self._means.clear()
+        self._means.add(names, weight_and_sums)
+        for name, mean in self._means.means().items():
+            self.log(f"train/{name}", mean)
+        self.log("train/lr", self.trainer.optimizers[0].param_groups[0]["lr"])
 
     def _averages_over_processes(self, loss: Loss) -> Tensor:
         """The weight, the total and the figures, each averaged over all processes.
@@ -161,9 +171,11 @@ class TranslationModule(pl.LightningModule):
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         checkpoint["dev_bleu"] = self._dev_bleu
+        checkpoint["means"] = self._means.state_dict()
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         self._dev_bleu = checkpoint.get("dev_bleu")
+        self._means.load_state_dict(checkpoint["means"], self.device)
 
     def _gathered_translations(self) -> dict[int, str]:
         if self.trainer.world_size == 1:

@@ -6,19 +6,18 @@ import time
 from typing import Any
 
 import lightning.pytorch as pl
-from torch import Tensor
 
 from beamtrain.data.batch import Batch
-from beamtrain.data.tokenizer import PAD
 from beamtrain.training.callbacks.bad_steps import BAD_STEPS
+from beamtrain.training.callbacks.save_checkpoints import is_between_steps
 
 
 class Progress(pl.Callback):
-    """A line on stderr every `every` optimiser steps and after each validation."""
+    """A line on stderr every `every` optimiser steps, with means since the one before, and after each validation."""
 
     def __init__(self, every: int) -> None:
         self._every = every
-        self._tokens: int | Tensor = 0
+        self._tokens = 0
         self._since, self._first_step, self._started = 0.0, 0, 0.0
         self._best = (-math.inf, 0)
 
@@ -33,13 +32,12 @@ class Progress(pl.Callback):
     def on_train_batch_end(
         self, trainer: pl.Trainer, module: pl.LightningModule, outputs: Any, batch: Batch, batch_idx: int
     ) -> None:
-        self._tokens += (batch.target_out != PAD).sum()  # on the device: nothing waits for it
+        self._tokens += batch.num_target_tokens
         step = trainer.global_step
-        window_closed = (batch_idx + 1) % trainer.accumulate_grad_batches == 0
-        if not window_closed or step % self._every or not trainer.is_global_zero:
+        if not is_between_steps(trainer) or step % self._every or not trainer.is_global_zero:
             return
         now = time.monotonic()
-        speed = float(self._tokens) * trainer.world_size / max(now - self._since, 1e-9)
+        speed = self._tokens * trainer.world_size / max(now - self._since, 1e-9)
         figures = {name: float(value) for name, value in trainer.callback_metrics.items()}
         nll = figures.get("train/nll", math.nan)
         module.log("train/tokens_per_second", speed)
@@ -48,6 +46,7 @@ class Progress(pl.Callback):
             f"epoch {trainer.current_epoch + 1}",
             f"loss {figures.get('train/loss', math.nan):.3f}",
             f"perplexity {math.exp(min(nll, 50)):.2f}",
+            f"lr {figures.get('train/lr', math.nan):.3g}",
             f"{speed:,.0f} target tokens/s",
             f"{_clock(self._time_left(trainer, now))} left",
         ]
