@@ -139,3 +139,14 @@ class Hold(pl.Callback):
     ) -> None:
         self._file.touch()
         time.sleep(600)
+
+
+class Fail(pl.Callback):
+    """An error of the machine when `step` steps are done."""
+
+    def __init__(self, step: int) -> None:
+        self._step = step
+
+    def on_train_batch_start(self, trainer: pl.Trainer, module: pl.LightningModule, batch: Any, batch_idx: int) -> None:
+        if trainer.global_step == self._step:
+            raise OSError("it went wrong")

@@ -11,6 +11,7 @@ PACKAGE = Path(beamtrain.__file__).parent
 FLOW = [  # each imports only from itself and from those before it
     "base",
     "topk",
+    "ranking",
     "data",
     "model",
     "search",

@@ -143,6 +143,17 @@ class TranslationData(LightningDataModule):
         """What cleaning dropped from the training split."""
         return self._ready().counts
 
+    @property
+    def digests(self) -> dict[str, str]:
+        """What the numbers of a training run depend on: digests of the vocabulary and of the text it is trained and
+        validated on, equal whenever the tokens are."""
+        prepared = self._ready()
+        return {
+            "vocabulary": prepared.tokenizer.fingerprint(),
+            "training text": prepared.digests["train"],
+            "development text": prepared.digests["validation"],
+        }
+
     def pairs(self, split: str) -> tuple[list[str], list[str]]:
         """Raw source and reference lines of a split, by its role or name, in the order of the corpus.
 

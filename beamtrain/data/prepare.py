@@ -30,7 +30,7 @@ from beamtrain.data.parallel import run_apart
 from beamtrain.data.table import TokenTable
 from beamtrain.data.tokenizer import Algorithm, Normalization, Side, Tokenizer, train_tokenizer
 
-_FORMAT = "1"  # part of every key: raise it when the same settings give another result
+_FORMAT = "2"  # part of every key: raise it when the same settings give another result
 _MANIFEST = "manifest.json"
 _LARGE = 100_000  # pairs from which on learning subwords takes memory that is worth giving back
 
@@ -43,11 +43,13 @@ class Prepared:
         folder: where it lies.
         tokenizer: learnt from its training side, or given.
         counts: what cleaning dropped.
+        digests: role -> a digest of the tokens of its pairs and of their rows, however the text was stored.
     """
 
     folder: Path
     tokenizer: Tokenizer
     counts: CleaningCounts
+    digests: dict[Role, str]
 
     def tables(self, role: Role) -> tuple[TokenTable, TokenTable, NDArray[np.int64]]:
         """Source and target tokens of a split, and (pairs,) the row of the corpus that each pair came from."""
@@ -113,7 +115,8 @@ def prepare(
         for role, split in splits.items():
             if role != "train":
                 encode_whole(_text(role, split), subwords, folder / role)
-        _seal(folder, {"settings": settings, "cleaning": asdict(counts)})
+        digests = {role: _digest(folder, role) for role in splits}
+        _seal(folder, {"settings": settings, "cleaning": asdict(counts), "digests": digests})
 
     key = hashlib.blake2b(json.dumps(settings, sort_keys=True).encode(), digest_size=16).hexdigest()
     folder = cache_dir / "prepared" / key
@@ -123,8 +126,8 @@ def prepare(
             with FileLock(folder.with_suffix(".lock")):
                 if not _whole(folder):
                     _build_whole(folder, build)
-    counts = CleaningCounts(**json.loads((folder / _MANIFEST).read_text())["cleaning"])
-    return Prepared(folder, Tokenizer.load(folder), counts)
+    manifest = json.loads((folder / _MANIFEST).read_text())
+    return Prepared(folder, Tokenizer.load(folder), CleaningCounts(**manifest["cleaning"]), manifest["digests"])
 
 
 def _text(role: Role, split: Split, rows: int | None = None) -> Text:
@@ -157,6 +160,14 @@ def _build_whole(folder: Path, build: Any) -> None:
         building.rename(folder)
     finally:
         shutil.rmtree(building, ignore_errors=True)
+
+
+def _digest(folder: Path, role: Role) -> str:
+    digest = hashlib.blake2b(digest_size=16)
+    for path in sorted(folder.glob(f"{role}.*.npy")):
+        with open(path, "rb") as file:
+            digest.update(hashlib.file_digest(file, lambda: hashlib.blake2b(digest_size=16)).digest())
+    return digest.hexdigest()
 
 
 def _seal(folder: Path, manifest: dict[str, Any]) -> None:

@@ -14,7 +14,7 @@ from beamtrain.data.tokenizer import Tokenizer
 from beamtrain.model.base import Seq2Seq
 from beamtrain.runs.description import Description, load_description
 from beamtrain.runs.networks import build_network
-from beamtrain.runs.weights import load_weights
+from beamtrain.runs.weights import load_weights, same_tensors
 
 
 @dataclass(frozen=True)
@@ -42,9 +42,12 @@ def load_run(path: Path | str, device: torch.device | str = "cpu") -> Run:
     weights, about, origin = load_weights(folder)
     with _NotLargerThan(weights, f"{folder}/model.json asks for a larger network than that of {origin}"):
         network = build_network(description.network, description.arguments, f"{folder}/model.json")
-    shapes = {name: tuple(each.shape) for name, each in network.named_parameters()}  # shared tables once
-    _check_fit(shapes, weights, origin)
-    network.load_state_dict({name: weights[name] for name in shapes}, strict=False)
+    state = network.state_dict()
+    for names in same_tensors(state):  # which may have been written under one of their names
+        there = next((name for name in names if name in weights), None)
+        weights.update({name: weights[there] for name in names if there is not None})
+    _check_fit({name: tuple(each.shape) for name, each in state.items()}, weights, origin)
+    network.load_state_dict(weights)
     tokenizer = Tokenizer.load(folder)
     _check_vocabulary(tokenizer, description.arguments, folder)
     return Run(folder, network.to(device).eval(), tokenizer, description, about)
@@ -76,6 +79,8 @@ def _check_fit(shapes: dict[str, tuple[int, ...]], weights: dict[str, Any], orig
     missing = sorted(shapes.keys() - weights.keys())
     if missing:
         raise UserError(f"{origin} lacks {len(missing)} of the network's tensors, first {missing[0]}")
+    if strange := sorted(weights.keys() - shapes.keys()):
+        raise UserError(f"{origin} does not fit the network of model.json, which has no {strange[0]}")
     for name, shape in shapes.items():
         has = tuple(weights[name].shape) if isinstance(weights[name], torch.Tensor) else type(weights[name]).__name__
         if has != shape:

@@ -33,20 +33,30 @@ def build_network(name: str, arguments: Mapping[str, Any], where: str) -> Seq2Se
     Raises:
         UserError: there is no such network, or it does not take these arguments.
     """
-    if name not in NETWORKS:
-        raise UserError(f"{where} names the network {name!r}; known: {', '.join(NETWORKS)}")
+    network = registered(name, where)
     where = f"{where}: the network {name}"
-    check_values(arguments, *_types(NETWORKS[name], arguments), where)
+    check_values(arguments, *_types(network, arguments), where)
     for key, (lowest, highest) in BOUNDS.items():
         value = arguments.get(key)
         if isinstance(value, int | float) and not lowest <= value <= highest:
             raise UserError(f"{where}: {key} is {value}; it must be from {lowest:,.0f} to {highest:,.0f}")
     try:
-        return NETWORKS[name](**arguments)
+        return network(**arguments)
     except UserError as error:
         raise UserError(f"{where}: {error}") from error
     except Exception as error:  # a network that a user has registered may raise anything
         raise UserError(f"{where}: {first_line(error)}") from error
+
+
+def registered(name: str, where: str) -> type[Seq2Seq]:
+    """The network that a file, called `where` in messages, calls `name`.
+
+    Raises:
+        UserError: none is called so.
+    """
+    if name not in NETWORKS:
+        raise UserError(f"{where} names the network {name!r}; known: {', '.join(NETWORKS)}")
+    return NETWORKS[name]
 
 
 def _types(network: type[Seq2Seq], arguments: Mapping[str, Any]) -> tuple[dict[str, Any], list[str]]:

@@ -21,18 +21,29 @@ def save_weights(folder: Path, weights: dict[str, torch.Tensor], about: dict[str
 
     `about` (step, dev_bleu) travels in the file, and is what `Run.info["weights"]` gives back. So does a checksum.
     """
-    unique: dict[int, str] = {}
-    for name, tensor in weights.items():
-        unique.setdefault(tensor.data_ptr(), name)
-    kept = {name: weights[name].detach().cpu().contiguous() for name in unique.values()}
+    kept = {names[0]: _apart(weights[names[0]]) for names in same_tensors(weights)}
     text = json.dumps(about or {})
     with atomic_path(folder / "model.safetensors") as path:
         save_file(kept, path, {"about": text, "sha256": _digest(kept, text)})
 
 
-def checkpoint_weights(path: Path) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
+def same_tensors(weights: dict[str, torch.Tensor]) -> list[list[str]]:
+    """The names, those of one and the same tensor together."""
+    groups: dict[Any, list[str]] = {}
+    for name, tensor in weights.items():
+        place = tensor.data_ptr() if tensor.numel() else name  # tensors without elements lie nowhere
+        groups.setdefault((place, tensor.dtype, tensor.shape, tensor.stride()), []).append(name)
+    return list(groups.values())
+
+
+def _apart(tensor: torch.Tensor) -> torch.Tensor:
+    """The tensor on the CPU, in memory that it shares with no other."""
+    tensor = tensor.detach().cpu().contiguous()
+    return tensor if tensor.untyped_storage().nbytes() == tensor.nbytes else tensor.clone()
+
+
+def weights_in(checkpoint: dict[str, Any]) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
     """The network's weights in a training checkpoint (with averaging on, the averaged ones), and step and dev_bleu."""
-    checkpoint = load_checkpoint(path)
     named = {str(name): value for name, value in checkpoint["state_dict"].items()}
     weights = {name.removeprefix(PREFIX): value for name, value in named.items() if name.startswith(PREFIX)}
     return weights, {"step": checkpoint.get("global_step"), "dev_bleu": checkpoint.get("dev_bleu")}
@@ -57,7 +68,7 @@ def load_weights(folder: Path) -> tuple[dict[str, torch.Tensor], dict[str, Any],
     for name in ("best.ckpt", "last.ckpt"):
         path = folder / "checkpoints" / name
         if path.exists():
-            return *checkpoint_weights(path), path
+            return *weights_in(load_checkpoint(path)), path
     raise UserError(f"--model {folder}: the run has no weights yet, neither model.safetensors nor a checkpoint")
 
 

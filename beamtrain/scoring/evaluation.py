@@ -10,7 +10,7 @@ from beamtrain.model.base import Seq2Seq
 from beamtrain.runs.loading import Run
 from beamtrain.scoring.metrics import CorpusScores, check_lines, score_corpus
 from beamtrain.search.options import SearchOptions
-from beamtrain.translating.translator import Translator
+from beamtrain.translating.translator import Translation, Translator, Window
 
 
 @dataclass(frozen=True)
@@ -56,10 +56,10 @@ def evaluate(
     Raises UserError when the numbers of lines differ or there are none.
     """
     check_lines(sources, *references, name=f"the source of {data}")
-    translator = Translator(network, tokenizer, search, batch_tokens=batch_tokens)
     start = time.perf_counter()
-    (translations,) = translator.translate_windows([sources])  # one window: the least padding
+    found = translate_share(network, tokenizer, search, sources, batch_tokens=batch_tokens)
     seconds = time.perf_counter() - start
+    translations = [found[line] for line in sorted(found)]
     hypotheses = [translation.text for translation in translations]
     return Evaluation(
         data=data,
@@ -73,6 +73,26 @@ def evaluate(
         hypotheses=hypotheses,
         problems=[f"line {t.line}: {t.problem}" for t in translations if t.problem],
     )
+
+
+def translate_share(
+    network: Seq2Seq,
+    tokenizer: Tokenizer,
+    search: SearchOptions,
+    sources: Sequence[str],
+    *,
+    batch_tokens: int = BATCH_TOKENS,
+    number: int = 0,
+    shares: int = 1,
+) -> dict[int, Translation]:
+    """Line of `sources`, from 1 -> its translation: of all lines, or those that fall to process `number` of `shares`.
+
+    Sentences are in the same batches whatever the number of shares, so that all shares together are what one is, to
+    the last bit.
+    """
+    translator = Translator(network, tokenizer, search, batch_tokens=batch_tokens)
+    window = Window(1, sources, [""] * len(sources))  # one window: the least padding
+    return translator.translate_share(window, number, shares)
 
 
 def checkpoint_name(run: Run) -> str:

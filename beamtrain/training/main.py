@@ -7,12 +7,11 @@ import json
 import logging
 import os
 import platform
-import shlex
-import shutil
 import subprocess
 import sys
 import warnings
 from collections.abc import Sequence
+from contextlib import ExitStack
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -23,20 +22,22 @@ from jsonargparse import ArgumentError, Namespace
 from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch.callbacks import Checkpoint
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
-from lightning.pytorch.loggers import TensorBoardLogger
 
 from beamtrain.base.allocator import keep_freed_memory
 from beamtrain.base.errors import UserError
 from beamtrain.base.files import write_text
 from beamtrain.data.datamodule import TranslationData, with_absolute_places
+from beamtrain.runs.checkpoints import load_checkpoint
 from beamtrain.runs.description import CORPUS, Description
 from beamtrain.runs.loading import load_run
 from beamtrain.runs.networks import NETWORKS
-from beamtrain.runs.weights import checkpoint_weights, save_weights
+from beamtrain.runs.weights import save_weights, weights_in
 from beamtrain.search.options import SearchOptions
 from beamtrain.training.bounds import check_bounds, check_size
+from beamtrain.training.callbacks.averaging import TrainedUntilAveraged
 from beamtrain.training.callbacks.bad_steps import BadSteps
-from beamtrain.training.callbacks.describe_run import Describe
+from beamtrain.training.callbacks.begin_run import BeginRun
+from beamtrain.training.callbacks.early_stopping import TypedEarlyStopping
 from beamtrain.training.callbacks.memory_advice import MemoryAdvice
 from beamtrain.training.callbacks.metrics_table import MetricsTable
 from beamtrain.training.callbacks.progress_lines import Progress
@@ -44,18 +45,20 @@ from beamtrain.training.callbacks.save_checkpoints import BestCheckpoint, LastCh
 from beamtrain.training.callbacks.seed_each_batch import SeedEachBatch
 from beamtrain.training.callbacks.stop_on_signal import Interrupted, StopOnSignal
 from beamtrain.training.class_defaults import own_defaults
+from beamtrain.training.ending import why_stopped
 from beamtrain.training.module import TranslationModule
 from beamtrain.training.processes import (
     ProcessLost,
     check_number,
     check_strategy,
-    is_first,
     joined,
     speaks_before_training,
 )
-from beamtrain.training.resuming import LAST, PREVIOUS, checkpoint_to_resume, is_finished
+from beamtrain.training.provenance import provenance
+from beamtrain.training.run_folder import BEST, LAST, RunFolder, folder_of
 from beamtrain.training.settings import check_keys, class_of, located
-from beamtrain.training.warm_start import OPTION, copy_weights, inherited, origin
+from beamtrain.training.start import START_OPTIONS, check_rate, find_start, keep_subwords, same_command, say
+from beamtrain.training.warm_start import OPTION, checked_origin, copy_weights, inherited, origin
 
 TRAINER_DEFAULTS: dict[str, Any] = {
     "max_steps": 100_000,
@@ -84,47 +87,87 @@ def main(arguments: Sequence[str]) -> int:
     """
     _quiet()
     keep_freed_memory()
-    try:
-        arguments, configs = located(list(arguments))
-        cli = _command_line(arguments, configs, origin(arguments, configs))
-        check_number(cli.trainer)
-        cli.datamodule.setup()  # a fault of the data is found before other processes are started
-    except UserError:
-        if speaks_before_training():
-            raise
-        return 2
-    to_go_on = f"to go on: {_same_command(arguments)} --resume"
+    with ExitStack() as held:
+        try:
+            arguments, configs = located(list(arguments))
+            cli = _command_line(arguments, configs, origin(arguments, configs))
+            check_number(cli.trainer)
+            held.enter_context(cli.folder)
+            again = same_command(arguments)
+            starting_point = _start(cli, again)  # what can refuse does so before other processes are started
+        except UserError:
+            if speaks_before_training():
+                raise
+            return 2
+        return _train(cli, starting_point, arguments, again)
+
+
+def _train(cli: "TrainingCLI", starting_point: Path | None, arguments: list[str], again: str) -> int:
+    """From the first step to the scores; the exit code."""
+    folder, to_go_on = cli.folder.path, f"to go on: {again} --resume"
     try:
         with joined(cli.trainer, arguments):
-            cli.trainer.fit(cli.model, cli.datamodule, ckpt_path=cli.starting_point, weights_only=True)
+            cli.trainer.fit(cli.model, cli.datamodule, ckpt_path=starting_point, weights_only=True)
     except Interrupted as stop:
         if cli.trainer.is_global_zero:
-            _save_best_weights(cli.folder)
-            print(f"{stop}; {cli.folder} can be used as it is", to_go_on, sep="\n", file=sys.stderr)
+            print(f"{stop}; {folder} can be used as it is", to_go_on, sep="\n", file=sys.stderr)
         return stop.exit_code
     except ProcessLost as lost:
         if str(lost):
             print(f"beamtrain: {lost}; {to_go_on}", file=sys.stderr)
         return lost.exit_code
+    except MisconfigurationException as error:
+        raise UserError(" ".join(str(error).split())) from error
     except OSError as error:  # a full disk, most often
         problem = f"{error.filename or 'a file'}: {error.strerror or error}"
         raise UserError(f"training has stopped: {problem}; the checkpoints are as they were") from error
     if cli.trainer.is_global_zero:
-        _save_best_weights(cli.folder)
-        if cli.config.score_test:
-            _score_test(cli)
-        print(f"the run lies in {cli.folder}; to use it: beamtrain translate --model {cli.folder} < FILE")
+        _finish(cli, folder)
     return 0
 
 
-class TrainingCLI(LightningCLI):
-    """Lightning's command line over our module and data, plus where the run lies and whether it is resumed."""
+def _finish(cli: "TrainingCLI", folder: Path) -> None:
+    """What follows the last step, also of a run that was killed after it."""
+    reason = why_stopped(cli.trainer)
+    last = folder / "checkpoints" / LAST
+    if not last.exists():
+        raise UserError(f"nothing was trained: {reason or 'there is no step to do'}")
+    if reason:
+        print(reason, file=sys.stderr)
+    if not (folder / "model.safetensors").exists():
+        best = last.with_name(BEST)
+        save_weights(folder, *weights_in(load_checkpoint(best if best.exists() else last)))
+    if cli.config.score_test:
+        _score_test(cli)
+    print(f"the run lies in {folder}; to use it: beamtrain translate --model {folder} < FILE")
 
-    folder: Path
-    starting_point: Path | None
+
+def _start(cli: "TrainingCLI", again: str) -> Path | None:
+    """Check all that decides whether the run can start; the checkpoint that it goes on from, None for a beginning.
+
+    Raises:
+        UserError: it cannot start. Nothing was written.
+    """
+    start = find_start(cli.folder, cli.config, again)
+    if start.checkpoint is None:
+        _warm_start(cli)
+    cli.datamodule.setup()
+    optimizer = cli.model.configure_optimizers()["optimizer"]
+    made_with = provenance(cli.config, _registered_name(cli.config.model.network.class_path), cli.datamodule, optimizer)
+    start.check(made_with, cli.model, cli.trainer)
+    check_rate(cli.model.schedule, start.step, cli.config.trainer.max_steps)
+    begin = BeginRun(start, cli.kept_settings(), _environment(cli.config), _description(cli.config), made_with)
+    cli.trainer.callbacks[:0] = [begin, TrainedUntilAveraged()]  # type: ignore[attr-defined]
+    return start.checkpoint
+
+
+class TrainingCLI(LightningCLI):
+    """Lightning's command line over our module and data, plus where the run lies and how it starts."""
+
+    folder: RunFolder
 
     def __init__(self, arguments: list[str], configs: list[Path], origin: Path | None) -> None:
-        self._configs, self._same_command = configs, _same_command(arguments)
+        self._configs = configs
         self._origin, self._inherited = origin, inherited(origin) if origin else {}
         super().__init__(
             TranslationModule,
@@ -141,7 +184,7 @@ class TrainingCLI(LightningCLI):
 
     def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
         parser.add_argument("--name", type=str | None, default=None, help="the run's name (default: the config's name)")
-        parser.add_argument("--runs", type=str, default="runs", help="the folder that runs lie in")
+        parser.add_argument("--runs", type=str | None, default=None, help="the folder that runs lie in (default: runs)")
         parser.add_argument("--resume", action="store_true", help="go on with the run of that name")
         parser.add_argument(
             "--resume_from", type=str | None, default=None, help="go on from this checkpoint of the run, not its last"
@@ -174,43 +217,35 @@ class TrainingCLI(LightningCLI):
             self.config = parser.parse_args(args)
 
     def before_instantiate_classes(self) -> None:
-        self.config.data = Namespace(with_absolute_places(vars(self.config.data)))
-        self.config.init_from = self._origin and os.path.abspath(self._origin)
         _registered_name(self.config.model.network.class_path)
         check_strategy(self.config.trainer.strategy, self.config.trainer.num_nodes)
         check_bounds(dict(self.config.items()))
         check_size(self.config.model.network.class_path, vars(self.config.model.network.init_args))
-        name = self.config.name or (self._configs[-1].stem if self._configs else "run")
-        self.folder = Path(self.config.runs) / name
-        self.starting_point, self._steps_done = _starting_point(self.folder, self.config, self._same_command)
+        self.folder = folder_of(self.config.name, self.config.runs, self._configs)
+        keep_subwords(self.config, self.folder)
+        self.config.data = Namespace(with_absolute_places(vars(self.config.data)))
+        if self.config.init_from is not None:
+            self.config.init_from = os.path.abspath(self.config.init_from)
 
     def instantiate_trainer(self, **settings: Any) -> pl.Trainer:
-        if self.starting_point is None:
-            _warm_start(self.model, self._origin, self.config.model.network)
-        if self.config.overwrite and not (self.config.resume or self.config.resume_from):
-            _make_room(self.folder)
-        logs, checkpoints, every = (
-            self.folder / "logs",
-            self.folder / "checkpoints",
-            self.config.trainer.log_every_n_steps,
-        )
-        last = LastCheckpoint(checkpoints / LAST, self.config.save_every)
+        folder, every = self.folder.path, self.config.trainer.log_every_n_steps
+        last = LastCheckpoint(self.folder.checkpoints / LAST, self.config.save_every)
         settings.update(
-            plugins=[VerifiedCheckpointIO(checkpoints / LAST, checkpoints / PREVIOUS)],
-            default_root_dir=str(self.folder),
+            plugins=[VerifiedCheckpointIO(folder)],
+            default_root_dir=str(folder),
             enable_checkpointing=self._user_saves_checkpoints(),
+            enable_autolog_hparams=False,  # which would be written before training has begun
         )
         if self.config.trainer.logger is None:
-            settings["logger"] = TensorBoardLogger(logs, name="tensorboard", version="", purge_step=self._steps_done)
+            settings["logger"] = False  # so would be the one that BeginRun gives it
         trainer = super().instantiate_trainer(**settings)
-        _write_settings(self)
         trainer.callbacks += [  # type: ignore[attr-defined]
-            Describe(self.folder, _description(self.config)),
-            BadSteps(self.config.model.max_bad_steps, self.folder / "bad_batches.json", self._seeds()),
+            TypedEarlyStopping(),
+            BadSteps(self.config.model.max_bad_steps, folder / "bad_batches.json", self._seeds()),
             Progress(every),
-            MetricsTable(logs / "metrics.csv", every),
+            MetricsTable(folder / "logs" / "metrics.csv", every),
             SeedEachBatch(self.config.seed_everything),
-            BestCheckpoint(checkpoints),
+            BestCheckpoint(self.folder.checkpoints),
             last,  # after all whose state it saves
             StopOnSignal(last),
             MemoryAdvice(
@@ -222,6 +257,13 @@ class TrainingCLI(LightningCLI):
             ),
         ]
         return trainer
+
+    def kept_settings(self) -> str:
+        """The text of config.yaml: every setting of what is trained."""
+        settings = self.config.clone()
+        for name in START_OPTIONS:
+            settings.pop(name)
+        return self.parser.dump(settings, skip_unset=False, skip_validation=True)
 
     def _seeds(self) -> dict[str, int]:
         return {"seed_everything": self.config.seed_everything, "data.seed": self.config.data.seed}
@@ -236,15 +278,18 @@ def _source_vocab_size(joint: bool, vocab_size: int) -> int | None:
     return None if joint else vocab_size
 
 
-def _warm_start(model: Any, origin: Path | None, network: Any) -> None:
-    """Begin with the weights of the run `origin`, or see to it that random ones make sense."""
-    if origin is not None:
-        run = copy_weights(origin, model.network, vars(network.init_args))
-        if is_first():
-            print(f"weights of {origin}, step {run.weights.get('step')}", file=sys.stderr)
-    elif model.objective.needs_trained_network:
+def _warm_start(cli: TrainingCLI) -> None:
+    """Begin with the weights of the run `--init_from`, or see to it that random ones make sense."""
+    objective = cli.model.objective
+    if cli.config.init_from is not None:
+        origin = checked_origin(cli.config.init_from)
+        if origin.resolve() == cli.folder.path.resolve():
+            raise UserError(f"{OPTION} {origin} is the run itself: give the new one another --name")
+        run = copy_weights(origin, cli.model.network, vars(cli.config.model.network.init_args))
+        say(f"weights of {origin}, step {run.weights.get('step')}")
+    elif objective.needs_trained_network:
         raise UserError(
-            f"{type(model.objective).__name__} from random weights learns nothing: the search of an untrained network "
+            f"{type(objective).__name__} from random weights learns nothing: the search of an untrained network "
             f"finds nothing that a loss could tell apart. Give {OPTION} RUN, or let teacher forcing go first with "
             "--model.objective.start_step STEPS"
         )
@@ -274,51 +319,11 @@ def _quiet() -> None:
     warnings.filterwarnings("ignore", module="torch.optim.lr_scheduler")
 
 
-def _starting_point(folder: Path, config: Any, same_command: str) -> tuple[Path | None, int]:
-    """The checkpoint to go on from and the steps done, or (None, 0) for a fresh start."""
-    if config.resume or config.resume_from:
-        checkpoint, step = checkpoint_to_resume(folder, config.resume_from, same_command)
-        if checkpoint is None:
-            if is_first():
-                print(f"{folder} has no checkpoint yet: starting at the beginning", file=sys.stderr)
-        elif 0 <= (most := config.trainer.max_steps) <= step and is_finished(folder, checkpoint, _scored(config)):
-            raise UserError(f"{folder} is already at step {step:,} >= trainer.max_steps {most:,}; raise it to go on")
-        return checkpoint, step
-    if folder.exists() and is_first() and not config.overwrite:  # a launched process finds the first one's
-        raise UserError(f"{folder} exists: --resume goes on, --overwrite replaces it, --name NAME starts another")
-    return None, 0
-
-
-def _scored(config: Any) -> bool:
-    """Whether the test set is scored at the end: it is to be, and there is one."""
-    return config.score_test and "test" in TranslationData(**vars(config.data)).splits
-
-
-def _same_command(arguments: list[str]) -> str:
-    """What was typed, without the options that say where to start."""
-    same, pending = ["beamtrain", "train"], iter(arguments)
-    for argument in pending:
-        if argument == "--resume_from":
-            next(pending, None)
-        elif argument.partition("=")[0] not in ("--resume", "--resume_from", "--overwrite"):
-            same.append(argument)
-    return shlex.join(same)
-
-
-def _make_room(folder: Path) -> None:
-    """Remove the run that is replaced, once nothing else can refuse the new one."""
-    if folder.exists() and is_first():
-        shutil.rmtree(folder)
-
-
-def _write_settings(cli: TrainingCLI) -> None:
-    if not is_first():
-        return
-    cli.folder.mkdir(parents=True, exist_ok=True)
-    write_text(cli.folder / "config.yaml", cli.parser.dump(cli.config))
+def _environment(config: Any) -> str:
+    """The text of environment.json."""
     environment = {
         "command": " ".join(sys.argv),
-        "seed": cli.config.seed_everything,
+        "seed": config.seed_everything,
         "git_commit": _git_commit(),
         "python": platform.python_version(),
         "machine": platform.platform(),
@@ -326,7 +331,7 @@ def _write_settings(cli: TrainingCLI) -> None:
         "cuda": torch.version.cuda,
         "packages": {name: version(name) for name in PACKAGES},
     }
-    write_text(cli.folder / "environment.json", json.dumps(environment, indent=2) + "\n")
+    return json.dumps(environment, indent=2) + "\n"
 
 
 def _git_commit() -> str | None:
@@ -364,12 +369,6 @@ def _description(config: Any) -> Description:
     )
 
 
-def _save_best_weights(folder: Path) -> None:
-    checkpoints = folder / "checkpoints"
-    best = checkpoints / "best.ckpt"
-    save_weights(folder, *checkpoint_weights(best if best.exists() else checkpoints / "last.ckpt"))
-
-
 def _score_test(cli: TrainingCLI) -> None:
     """Translate the test set as `beamtrain evaluate` does, and leave the report, if there is a test set."""
     from beamtrain.scoring.evaluation import checkpoint_name, evaluate
@@ -378,11 +377,12 @@ def _score_test(cli: TrainingCLI) -> None:
     if "test" not in cli.datamodule.splits:
         print(f"{cli.datamodule.source} has no test split: nothing is scored", file=sys.stderr)
         return
-    run = load_run(cli.folder, cli.model.device)
+    folder = cli.folder.path
+    run = load_run(folder, cli.model.device)
     sources, references = cli.datamodule.pairs("test")
     evaluation = evaluate(
         run.network, run.tokenizer, cli.model.search, sources, references, data="test", checkpoint=checkpoint_name(run)
     )
-    write_text(cli.folder / "report" / "test.hyp", "".join(f"{line}\n" for line in evaluation.hypotheses))
-    write_report(cli.folder / "report", cli.folder.name, [evaluation])
+    write_text(folder / "report" / "test.hyp", "".join(f"{line}\n" for line in evaluation.hypotheses))
+    write_report(folder / "report", folder.name, [evaluation])
     print_scores([evaluation])

@@ -9,7 +9,6 @@ from lightning.pytorch.cli import OptimizerCallable
 from torch import Tensor
 from torch.nn.utils import get_total_norm
 from torch.optim import AdamW, Optimizer
-from torch.optim.lr_scheduler import LambdaLR
 
 from beamtrain.base.errors import UserError
 from beamtrain.data.batch import Batch
@@ -18,9 +17,10 @@ from beamtrain.model.base import Seq2Seq
 from beamtrain.objectives.base import Loss, Objective
 from beamtrain.objectives.teacher_forcing import TeacherForcing
 from beamtrain.scoring.metrics import corpus_bleu
-from beamtrain.search.beam import beam_search
 from beamtrain.search.options import SearchOptions
+from beamtrain.training.development_set import DevelopmentSet
 from beamtrain.training.schedule import InverseSquareRoot, Schedule
+from beamtrain.training.typed_optimizer import TypedRate, keep_settings
 from beamtrain.training.weighted_means import WeightedMeans
 
 
@@ -59,11 +59,12 @@ class TranslationModule(pl.LightningModule):
         self.objective = objective or TeacherForcing()
         self.search = search
         self._optimizer = optimizer
-        self._schedule = schedule or InverseSquareRoot()
+        self.schedule = schedule or InverseSquareRoot()
         self._max_gradient_norm, self._gradient_rule = max_gradient_norm, gradient_rule
         self.max_bad_steps = max_bad_steps
         self.skipped_step = False
         """Whether the last optimiser step was skipped, for a loss or gradient that is not finite."""
+        self._development_set = DevelopmentSet(search)
         self._translations: dict[int, str] = {}  # row of the development set -> its translation
         self._dev_bleu: float | None = None  # of the last validation
         self._window: list[Tensor] = []  # weights of the batches since the last optimiser step
@@ -78,9 +79,8 @@ class TranslationModule(pl.LightningModule):
         rates = [float(group["lr"]) for group in optimizer.param_groups]
         if not all(map(math.isfinite, rates)):
             raise UserError(f"model.optimizer: its learning rate is {rates[0]}, but must be a number")
-        schedule = self._schedule
-        factor = lambda step: schedule(step)  # noqa: E731 (an object's settings would come back from a checkpoint)
-        scheduler = LambdaLR(optimizer, factor)
+        keep_settings(optimizer)
+        scheduler = TypedRate(optimizer, self.schedule)
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, "interval": "step"}}
 
     def training_step(self, batch: Batch) -> Tensor:
@@ -147,7 +147,9 @@ class TranslationModule(pl.LightningModule):
         return self.trainer.accumulate_grad_batches * weights[0] / torch.stack(weights).sum()
 
     def on_validation_epoch_start(self) -> None:
-        self._translations, self._likelihood = {}, torch.zeros(2, device=self.device)
+        """Translate here, where the weights are already those that will be saved and autocast is off."""
+        self._likelihood = torch.zeros(2, device=self.device)
+        self._translations = self._development_set.translated(self.trainer, self.network)
 
     def validation_step(self, batch: Batch) -> None:
         hidden = self.network.decode(self.network.encode(batch.source), batch.target_in)  # (B, T, D)
@@ -155,15 +157,11 @@ class TranslationModule(pl.LightningModule):
         log_probs = self.network.logits(hidden[real]).float().log_softmax(-1)  # (tokens, V)
         nll = -log_probs.gather(1, batch.target_out[real].unsqueeze(1)).sum()
         self._likelihood += torch.stack([nll, real.sum()])
-        best = [hypotheses[0].tokens for hypotheses in beam_search(self.network, batch.source, self.search)]
-        texts = self.trainer.datamodule.tokenizer.target.decode(best)  # type: ignore[attr-defined]
-        self._translations.update(zip(batch.index.tolist(), texts, strict=True))
 
     def on_validation_epoch_end(self) -> None:
         _, references = self.trainer.datamodule.pairs("validation")  # type: ignore[attr-defined]
-        translations = self._gathered_translations()
-        rows = sorted(translations)
-        bleu = corpus_bleu([translations[row] for row in rows], [references[row] for row in rows])
+        rows = sorted(self._translations)
+        bleu = corpus_bleu([self._translations[row] for row in rows], [references[row] for row in rows])
         self._dev_bleu = bleu.value
         self.log("dev_bleu", bleu.value)
         nll, tokens = self._sums_over_processes(self._likelihood)
@@ -176,10 +174,3 @@ class TranslationModule(pl.LightningModule):
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         self._dev_bleu = checkpoint.get("dev_bleu")
         self._means.load_state_dict(checkpoint["means"], self.device)
-
-    def _gathered_translations(self) -> dict[int, str]:
-        if self.trainer.world_size == 1:
-            return self._translations
-        shares: list[dict[int, str]] = [{} for _ in range(self.trainer.world_size)]
-        torch.distributed.all_gather_object(shares, self._translations)
-        return {row: text for share in shares for row, text in share.items()}

@@ -133,16 +133,25 @@ class Translator:
 
     def translate_window(self, window: Window) -> list[Translation]:
         """A translation of each line of the window."""
-        translations = [_left_empty(window.first_line + place) for place in range(len(window.lines))]
+        translations = self.translate_share(window)
+        return [translations[line] for line in sorted(translations)]
+
+    def translate_share(self, window: Window, number: int = 0, shares: int = 1) -> dict[int, Translation]:
+        """Line number -> translation, of the lines in each `shares`-th batch of the window from batch `number` on.
+
+        Lines that are left empty are in share 0.
+        """
+        left = dict.fromkeys(range(window.first_line, window.first_line + len(window.lines)))  # and why
         jobs = []
         for job in self._jobs(window):
-            if problem := self._problem(job):
-                translations[job.line - window.first_line] = _left_empty(job.line, problem)
-            else:
+            left[job.line] = self._problem(job)
+            if left[job.line] is None:
                 jobs.append(job)
-        for batch in self._batches(jobs):
+                del left[job.line]
+        translations = {line: _left_empty(line, why) for line, why in left.items()} if number == 0 else {}
+        for batch in islice(self._batches(jobs), number, None, shares):
             for job, hypotheses in zip(batch, self._decode(batch), strict=True):
-                translations[job.line - window.first_line] = self._translation(job, hypotheses)
+                translations[job.line] = self._translation(job, hypotheses)
         return translations
 
     def _jobs(self, window: Window) -> list[_Job]:

@@ -17,8 +17,9 @@ from beamtrain.data.tokenizer import Tokenizer, train_subwords
 from beamtrain.model.gru import GRUEncoderDecoder
 from beamtrain.model.transformer import Transformer
 from beamtrain.runs.checkpoints import load_checkpoint, save_checkpoint
-from beamtrain.runs.description import save_description
-from beamtrain.runs.loading import NETWORKS, load_run
+from beamtrain.runs.description import Description, save_description
+from beamtrain.runs.loading import load_run
+from beamtrain.runs.networks import NETWORKS
 from beamtrain.runs.weights import load_weights, save_weights
 
 
@@ -83,7 +84,7 @@ def test_what_a_network_has_besides_its_parameters_comes_back_too(tmp_path, toke
     for buffer in network.buffers():
         buffer.random_(100)
     tokenizer.save(tmp_path)
-    save_description(tmp_path, {"network": {"name": "buffered", "arguments": arguments}})
+    save_description(tmp_path, Description("buffered", arguments, "en", "de"))
     if kept_in == "model.safetensors":
         save_weights(tmp_path, network.state_dict())
     else:

@@ -31,7 +31,7 @@ def place(tmp_path_factory):
     """A folder with a small corpus of odd sizes and a config for it."""
     folder, draw = tmp_path_factory.mktemp("place"), random.Random(5)
     (folder / "corpus").mkdir()
-    for split, rows in (("train", 300), ("validation", 21), ("test", 5)):
+    for split, rows in (("train", 300), ("validation", 221), ("test", 5)):
         lines = [" ".join(draw.choices(WORDS, k=draw.randint(2, 8))) for _ in range(rows)]
         (folder / "corpus" / f"{split}.en").write_text("".join(f"{line}\n" for line in lines))
         backwards = [" ".join(reversed(line.split())) for line in lines]
@@ -128,6 +128,14 @@ class TestLikeOne:
             assert (
                 len(values) == 2 and values[1] > 0 and values == pytest.approx(curve(one_and_two.one, name), rel=1e-4)
             ), name
+
+    def test_the_development_bleu_is_that_of_evaluate(self, one_and_two, place, monkeypatch, capsys):
+        monkeypatch.setenv("XDG_CACHE_HOME", str(place / "cache"))
+        for run in (one_and_two.one, one_and_two.two):
+            capsys.readouterr()
+            assert main(["evaluate", "--model", str(run), "--split=validation", "--format=json"]) == 0
+            (report,) = json.loads(capsys.readouterr().out)["evaluations"]
+            assert report["scores"][0]["value"] == load_run(run).weights["dev_bleu"] > 0
 
     def test_each_sentence_once_an_epoch(self, one_and_two):
         epochs = seen(one_and_two.rows)

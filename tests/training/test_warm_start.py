@@ -2,6 +2,7 @@
 
 import csv
 import random
+import shutil
 from pathlib import Path
 
 import pytest
@@ -67,6 +68,8 @@ def test_beam_training_starts_from_a_run_s_weights_data_and_subwords(train, star
     settings = yaml.safe_load(Path("runs/beam/config.yaml").read_text())
     assert settings["data"]["source"] == str(start)
     assert settings["init_from"] == str(start / "start")
+    operator = settings["model"]["objective"]["init_args"]["operator"]["init_args"]
+    assert operator["candidates"] is None and operator["temperature"] == 0.5  # null is a choice, and not the default
 
 
 def test_a_config_can_name_the_run_to_start_from(start, tmp_path, monkeypatch):
@@ -127,7 +130,7 @@ def test_a_phase_of_teacher_forcing_can_come_first(train, start, capsys):
 
 def test_random_weights_are_refused_and_nothing_is_lost(train, start, capsys):
     both = [f"--config={start}/start.yaml", f"--config={start}/beam.yaml", "--name=random"]
-    Path("runs/random").mkdir(parents=True)
+    shutil.copytree(start / "start", "runs/random")
     Path("runs/random/precious").touch()
     assert main(["train", *both, "--overwrite"]) == 2
     message = capsys.readouterr().err
@@ -140,8 +143,14 @@ def test_random_weights_are_refused_and_nothing_is_lost(train, start, capsys):
     "arguments, message",
     [
         (["--init_from=nowhere"], "--init_from nowhere: not a run's folder, it has no config.yaml"),
-        (["--init_from=START", "--model.network.width=32"], r"do not fit this network: width 32 (there 16)"),
-        (["--init_from=START", "--data.vocab_size=40"], "do not fit this network: vocab_size 40 (there 36)"),
+        (
+            ["--init_from=START", "--model.network.width=32"],
+            "do not fit: model.network width 32 (there 16)",
+        ),
+        (
+            ["--init_from=START", "--data.vocab_size=40"],
+            "do not fit: model.network vocab_size 40 (there 36)",
+        ),
         (["--init_from=START", "--model.objective.weihgt=1"], "did you mean --model.objective.weight?"),
     ],
 )

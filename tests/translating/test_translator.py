@@ -12,7 +12,7 @@ from beamtrain.base.errors import UserError
 from beamtrain.data.tokenizer import Tokenizer
 from beamtrain.model.transformer import Transformer
 from beamtrain.search.options import SearchOptions
-from beamtrain.translating.translator import FIRST_WINDOW, Translator
+from beamtrain.translating.translator import FIRST_WINDOW, Translator, Window
 
 HOSTILE = [
     "",
@@ -105,6 +105,17 @@ def test_early_lines_come_before_late_ones_are_read(echo: Echo, tokenizer: Token
     first = next(Translator(echo, tokenizer, SearchOptions(beam_size=1)).translate(lines()))
     assert first.text == "0"
     assert len(read) == FIRST_WINDOW
+
+
+@pytest.mark.parametrize("shares", [1, 2, 5, 100])
+def test_all_shares_together_are_the_whole(transformer: Transformer, tokenizer: Tokenizer, shares: int):
+    lines = [*SENTENCES * 2, *HOSTILE, "a" * 3000]
+    translator = Translator(transformer, tokenizer, SearchOptions(beam_size=2, max_length=9), batch_tokens=200)
+    window = Window(1, lines, [""] * len(lines))
+    found = [translator.translate_share(window, number, shares) for number in range(shares)]
+    assert sum(map(len, found)) == len(lines)
+    together = {line: each for share in found for line, each in share.items()}
+    assert [together[line + 1] for line in range(len(lines))] == list(translator.translate(lines))
 
 
 class TestLongLines:

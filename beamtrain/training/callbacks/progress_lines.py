@@ -66,7 +66,7 @@ class Progress(pl.Callback):
     def on_validation_end(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
         figures = {name: float(value) for name, value in trainer.callback_metrics.items()}
         bleu = figures["dev_bleu"]
-        if bleu > self._best[0]:
+        if bleu >= self._best[0]:
             self._best = (bleu, trainer.global_step)
         if trainer.is_global_zero:
             _say(

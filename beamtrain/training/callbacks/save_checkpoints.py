@@ -4,27 +4,35 @@ from pathlib import Path
 from typing import Any
 
 import lightning.pytorch as pl
+import torch
 from lightning.fabric.plugins import TorchCheckpointIO
 from lightning.pytorch.callbacks import Checkpoint, ModelCheckpoint
 
 from beamtrain.base.errors import UserError
 from beamtrain.data.batch import Batch
 from beamtrain.runs.checkpoints import load_checkpoint, save_checkpoint
+from beamtrain.runs.weights import save_weights, weights_in
+from beamtrain.training.run_folder import BEST, LAST, PREVIOUS
 
 
 class VerifiedCheckpointIO(TorchCheckpointIO):
-    """Checkpoints of `beamtrain.runs.checkpoints`; the file before `last` goes on as `previous`.
+    """Checkpoints of `beamtrain.runs.checkpoints` in a run's folder; the `last.ckpt` before goes on as `previous.ckpt`.
 
-    A `last` that this process has neither written nor verified may be damaged, and displaces no `previous`.
+    A `last.ckpt` that this process has neither written nor verified may be damaged, and displaces no other.
+
+    The weights of `best.ckpt`, or of `last.ckpt` while there is no other, are model.safetensors at any moment.
     """
 
-    def __init__(self, last: Path, previous: Path) -> None:
-        self._last, self._previous = last, previous
+    def __init__(self, folder: Path) -> None:
+        self._folder, checkpoints = folder, (folder / "checkpoints").resolve()
+        self._last, self._previous, self._best = (checkpoints / name for name in (LAST, PREVIOUS, BEST))
         self._last_is_good = False
 
     def save_checkpoint(self, checkpoint: dict[str, Any], path: Any, storage_options: Any = None) -> None:
-        path = Path(path)
+        path = Path(path).resolve()
         try:
+            if path == self._best or (path == self._last and not self._best.exists()):
+                save_weights(self._folder, *weights_in(checkpoint))
             save_checkpoint(checkpoint, path, self._previous if path == self._last and self._last_is_good else None)
         except OSError as error:
             raise UserError(
@@ -35,7 +43,7 @@ class VerifiedCheckpointIO(TorchCheckpointIO):
 
     def load_checkpoint(self, path: Any, map_location: Any = None, weights_only: bool | None = None) -> dict[str, Any]:
         checkpoint = load_checkpoint(Path(path))
-        self._last_is_good |= Path(path) == self._last
+        self._last_is_good |= Path(path).resolve() == self._last
         return checkpoint
 
 
@@ -55,11 +63,6 @@ class LastCheckpoint(Checkpoint):
         self._stop_due = False
         self.due = False
         """Whether to save at the next place where that can be done."""
-
-    def on_train_start(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
-        """A run that had stopped early and is resumed has nothing left to do."""
-        if any(early.wait_count >= early.patience for early in trainer.early_stopping_callbacks):
-            trainer.should_stop = True
 
     def on_train_batch_end(
         self, trainer: pl.Trainer, module: pl.LightningModule, outputs: Any, batch: Batch, batch_idx: int
@@ -96,10 +99,19 @@ class LastCheckpoint(Checkpoint):
 
 
 class BestCheckpoint(ModelCheckpoint):
-    """Saves `best.ckpt` in `folder` whenever the development BLEU is higher than ever, also if the folder has moved."""
+    """Saves `best.ckpt` in `folder` whenever no development BLEU was higher, also if the folder has moved.
+
+    Of equal scores the last one counts, which more training has gone into.
+    """
 
     def __init__(self, folder: Path) -> None:
         super().__init__(folder, "best", monitor="dev_bleu", mode="max", enable_version_counter=False)
+
+    def check_monitor_top_k(self, trainer: pl.Trainer, current: torch.Tensor | None = None) -> bool:
+        if current is None or not self.best_k_models:
+            return super().check_monitor_top_k(trainer, current)
+        best = self.best_k_models[self.kth_best_model_path]
+        return trainer.strategy.reduce_boolean_decision(bool(current >= best))
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         path = str(Path(str(self.dirpath)) / "best.ckpt") if state_dict["best_k_models"] else ""

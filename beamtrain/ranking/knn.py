@@ -1,0 +1,110 @@
+"""k nearest neighbours with a gradient (Grover et al. 2019, section 6.3; Xie et al. 2020, section 3).
+
+The scores of a query are the negative squared distances to the neighbours, s_i = -||q - n_i||^2. With w_i the
+operator's weight of neighbour i, summed over the k ranks, the label mass of class c is
+
+    m_c = sum_{i: y_i = c} w_i / sum_i w_i,
+
+the share of class c among the k nearest as the temperature falls. The temperature is in units of squared distance.
+Losses: "linear", 1 - m_y, is Grover et al.'s; "log", -log m_y, is the cross-entropy of the label mass; "ranks" is for
+operators that rank but do not select: the mean of max(0, r_i - k) / N over the k nearest of the right class, r the soft
+ranks of all neighbours.
+"""
+
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+
+from beamtrain.ranking.reading import membership, soft_ranks
+from beamtrain.topk import Operator
+
+Loss = Literal["log", "linear", "ranks"]
+
+
+class DifferentiableKNN(nn.Module):
+    """kNN classification by any operator that selects or ranks; exact, hard kNN in `predict`.
+
+    operator: any of beamtrain.topk; the soft set (sorted=False) is enough and the cheapest. k: number of neighbours.
+    classes: labels are 0 .. classes - 1. Raises ValueError when an operator can neither select nor rank.
+    """
+
+    def __init__(self, operator: Operator, k: int, classes: int, loss: Loss = "log") -> None:
+        super().__init__()
+        if loss not in ("log", "linear", "ranks"):
+            raise ValueError(f'loss must be "log", "linear" or "ranks", got {loss!r}')
+        if "weights" not in operator.gives:
+            operator.require("ranks", purpose="kNN")
+        if k < 1 or classes < 1:
+            raise ValueError(f"k and classes must be at least 1, got k = {k} and classes = {classes}")
+        self.operator, self.k, self.classes, self.form = operator, k, classes, loss
+
+    def forward(
+        self,
+        queries: Tensor,
+        neighbours: Tensor,
+        labels: Tensor,
+        generator: torch.Generator | None = None,
+        excluded: Tensor | None = None,
+    ) -> Tensor:
+        """The label mass (B, classes) of queries (B, D) among neighbours (N, D) with labels (N,); rows sum to 1.
+
+        excluded: (B, N), true where a neighbour must not be looked at, such as the query itself.
+        """
+        scores = _scores(queries, neighbours, excluded)
+        weights = membership(scores, self.k, self.operator, generator)
+        mass = weights @ nn.functional.one_hot(labels, self.classes).to(weights.dtype)  # (B, N) x (N, C) -> (B, C)
+        return mass / mass.sum(-1, keepdim=True).clamp_min(torch.finfo(mass.dtype).tiny)
+
+    def loss(
+        self,
+        queries: Tensor,
+        targets: Tensor,
+        neighbours: Tensor,
+        labels: Tensor,
+        generator: torch.Generator | None = None,
+        excluded: Tensor | None = None,
+    ) -> Tensor:
+        """(B,), for queries (B, D) of the classes `targets` (B,)."""
+        if self.form == "ranks":
+            scores = _scores(queries, neighbours, excluded)
+            return self._rank_loss(scores, labels == targets.unsqueeze(-1), generator)
+        mass = self(queries, neighbours, labels, generator, excluded)
+        right = mass.gather(-1, targets.unsqueeze(-1)).squeeze(-1)  # (B,)
+        return 1.0 - right if self.form == "linear" else -right.clamp_min(1e-12).log()
+
+    def _rank_loss(self, scores: Tensor, right: Tensor, generator: torch.Generator | None) -> Tensor:
+        """(B,) from scores (B, N) and where the neighbours' class is the right one (B, N)."""
+        ranks = soft_ranks(scores, self.operator, generator)
+        best, nearest = scores.masked_fill(~right, -torch.inf).topk(self.k, dim=-1)  # (B, k)
+        beyond = (ranks.gather(-1, nearest) - self.k).clamp_min(0.0).masked_fill(best == -torch.inf, 0.0)
+        return beyond.mean(-1) / scores.shape[-1]
+
+    @torch.no_grad()
+    def predict(self, queries: Tensor, neighbours: Tensor, labels: Tensor, block: int = 1000) -> Tensor:
+        """The classes (B,) by exact kNN, `block` queries at a time."""
+        nearest = [
+            squared_distances(part, neighbours).topk(self.k, dim=-1, largest=False).indices
+            for part in queries.split(block)
+        ]
+        return majority(labels[torch.cat(nearest)], self.classes)
+
+
+def _scores(queries: Tensor, neighbours: Tensor, excluded: Tensor | None) -> Tensor:
+    """(B, N), the nearest highest."""
+    scores = -squared_distances(queries, neighbours)
+    return scores if excluded is None else scores.masked_fill(excluded, -torch.inf)
+
+
+def squared_distances(left: Tensor, right: Tensor) -> Tensor:
+    """||l - r||^2 for rows l of (..., B, D) and r of (..., N, D): (..., B, N), by one matrix product."""
+    squares = left.square().sum(-1, keepdim=True) + right.square().sum(-1).unsqueeze(-2)
+    return (squares - 2 * left @ right.mT).clamp_min(0.0)
+
+
+def majority(labels: Tensor, classes: int) -> Tensor:
+    """The commonest of labels (..., k), nearest first; among equally common ones that whose first vote is nearest."""
+    places = torch.arange(labels.shape[-1], device=labels.device)
+    earliness = torch.exp2(-(places + 2.0))  # they sum to less than half a vote, and an earlier one outweighs all later
+    votes = nn.functional.one_hot(labels, classes) * (1.0 + earliness.double()).unsqueeze(-1)  # (..., k, C)
+    return votes.sum(-2).argmax(-1)

@@ -1,0 +1,59 @@
+"""Soft quantiles: rows of the relaxed permutation, read between the two ranks that enclose the level.
+
+The quantile at `level` of N scores lies at the place (1 - level)(N - 1) from the best, and between two places it is
+interpolated, as torch.quantile does. What is read there may be other values than the scores that are sorted, as in
+Grover et al. 2019, section 6.2, where one network orders images and another tells their numbers.
+"""
+
+from math import ceil, floor
+
+import torch
+from torch import Tensor
+
+from beamtrain.ranking.reading import sorted_values
+from beamtrain.topk import Operator
+
+
+def soft_quantile(
+    scores: Tensor,
+    level: float,
+    operator: Operator,
+    values: Tensor | None = None,
+    generator: torch.Generator | None = None,
+) -> Tensor:
+    """The soft quantile (...) of scores (..., N) at `level` in [0, 1], 0.5 for the median.
+
+    values: (..., N), what is read at the quantile's place; by default the scores. Raises ValueError for levels outside
+    [0, 1], and for operators without an order, or that only sort when values are given.
+    """
+    if not 0 <= level <= 1:
+        raise ValueError(f"level must lie in [0, 1], got {level}")
+    place = (1 - level) * (scores.shape[-1] - 1)  # 0 for the best
+    lower, upper = floor(place), ceil(place)
+    if values is None and "values" in operator.gives:
+        ordered = sorted_values(scores, operator, generator)
+    else:
+        operator.require("weights", "order", purpose="a soft quantile")
+        rows = operator.select(scores, upper + 1, generator).dense(scores.shape[-1])  # (..., upper + 1, N)
+        ordered = (rows @ (scores if values is None else values).unsqueeze(-1)).squeeze(-1)
+    return ordered[..., lower] + (place - lower) * (ordered[..., upper] - ordered[..., lower])
+
+
+def soft_median(
+    scores: Tensor, operator: Operator, values: Tensor | None = None, generator: torch.Generator | None = None
+) -> Tensor:
+    """The soft median (...) of scores (..., N); of an even number of scores the mean of the two in the middle."""
+    return soft_quantile(scores, 0.5, operator, values, generator)
+
+
+def quantile_loss(
+    scores: Tensor,
+    target: Tensor,
+    level: float,
+    operator: Operator,
+    values: Tensor | None = None,
+    generator: torch.Generator | None = None,
+) -> Tensor:
+    """The squared error (...) of the soft quantile of a set (..., N) of which only the true quantile `target` (...) is
+    known."""
+    return (soft_quantile(scores, level, operator, values, generator) - target).square()

@@ -1,0 +1,140 @@
+"""The folder of the run that is trained: where it lies, that one process alone trains into it, what may be replaced."""
+
+import shutil
+from pathlib import Path
+from types import TracebackType
+
+from filelock import FileLock, Timeout
+
+from beamtrain.base.errors import UserError
+from beamtrain.base.files import remove_unfinished
+from beamtrain.training.processes import is_first
+
+CONFIG, ENVIRONMENT = "config.yaml", "environment.json"
+LAST, PREVIOUS, BEST = "last.ckpt", "previous.ckpt", "best.ckpt"
+CONTENTS = (
+    CONFIG,
+    ENVIRONMENT,
+    "model.json",
+    "model.safetensors",
+    "tokenizer.model",
+    "tokenizer.source.model",
+    "tokenizer.target.model",
+    "bad_batches.json",
+    "checkpoints",
+    "logs",
+    "report",
+)
+"""All that training writes into a run's folder, and so all that is removed when a run is replaced."""
+LOCK = ".lock"
+_GRACE = 3.0  # seconds for the data workers of a killed process to end, which hold its lock until then
+
+
+class RunFolder:
+    """A run's folder, there already or not; as a context, its lock is given back at the end.
+
+    Of several processes of one run the first one holds the lock, for all of them. The lock is the system's: it ends
+    with the process, however that ends. Reading needs none.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._lock = FileLock(path / LOCK)
+
+    def __str__(self) -> str:
+        return str(self.path)
+
+    def __enter__(self) -> "RunFolder":
+        return self
+
+    def __exit__(self, kind: type | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self._lock.release()
+
+    @property
+    def checkpoints(self) -> Path:
+        """Where its checkpoints lie."""
+        return self.path / "checkpoints"
+
+    @property
+    def is_run(self) -> bool:
+        """Whether a run lies there."""
+        return is_run(self.path)
+
+    @property
+    def is_free(self) -> bool:
+        """Whether nothing lies there but what a process left that was killed when it had just begun."""
+        begun = {LOCK, *CONTENTS} - {CONFIG}
+        there = {each.name for each in self.path.iterdir()} if self.path.is_dir() else set()
+        return not self.path.exists() or (self.path.is_dir() and there <= begun and "checkpoints" not in there)
+
+    def lock(self) -> None:
+        """Keep other processes from training into it, until the context ends.
+
+        Raises:
+            UserError: one does so already, or the folder cannot be written.
+        """
+        if not is_first() or self._lock.is_locked:
+            return
+        try:
+            self._lock.acquire(timeout=_GRACE)
+        except Timeout:
+            raise UserError(
+                f"{self} is being trained by another process: wait until that has ended, or give another --name"
+            ) from None
+        except OSError as error:
+            raise UserError(f"{self} cannot be written: {error.strerror}") from error
+
+    def claim(self, *, resume: bool, replace: bool) -> None:
+        """Make the folder and lock it; remove the run that lies there if it is to be replaced.
+
+        Raises:
+            UserError: another process trains into it, or has begun a run there in the meantime.
+        """
+        self.path.mkdir(parents=True, exist_ok=True)
+        self.lock()
+        if replace:
+            self._remove_run()
+        elif not resume and not self.is_free:
+            raise UserError(f"{self}: another process has begun a run there; give another --name")
+
+    def remove_unfinished(self) -> None:
+        """Remove what killed processes left of their temporary files."""
+        remove_unfinished(self.path)
+        remove_unfinished(self.checkpoints)
+
+    def _remove_run(self) -> None:
+        """What training wrote, and nothing else that may lie there; last what says that it is a run."""
+        self.remove_unfinished()
+        for name in reversed(CONTENTS):
+            path = self.path / name
+            if path.is_dir() and not path.is_symlink():
+                shutil.rmtree(path)
+            else:
+                path.unlink(missing_ok=True)
+
+
+def is_run(path: Path) -> bool:
+    """Whether a run lies at `path`."""
+    return (path / CONFIG).is_file() and (path / ENVIRONMENT).is_file()
+
+
+def folder_of(name: str | None, runs: str | None, configs: list[Path]) -> RunFolder:
+    """The folder of the run called `name` in the folder `runs`.
+
+    Without a name it is the one that the last config file belongs to, if that is the config.yaml of a run, and else has
+    the name of that file; without `runs`, a folder of that name.
+
+    Raises:
+        UserError: the name is none.
+    """
+    config = configs[-1] if configs else Path("run.yaml")
+    is_of_a_run = config.name == CONFIG and is_run(config.parent)
+    if is_of_a_run and name is None and runs is None:
+        return RunFolder(config.parent)
+    if name is None:
+        name = config.resolve().parent.name if is_of_a_run else config.stem
+    if name in ("", ".", "..") or any(letter in "/\\\0" for letter in name):
+        raise UserError(
+            f"{name!r} is not a name for a run: give a plain one by --name, and the folder that it lies in by --runs"
+        )
+    return RunFolder(Path("runs" if runs is None else runs) / name)

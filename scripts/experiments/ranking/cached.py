@@ -1,0 +1,65 @@
+"""Finished cells of an experiment, one line of JSON each; a command that was interrupted goes on where it stopped.
+
+A cell is known by its settings, and everything that changes its result belongs to them.
+"""
+
+import json
+import statistics
+import sys
+import time
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any
+
+Settings = dict[str, Any]
+Result = dict[str, Any]
+
+
+class Cells:
+    """The cells kept in one file."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.finished: list[tuple[Settings, Result]] = []
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if path.exists():
+            for line in path.read_text(encoding="utf-8").split("\n"):
+                if line.endswith("}"):  # the last may be half a line
+                    row = json.loads(line)
+                    self.finished.append((row["settings"], row["result"]))
+
+    def run(self, settings: Settings, work: Callable[[], Result]) -> Result:
+        """The kept result of the cell with these settings, or that of `work`, with its CPU seconds, now kept."""
+        for known, result in self.finished:
+            if known == settings:
+                return result
+        begin = time.process_time()
+        result = work()
+        result = {"cpu_seconds": round(time.process_time() - begin, 1), **result}
+        with self.path.open("a", encoding="utf-8") as file:
+            file.write("\n" * self._torn() + json.dumps({"settings": settings, "result": result}) + "\n")
+        self.finished.append((settings, result))
+        print(f"{settings} {summary(result)}", file=sys.stderr, flush=True)
+        return result
+
+    def _torn(self) -> bool:
+        """Whether the file ends in half a line."""
+        return self.path.exists() and self.path.stat().st_size > 0 and not self.path.read_bytes().endswith(b"\n")
+
+
+def summary(result: Result) -> str:
+    """The single figures of a result."""
+    return ", ".join(f"{name} {value:.4g}" for name, value in result.items() if isinstance(value, int | float))
+
+
+def spread(values: Iterable[float], digits: int = 2) -> str:
+    """mean ± standard deviation, or the mean alone of one value."""
+    values = list(values)
+    mean = f"{statistics.mean(values):.{digits}f}"
+    return f"{mean} ± {statistics.stdev(values):.{digits}f}" if len(values) > 1 else mean
+
+
+def table(head: list[str], rows: list[list[str]]) -> str:
+    """Markdown; the first column to the left, all others to the right."""
+    lines = ["| " + " | ".join(head) + " |", "|---|" + "---:|" * (len(head) - 1)]
+    return "\n".join(lines + ["| " + " | ".join(row) + " |" for row in rows])

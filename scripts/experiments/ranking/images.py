@@ -1,0 +1,83 @@
+"""Images and their labels: scikit-learn's digits, a data set of the hub, or a folder with its files.
+
+digits                                    1,797 images of 8 x 8 pixels, part of scikit-learn; every fifth is for test
+ylecun/mnist, uoft-cs/cifar10, ...        by `datasets`, from the hub
+FOLDER                                    parquet files train-* and test-* as on the hub, or MNIST's own format
+                                          (train-images-idx3-ubyte.gz and so on: Debian's dataset-fashion-mnist)
+"""
+
+import gzip
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+
+
+class Images(NamedTuple):
+    """pixels (B, channels, height, width) in [0, 1], float32; labels (B,)."""
+
+    pixels: Tensor
+    labels: Tensor
+
+
+def load_images(source: str) -> tuple[Images, Images]:
+    """The training and the test images of a source."""
+    if source == "digits":
+        return load_digits()
+    if (Path(source) / "train-images-idx3-ubyte.gz").exists():
+        return _idx(Path(source), "train"), _idx(Path(source), "t10k")
+    from datasets import load_dataset
+
+    return tuple(_from_hub(load_dataset(source, split=split)) for split in ("train", "test"))
+
+
+def load_digits() -> tuple[Images, Images]:
+    """The digits of scikit-learn, in their order."""
+    from sklearn import datasets
+
+    pixels, labels = datasets.load_digits(return_X_y=True)
+    whole = Images(torch.tensor(pixels / 16.0).float().view(-1, 1, 8, 8), torch.tensor(labels))
+    test = torch.arange(len(labels)) % 5 == 4
+    return taken(whole, ~test), taken(whole, test)
+
+
+def taken(images: Images, which: Tensor) -> Images:
+    return Images(images.pixels[which], images.labels[which])
+
+
+def held_out(images: Images, count: int, seed: int = 0) -> tuple[Images, Images]:
+    """Images without `count` of them, drawn at random, and these."""
+    order = torch.randperm(len(images.labels), generator=torch.Generator().manual_seed(seed))
+    return taken(images, order[count:]), taken(images, order[:count])
+
+
+def shifted(pixels: Tensor, reach: int, generator: torch.Generator, flip: bool = False) -> Tensor:
+    """Each image moved by up to `reach` pixels in each direction, and flipped with probability 1/2 if asked for."""
+    if reach:
+        count, channels, height, width = pixels.shape
+        padded = torch.nn.functional.pad(pixels, (reach,) * 4)
+        down, right = torch.randint(0, 2 * reach + 1, (2, count, 1), generator=generator)
+        rows, columns = torch.arange(height) + down, torch.arange(width) + right  # (B, height), (B, width)
+        padded = padded.gather(2, rows[:, None, :, None].expand(-1, channels, -1, padded.shape[-1]))
+        pixels = padded.gather(3, columns[:, None, None, :].expand(-1, channels, height, -1))
+    if flip:
+        turned = torch.rand(len(pixels), 1, 1, 1, generator=generator) < 0.5
+        pixels = torch.where(turned, pixels.flip(-1), pixels)
+    return pixels
+
+
+def _from_hub(rows) -> Images:
+    column = "image" if "image" in rows.column_names else "img"
+    pixels = torch.stack([torch.tensor(np.asarray(image)) for image in rows[column]])
+    pixels = pixels.unsqueeze(1) if pixels.dim() == 3 else pixels.movedim(-1, 1)  # one channel, or (B, h, w, 3)
+    return Images(pixels.float() / 255, torch.tensor(rows["label"]))
+
+
+def _idx(folder: Path, part: str) -> Images:
+    with gzip.open(folder / f"{part}-images-idx3-ubyte.gz") as file:
+        pixels = np.frombuffer(file.read(), np.uint8, offset=16).reshape(-1, 1, 28, 28)
+    with gzip.open(folder / f"{part}-labels-idx1-ubyte.gz") as file:
+        labels = np.frombuffer(file.read(), np.uint8, offset=8)
+    return Images(torch.tensor(pixels).float() / 255, torch.tensor(labels).long())

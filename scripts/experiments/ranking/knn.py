@@ -1,0 +1,214 @@
+"""kNN on learned features: the network trained through each operator, beside what needs no operator.
+
+    python scripts/experiments/ranking/knn.py                                     # the digits: two minutes
+    python scripts/experiments/ranking/knn.py --task mnist --source ylecun/mnist
+    python scripts/experiments/ranking/knn.py --task fashion --source zalando-datasets/fashion_mnist
+    python scripts/experiments/ranking/knn.py --task cifar10 --source uoft-cs/cifar10
+    python scripts/experiments/ranking/knn.py --task cifar10-full --source uoft-cs/cifar10 --device cuda   # never run
+
+--source may be a folder; see images.py. A batch is its own set of neighbours: each of its images is a query among all
+others. After training, the test images are classified by exact kNN among all training images. 5,000 (digits: 200)
+training images are held out; --tune measures temperatures on them. Finished cells are kept in --out.
+"""
+
+import argparse
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import torch
+from cached import Cells, spread, table
+from image_networks import Sphere, convolutional, in_blocks, resnet18
+from images import Images, held_out, load_images, shifted
+from methods import SETS
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from beamtrain.ranking import DifferentiableKNN
+from beamtrain.topk import Operator
+
+K = 9
+CLASSES = 10
+BASELINES = ["pixels", "PCA", "autoencoder", "cross-entropy", "classifier"]
+TEMPERATURES = {  # chosen on the digits' held-out images
+    "SOFT": 0.1,
+    "sorted SOFT": 0.1,
+    "NeuralSort": 1.0,
+    "NeuralSort, stochastic": 10.0,
+    "SoftSort": 0.1,
+    "Sinkhorn (Cuturi)": 0.1,
+    "k softmaxes": 0.1,
+    "relaxed subset": 1.0,
+    "LapSum": 0.1,
+    "fast soft rank": 0.03,
+}
+SLOW = {"Sinkhorn (Cuturi)": {"batch": 100, "queries": 10}}  # an N x N plan for each query
+RADIUS = {"NeuralSort, stochastic": 4.0, "relaxed subset": 4.0}  # of the features' sphere: the Gumbel noise has size 1
+
+
+class Task(NamedTuple):
+    """Sizes of one data set's experiment."""
+
+    held_out: int
+    epochs: int
+    width: int
+    reach: int = 2  # of the random shifts, in pixels
+    flip: bool = False
+    batch: int = 200
+    features: int = 64
+    rate: float = 5e-3
+    network: str = "convolutional"
+
+
+TASKS = {
+    "digits": Task(held_out=200, epochs=20, width=16, reach=1, batch=100),
+    "mnist": Task(held_out=5000, epochs=6, width=16),
+    "fashion": Task(held_out=5000, epochs=6, width=16, reach=1, flip=True),
+    "cifar10": Task(held_out=1000, epochs=15, width=32, reach=3, flip=True),
+    "cifar10-full": Task(5000, 200, 0, 4, True, batch=200, features=512, rate=1e-3, network="resnet18"),
+}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--task", choices=TASKS, default="digits")
+    parser.add_argument("--source", default="digits", help="an id of the hub or a folder")
+    parser.add_argument("--seeds", type=int, nargs="+", default=[1, 2, 3])
+    parser.add_argument("--methods", nargs="+", default=[*BASELINES, *SETS], metavar="METHOD")
+    parser.add_argument("--tune", type=float, nargs="+", metavar="TEMPERATURE", help="only measure these, held out")
+    parser.add_argument("--epochs", type=int, help="other than the task's")
+    parser.add_argument("--device", default="cpu")
+    parser.add_argument("--out", type=Path, default=Path("docs/experiments/ranking"))
+    options = parser.parse_args()
+    task = TASKS[options.task]._replace(**({"epochs": options.epochs} if options.epochs else {}))
+    train, test = load_images(options.source)
+    train, validation = held_out(train, task.held_out)
+    cells = Cells(options.out / f"knn-{options.task}.jsonl")
+    for seed in options.seeds:
+        for name in options.methods:
+            for temperature in options.tune or [TEMPERATURES.get(name)]:
+                if options.tune and name not in SETS:
+                    continue
+                settings = {"method": name, "seed": seed, "temperature": temperature, "epochs": task.epochs}
+                settings |= {"images": "held out"} if options.tune else {}
+                used = validation if options.tune else test
+                cells.run(
+                    settings,
+                    lambda n=name, t=temperature, s=seed, u=used: run(task, n, t, s, train, u, options.device),
+                )
+    if not options.tune:
+        print(report(cells, task.epochs))
+
+
+def run(
+    task: Task, name: str, temperature: float | None, seed: int, train: Images, test: Images, device: str
+) -> dict[str, Any]:
+    """The test accuracy, in per cent, of one method."""
+    torch.manual_seed(seed)
+    train, test = (Images(*(tensor.to(device) for tensor in images)) for images in (train, test))
+    if name in ("pixels", "PCA"):
+        return {"accuracy": by_knn(*linear_features(name, train, test), train, test)}
+    if name == "autoencoder":
+        network = autoencoder(task, train, seed, device)
+    elif name in SETS:
+        network = through_operator(task, SETS[name](temperature), name, train, seed, device)
+    else:
+        network = classifier(task, train, seed, device)
+        if name == "classifier":
+            return {"accuracy": percent(in_blocks(network, test.pixels).argmax(-1), test)}
+        network = Sphere(network[:-1])
+    return {"accuracy": by_knn(in_blocks(network, train.pixels), in_blocks(network, test.pixels), train, test)}
+
+
+def by_knn(features: Tensor, queries: Tensor, train: Images, test: Images) -> float:
+    """Exact kNN among all training images."""
+    judge = DifferentiableKNN(SETS["SOFT"](1.0), K, CLASSES)
+    return percent(judge.predict(queries, features, train.labels), test)
+
+
+def percent(found: Tensor, test: Images) -> float:
+    return round(100 * (found == test.labels).double().mean().item(), 3)
+
+
+def linear_features(name: str, train: Images, test: Images) -> tuple[Tensor, Tensor]:
+    """Pixels as they are, or on their first 50 principal components."""
+    flat, queries = train.pixels.flatten(1), test.pixels.flatten(1)
+    if name == "pixels":
+        return flat, queries
+    centred = flat - flat.mean(0)
+    directions = torch.linalg.eigh(centred.T @ centred).eigenvectors[:, -50:]  # ascending
+    return flat @ directions, queries @ directions
+
+
+def embedding(task: Task, pixels: Tensor) -> nn.Module:
+    _, channels, size, _ = pixels.shape
+    if task.network == "resnet18":
+        return resnet18(channels, task.features)
+    return convolutional(channels, size, task.width, task.features)
+
+
+def through_operator(task: Task, operator: Operator, name: str, train: Images, seed: int, device: str) -> nn.Module:
+    """A network trained on the label mass of the k nearest in the batch."""
+    knn = DifferentiableKNN(operator, K, CLASSES, "ranks" if "weights" not in operator.gives else "log")
+    network = Sphere(embedding(task, train.pixels), RADIUS.get(name, 1.0))
+    generator = torch.Generator(device).manual_seed(seed)
+    batch, queries = task.batch, SLOW.get(name, {}).get("queries", task.batch)
+
+    def loss(features: Tensor, labels: Tensor) -> Tensor:
+        itself = torch.eye(len(features), dtype=torch.bool, device=features.device)[:queries]
+        return knn.loss(features[:queries], labels[:queries], features, labels, generator, itself).mean()
+
+    return trained(task._replace(batch=SLOW.get(name, {}).get("batch", batch)), network, loss, train, seed, device)
+
+
+def classifier(task: Task, train: Images, seed: int, device: str) -> nn.Module:
+    """The same network with one more layer, trained by cross-entropy."""
+    network = nn.Sequential(embedding(task, train.pixels), nn.Sequential(nn.ReLU(), nn.Linear(task.features, CLASSES)))
+    return trained(task, network, F.cross_entropy, train, seed, device)
+
+
+def autoencoder(task: Task, train: Images, seed: int, device: str) -> nn.Module:
+    """An encoder from which a two-layer network rebuilds the pixels."""
+    encoder = embedding(task, train.pixels)
+    pixels = train.pixels[0].numel()
+    decoder = nn.Sequential(nn.ReLU(), nn.Linear(task.features, 512), nn.ReLU(), nn.Linear(512, pixels))
+    whole = nn.Sequential(encoder, decoder)
+    trained(task, whole, None, train, seed, device)
+    return encoder
+
+
+def trained(task: Task, network: nn.Module, loss, train: Images, seed: int, device: str) -> nn.Module:
+    """The network after the task's epochs of Adam with a one-cycle rate; loss None: rebuild the input."""
+    network.to(device, memory_format=torch.channels_last).train()
+    optimizer = torch.optim.AdamW(network.parameters(), task.rate, weight_decay=1e-3, fused=True)
+    steps = task.epochs * (len(train.labels) // task.batch)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, task.rate, total_steps=steps, pct_start=0.2)
+    generator = torch.Generator().manual_seed(seed)
+    for _ in range(task.epochs):
+        order = torch.randperm(len(train.labels), generator=generator)
+        for chosen in order.split(task.batch)[: len(train.labels) // task.batch]:
+            seen = shifted(train.pixels[chosen], task.reach, generator, task.flip)
+            output = network(seen.contiguous(memory_format=torch.channels_last))
+            value = F.mse_loss(output, seen.flatten(1)) if loss is None else loss(output, train.labels[chosen])
+            optimizer.zero_grad()
+            value.backward()
+            optimizer.step()
+            schedule.step()
+    return network
+
+
+def report(cells: Cells, epochs: int) -> str:
+    rows = []
+    for name in [*BASELINES, *SETS]:
+        found = [
+            result
+            for settings, result in cells.finished
+            if settings["method"] == name and settings["epochs"] == epochs and "images" not in settings
+        ]
+        if found:
+            rows.append([name, spread(one["accuracy"] for one in found), spread((o["cpu_seconds"] for o in found), 0)])
+    return table(["method", "test accuracy", "CPU seconds"], rows)
+
+
+if __name__ == "__main__":
+    torch.set_num_threads(1)
+    main()

@@ -1,0 +1,113 @@
+"""Sorting images of four-digit numbers of which only the order is known (Grover et al. 2019, section 6.1).
+
+    python scripts/experiments/ranking/sort_numbers.py                            # numbers of scikit-learn's digits
+    python scripts/experiments/ranking/sort_numbers.py --task mnist --source ylecun/mnist
+
+A network gives each image a score; the loss is the cross-entropy of the true permutation under the operator's rows, or,
+from operators that only rank, the squared distance of their soft ranks. Every method is trained on sets of 5, and
+NeuralSort and SOFT on sets of 3, 7, 9 and 15 too; each network is tested on sets of all sizes. Deviations from the
+paper: one small convolution network is applied to each of the four digits, 500 steps instead of 27,500, of 500
+images each whatever the size of the sets.
+"""
+
+import argparse
+from pathlib import Path
+
+import torch
+from cached import Cells, spread, table
+from images import held_out, load_images
+from methods import SORTS
+from numbers_of_digits import NumberNetwork, Numbers, optimised, scored
+from torch import Tensor
+
+from beamtrain.ranking import permutation, soft_ranks
+from beamtrain.topk import Operator
+
+SIZES = [3, 5, 7, 9, 15]
+IMAGES = 500  # in a batch, in sets
+TEMPERATURE = 1.0  # the scores' scale is free
+STEPS = {"digits": 500, "mnist": 500}
+PAPER = {3: ".919 (.945)", 5: ".777 (.901)", 7: ".610 (.862)", 9: ".434 (.824)", 15: ".097 (.716)"}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--task", choices=STEPS, default="digits")
+    parser.add_argument("--source", default="digits", help="an id of the hub or a folder")
+    parser.add_argument("--seeds", type=int, nargs="+", default=[1, 2, 3])
+    parser.add_argument("--methods", nargs="+", default=list(SORTS))
+    parser.add_argument("--sizes", type=int, nargs="+", default=[5, 3, 7, 9, 15], help="of the sets in training")
+    parser.add_argument("--steps", type=int, help="other than the task's")
+    parser.add_argument("--out", type=Path, default=Path("docs/experiments/ranking"))
+    options = parser.parse_args()
+    train, test = load_images(options.source)
+    train, _ = held_out(train, len(train.labels) // 12)
+    steps = options.steps or STEPS[options.task]
+    cells = Cells(options.out / f"sort_numbers-{options.task}.jsonl")
+    for seed in options.seeds:
+        for size in options.sizes:
+            for name in options.methods:
+                if size == 5 or name in ("NeuralSort", "sorted SOFT"):
+                    cells.run(
+                        {"method": name, "size": size, "seed": seed, "steps": steps},
+                        lambda n=name, s=size, r=seed: run(n, s, r, steps, train, test),
+                    )
+    print(report(cells, steps))
+
+
+def run(name: str, size: int, seed: int, steps: int, train, test) -> dict[str, float]:
+    """Accuracies of the orders of 1,000 test sets of every size."""
+    torch.manual_seed(seed)
+    network = NumberNetwork(train.pixels.shape[-1])
+    fit(network, SORTS[name](TEMPERATURE), Numbers(train, seed), size, steps, seed)
+    result: dict[str, float] = {}
+    every = scored(network, Numbers(test, seed), 1000 * max(SIZES))
+    for other in SIZES:
+        scores, numbers = (tensor[: 1000 * other].view(1000, other) for tensor in every)
+        right = numbers.gather(-1, scores.argsort(-1, descending=True)) == numbers.sort(-1, descending=True).values
+        result[f"all {other}"] = round(right.all(-1).double().mean().item(), 4)
+        result[f"each {other}"] = round(right.double().mean().item(), 4)
+    return result
+
+
+def fit(network: NumberNetwork, operator: Operator, numbers: Numbers, size: int, steps: int, seed: int) -> None:
+    """Train on sets of `size` numbers."""
+    generator = torch.Generator().manual_seed(seed)
+    optimizer, schedule = optimised(network, 3e-3, steps)
+    for _ in range(steps):
+        images, values = numbers.draw(IMAGES // size, size)
+        loss = order_loss(network(images), values, operator, generator)
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        schedule.step()
+
+
+def order_loss(scores: Tensor, values: Tensor, operator: Operator, generator: torch.Generator) -> Tensor:
+    """How far the scores' soft order (B, N) is from that of the values (B, N)."""
+    order = values.argsort(-1, descending=True)
+    if "order" in operator.gives:
+        rows = permutation(scores, operator, generator)  # (B, N, N)
+        return -rows.gather(-1, order.unsqueeze(-1)).clamp_min(1e-20).log().mean()
+    return (soft_ranks(scores, operator) - (order.argsort(-1) + 1)).square().mean()
+
+
+def report(cells: Cells, steps: int) -> str:
+    rows = [["NeuralSort, Grover et al., each trained for its size", *PAPER.values(), ""]]
+    found = [(s, r) for s, r in cells.finished if s["steps"] == steps]
+    for name in SORTS:
+        for trained in ("5", "its size"):
+            row = [f"{name}, trained on sets of {trained}"]
+            for size in SIZES:
+                mine = [r for s, r in found if s["method"] == name and s["size"] == (5 if trained == "5" else size)]
+                both = (spread((r[f"{kind} {size}"] for r in mine), 3) if mine else "" for kind in ("all", "each"))
+                row.append("{} ({})".format(*both) if mine else "")
+            seconds = [r["cpu_seconds"] for s, r in found if s["method"] == name and s["size"] == 5]
+            if trained == "5" or sum(cell != "" for cell in row) > 2:
+                rows.append([*row, spread(seconds, 0) if seconds and trained == "5" else ""])
+    return table(["all in order (each in its place)", *(f"n = {size}" for size in SIZES), "CPU seconds"], rows)
+
+
+if __name__ == "__main__":
+    torch.set_num_threads(1)
+    main()

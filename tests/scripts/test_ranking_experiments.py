@@ -1,0 +1,126 @@
+"""The experiments of docs/ranking.md, each with a few steps on the digits; finished cells are kept."""
+
+import gzip
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "scripts" / "experiments" / "ranking"))
+
+import knn
+import label_ranking
+import medians
+import sort_numbers
+import topk_classification
+import trimmed_squares
+from cached import Cells
+from images import held_out, load_digits, load_images, shifted
+
+TRAIN, TEST = load_digits()
+
+
+def test_finished_cells_are_kept_and_half_a_line_is_not(tmp_path: Path) -> None:
+    path = tmp_path / "cells.jsonl"
+    first = Cells(path).run({"seed": 1}, lambda: {"accuracy": 1.0})
+    with path.open("a") as file:
+        file.write('{"settings": {"seed": 2}, "res')
+    again = Cells(path)
+    assert again.run({"seed": 1}, lambda: pytest.fail("it was finished")) == first
+    again.run({"seed": 2}, lambda: {"accuracy": 2.0})
+    assert [settings for settings, _ in Cells(path).finished] == [{"seed": 1}, {"seed": 2}]
+
+
+def test_knn_through_soft() -> None:
+    task = knn.TASKS["digits"]._replace(epochs=4)
+    assert knn.run(task, "SOFT", 0.1, 1, TRAIN, TEST, "cpu")["accuracy"] > 90
+    assert knn.run(task, "pixels", None, 1, TRAIN, TEST, "cpu")["accuracy"] > 97
+
+
+def test_numbers_are_sorted() -> None:
+    result = sort_numbers.run("NeuralSort", 5, 1, 40, TRAIN, TEST)
+    assert result["each 5"] > 0.3  # by chance .2
+    assert result["all 3"] > result["all 5"] > result["all 15"]
+
+
+@pytest.mark.parametrize("name", ["sorted SOFT", "fast soft rank"])
+def test_medians(name: str) -> None:
+    short, long = (medians.run(name, 5, 1, steps, 0.5, TRAIN, TEST)["R2"] for steps in (2, 60))
+    assert long > short + 0.1
+
+
+@pytest.mark.parametrize("name", topk_classification.LOSSES)
+def test_topk_classification(name: str) -> None:
+    task = {**topk_classification.TASKS["digits"], "epochs": 8}
+    result = topk_classification.run(task, topk_classification.LOSSES[name], 1, 1, TRAIN, TEST)
+    assert 80 < result["top-1"] < result["top-5"]
+    assert len(result["curve"]) == 8
+
+
+def test_trimmed_squares_withstand_outliers() -> None:
+    ridge, trimmed = (
+        trimmed_squares.run("diabetes", name, 0.3, 1)["R2"] for name in ("ridge", "fast soft sort, quadratic")
+    )
+    assert trimmed > ridge + 0.02
+
+
+def test_label_ranking(tmp_path: Path) -> None:
+    random = np.random.default_rng(0)
+    features = random.standard_normal((200, 3))
+    scores = features @ random.standard_normal((3, 4))
+    ranks = (-scores).argsort(1).argsort(1) + 1
+    with gzip.open(tmp_path / "made.csv.gz", "wt") as file:
+        file.write("200,3,4\n")
+        np.savetxt(file, np.concatenate([features, ranks], 1), delimiter=",")
+    data = label_ranking.read(tmp_path, "made")
+    assert torch.equal(data.ranks, torch.tensor(ranks).float())
+    plain, soft = (
+        label_ranking.cross_validated(data, label_ranking.METHODS[name], 1, steps=60)["spearman"]
+        for name in (label_ranking.NONE, "quadratic")
+    )
+    assert soft > plain > 0.8
+
+
+def test_images_in_the_format_of_mnist(tmp_path: Path) -> None:
+    pixels = np.random.default_rng(0).integers(0, 256, (3, 28, 28), dtype=np.uint8)
+    for part in ("train", "t10k"):
+        with gzip.open(tmp_path / f"{part}-images-idx3-ubyte.gz", "wb") as file:
+            file.write(bytes(16) + pixels.tobytes())
+        with gzip.open(tmp_path / f"{part}-labels-idx1-ubyte.gz", "wb") as file:
+            file.write(bytes(8) + bytes([4, 0, 9]))
+    train, test = load_images(str(tmp_path))
+    assert train.labels.tolist() == test.labels.tolist() == [4, 0, 9]
+    assert torch.equal((train.pixels.squeeze(1) * 255).round().byte(), torch.from_numpy(pixels))
+
+
+def test_images_in_the_format_of_the_hub(tmp_path: Path) -> None:
+    from datasets import Dataset, Features, Image, Value
+
+    pixels = np.random.default_rng(0).integers(0, 256, (2, 32, 32, 3), dtype=np.uint8)
+    for part in ("train", "test"):
+        rows = Dataset.from_dict(
+            {"img": list(pixels), "label": [3, 1]}, features=Features({"img": Image(), "label": Value("int64")})
+        )
+        rows.to_parquet(tmp_path / f"{part}-00000-of-00001.parquet")
+    train, _ = load_images(str(tmp_path))
+    assert train.labels.tolist() == [3, 1]
+    assert torch.equal((train.pixels.movedim(1, -1) * 255).round().byte(), torch.from_numpy(pixels))
+
+
+def test_shifts_move_the_whole_image() -> None:
+    generator = torch.Generator().manual_seed(0)
+    image = torch.arange(1.0, 17).view(1, 1, 4, 4).expand(50, 1, 4, 4)
+    moved = shifted(image, 1, generator)
+    corners = {tuple(one[0, 1:3, 1:3].flatten().tolist()) for one in moved}
+    assert corners == {
+        tuple(image[0, 0, 1 + d : 3 + d, 1 + r : 3 + r].flatten().tolist()) for d in (-1, 0, 1) for r in (-1, 0, 1)
+    }
+    assert torch.equal(shifted(image, 0, generator), image)
+
+
+def test_what_is_held_out_is_not_trained_on() -> None:
+    kept, out = held_out(TRAIN, 200)
+    assert len(kept.labels) == len(TRAIN.labels) - 200
+    assert not (kept.pixels.flatten(1)[:, None] == out.pixels.flatten(1)[None, :20]).all(-1).any()
