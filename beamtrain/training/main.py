@@ -223,9 +223,6 @@ class TrainingCLI(LightningCLI):
         check_size(self.config.model.network.class_path, vars(self.config.model.network.init_args))
         self.folder = folder_of(self.config.name, self.config.runs, self._configs)
         keep_subwords(self.config, self.folder)
-        self.config.data = Namespace(with_absolute_places(vars(self.config.data)))
-        if self.config.init_from is not None:
-            self.config.init_from = os.path.abspath(self.config.init_from)
 
     def instantiate_trainer(self, **settings: Any) -> pl.Trainer:
         folder, every = self.folder.path, self.config.trainer.log_every_n_steps
@@ -259,10 +256,13 @@ class TrainingCLI(LightningCLI):
         return trainer
 
     def kept_settings(self) -> str:
-        """The text of config.yaml: every setting of what is trained."""
+        """The text of config.yaml: every setting of what is trained, in words that hold in every folder."""
         settings = self.config.clone()
         for name in START_OPTIONS:
             settings.pop(name)
+        settings.data = Namespace(with_absolute_places(vars(settings.data)))
+        if settings.init_from is not None:
+            settings.init_from = os.path.abspath(settings.init_from)
         return self.parser.dump(settings, skip_unset=False, skip_validation=True)
 
     def _seeds(self) -> dict[str, int]:
@@ -358,14 +358,14 @@ def _registered_name(class_path: str) -> str:
 
 
 def _description(config: Any) -> Description:
-    network, data = config.model.network, config.data
+    network, data = config.model.network, with_absolute_places(vars(config.data))
     return Description(
         network=_registered_name(network.class_path),
         arguments=vars(network.init_args),
-        source_lang=data.source_lang,
-        target_lang=data.target_lang,
+        source_lang=data["source_lang"],
+        target_lang=data["target_lang"],
         search=SearchOptions(**vars(config.model.search)),
-        corpus={key: getattr(data, key) for key in CORPUS},
+        corpus={key: data[key] for key in CORPUS},
     )
 
 

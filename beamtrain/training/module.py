@@ -95,7 +95,8 @@ class TranslationModule(pl.LightningModule):
 
     def _log_figures(self, names: list[str], weight_and_sums: Tensor) -> None:
         """Log the means since the last line that `log_every_n_steps` has written, and the learning rate."""
-        if not self._window and self.global_step % self.trainer.log_every_n_steps == 0:
+        every = self.trainer.log_every_n_steps  # type: ignore[attr-defined]
+        if not self._window and self.global_step % every == 0:
             self._means.clear()
         self._means.add(names, weight_and_sums)
         for name, mean in self._means.means().items():

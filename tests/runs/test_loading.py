@@ -239,7 +239,8 @@ def test_a_file_that_this_user_may_not_read_is_not_called_damaged(somebody_elses
 
 
 def test_a_tokenizer_of_another_run_is_refused(run):
-    words = train_subwords(SENTENCES, vocab_size=310, algorithm="unigram", byte_fallback=True, character_coverage=1.0)
+    settings = {"vocab_size": 310, "byte_fallback": True, "character_coverage": 1.0, "normalization": "identity"}
+    words = train_subwords(SENTENCES, algorithm="unigram", **settings)
     Tokenizer(words).save(run)
     with pytest.raises(UserError, match=r"tokenizer has 310 source subwords, and the network 320"):
         load_run(run)

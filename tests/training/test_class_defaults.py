@@ -8,12 +8,15 @@ import pytest
 import yaml
 
 from beamtrain.cli import main
+from beamtrain.runs.description import Description, save_description
 
 BEAM = "beamtrain.objectives.BeamTraining"
 SETTINGS = f"""
 data: {{vocab_size: 50}}
 model:
-  network: {{class_path: beamtrain.model.Transformer, init_args: {{width: 16, heads: 4, encoder_layers: 3, dropout: 0.5}}}}
+  network:
+    class_path: beamtrain.model.Transformer
+    init_args: {{width: 16, heads: 4, encoder_layers: 3, dropout: 0.5}}
   optimizer: {{class_path: torch.optim.Adam, init_args: {{lr: 0.7, weight_decay: 0.3}}}}
   schedule: {{class_path: beamtrain.training.Cosine, init_args: {{total_steps: 9, warmup_steps: 7}}}}
   objective:
@@ -98,8 +101,10 @@ def test_a_class_that_is_chosen_over_the_default_one(settings):
 def test_a_class_that_is_chosen_over_that_of_the_run_to_start_from(settings):
     Path("run").mkdir()
     Path("run/config.yaml").write_text(SETTINGS)
-    chosen = CHOICES["network"]
-    arguments = settings("--init_from=run", f"--model.network={chosen}")["network"]["init_args"]
+    network = yaml.safe_load(SETTINGS)["model"]["network"]["init_args"]
+    save_description(Path("run"), Description("transformer", network, "en", "de"))
+    assert settings("--init_from=run")["network"]["init_args"]["heads"] == 4
+    arguments = settings("--init_from=run", f"--model.network={CHOICES['network']}")["network"]["init_args"]
     assert (arguments["width"], arguments["heads"], arguments["dropout"]) == (512, 1, 0.2)
 
 
@@ -114,4 +119,3 @@ def test_an_option_wins_over_a_config_wherever_it_stands(settings):
     arguments = ("--model.network.dropout=0.1", "--config=before.yaml", "--model.network.heads=2")
     network = settings(*arguments)["network"]["init_args"]
     assert (network["dropout"], network["heads"], network["encoder_layers"]) == (0.1, 2, 3)
-

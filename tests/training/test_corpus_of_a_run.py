@@ -1,4 +1,4 @@
-"""The text of a run: without a test split there is nothing to score, and what is written down is found from anywhere."""
+"""The text of a run: without a test split nothing is scored, and what is written down is found from anywhere."""
 
 import json
 import shutil
@@ -29,9 +29,7 @@ def test_without_a_test_split_a_run_ends_well_and_scores_nothing_else(train, wit
 
 
 @pytest.mark.parametrize("source", ["text", "text/train"])
-def test_a_run_is_evaluated_and_built_upon_from_any_folder(
-    train, without_test, source, tmp_path, monkeypatch, capsys
-):
+def test_a_run_is_evaluated_and_built_upon_from_any_folder(train, without_test, source, tmp_path, monkeypatch, capsys):
     settings = (f"--data.source={source}", "--data.validation_split=./text/validation", "--data.cache_dir=prepared")
     assert train(*settings, "--trainer.max_steps=2") == 0
     written = yaml.safe_load(Path("runs/tiny/config.yaml").read_text())["data"]

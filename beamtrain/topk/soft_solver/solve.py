@@ -211,7 +211,8 @@ class _ForwardSolvedForAll(_SolvedForAll):
     def jvp(ctx: Any, tangent: Tensor, *_: None) -> tuple[Tensor | None, ...]:
         saved, scaled = primals(ctx), tangent.double() / ctx.temperature
         sums = [
-            (covariance(plan.sides), (spread(plan.sides) * moved).sum(-1)) for plan, moved in _blocks(ctx, saved, scaled)
+            (covariance(plan.sides), (spread(plan.sides) * moved).sum(-1))
+            for plan, moved in _blocks(ctx, saved, scaled)
         ]
         curvature, target = (torch.stack(parts).sum(0) for parts in zip(*sums, strict=True))
         cuts = multipliers(curvature, target)  # (L, B)
@@ -253,9 +254,7 @@ def _scaled_block(block: Tensor, centre: Tensor, temperature: float) -> Tensor:
     return _scaled(block, centre, temperature).clamp_min_(-OUT_OF_REACH)
 
 
-def _blocks(
-    ctx: Any, saved: tuple[Tensor, ...], values: Tensor | None
-) -> Iterator[tuple[Plan, Tensor | None]]:
+def _blocks(ctx: Any, saved: tuple[Tensor, ...], values: Tensor | None) -> Iterator[tuple[Plan, Tensor | None]]:
     """Where the candidates go, BLOCK at a time, as functions of what solve_for_all saved; and their part of `values`
     (..., N)."""
     scores, thresholds, centre = saved
@@ -281,9 +280,7 @@ def _steps(by_weights: Tensor) -> Tensor:
     return torch.diff(by_atoms, dim=0, prepend=torch.zeros_like(by_atoms[:1]))
 
 
-def _by_cuts(
-    thresholds: Tensor, by_thresholds: Tensor | None, by_scaled: Tensor | None, temperature: float
-) -> Tensor:
+def _by_cuts(thresholds: Tensor, by_thresholds: Tensor | None, by_scaled: Tensor | None, temperature: float) -> Tensor:
     """dL/dtheta (L, B) in units of the temperature, from the gradients of the thresholds in the unit of the scores
     (B, L), best rank first, and of those in units of the temperature (L, B)."""
     by_cuts = torch.zeros_like(thresholds) if by_scaled is None else by_scaled
@@ -293,4 +290,3 @@ def _by_cuts(
 def _score_gradient(sides: Sides, steps: Tensor | None, nu: Tensor) -> Tensor:
     """dL/dx (B, M) of some candidates, each counted once, in units of the temperature."""
     return (spread(sides) * ((0.0 if steps is None else steps) - nu.unsqueeze(-1))).sum(0)
-
