@@ -36,7 +36,7 @@ def tokenizer() -> Tokenizer:
             algorithm="unigram",
             byte_fallback=True,
             character_coverage=1.0,
-            normalization="identity",
+            normalization="nmt_nfkc",
         )
     )
 
@@ -95,6 +95,6 @@ def _write_run(folder: Path, network: Seq2Seq, name: str, arguments: dict, token
     folder.mkdir(exist_ok=True)
     arguments = {"vocab_size": tokenizer.target.vocab_size, **arguments}
     save_description(folder, Description(name, arguments, "en", "de", SearchOptions(beam_size=2)))
-    save_weights(folder, network.state_dict(), {"step": 70, "dev_bleu": 1.5})
+    save_weights(folder, network.state_dict(), {"step": 70, "dev_score": None})
     tokenizer.save(folder)
     return folder

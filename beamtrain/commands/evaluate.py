@@ -10,6 +10,7 @@ from beamtrain.base.limits import BATCH_TOKENS
 from beamtrain.commands.options import (
     Alpha,
     BatchTokens,
+    BleuTokenizerOption,
     Device,
     JsonFile,
     LengthPenalty,
@@ -20,6 +21,7 @@ from beamtrain.commands.options import (
     SourceLang,
     TargetLang,
     load_model,
+    scoring_options,
     search_options,
 )
 
@@ -44,6 +46,7 @@ def evaluate(
     beam: Beams = None,
     length_penalty: LengthPenalty = None,
     alpha: Alpha = None,
+    tokenizer: BleuTokenizerOption = None,
     output: OutputFolder = None,
     format: ReportFormatOption = ReportFormat.text,
     json: JsonFile = None,
@@ -63,6 +66,7 @@ def evaluate(
 
     run = load_model(model, device, precision, source_lang, target_lang)
     searches = [search_options(run, beam_size=size, length_penalty=length_penalty, alpha=alpha) for size in beams]
+    scoring = scoring_options(run.description.scoring.of_language(run.description.target_lang), tokenizer)
     text = _text(run, source, reference, split, test_set)
     evaluations = [
         evaluation.evaluate(
@@ -73,6 +77,7 @@ def evaluate(
             *text.references,
             data=text.name,
             checkpoint=evaluation.checkpoint_name(run),
+            scoring=scoring,
             batch_tokens=batch_tokens,
         )
         for search in searches

@@ -3,7 +3,7 @@
 from dataclasses import replace
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, cast
 
 import typer
 
@@ -11,6 +11,7 @@ from beamtrain.base.errors import UserError
 
 if TYPE_CHECKING:
     from beamtrain.runs.loading import Run
+    from beamtrain.runs.scoring import ScoringOptions
     from beamtrain.search.options import SearchOptions
 
 
@@ -33,6 +34,9 @@ BatchTokens = Annotated[
 ]
 Device = Annotated[str, typer.Option(help="cpu, cuda, cuda:1, ...; auto takes a GPU if there is one.")]
 Precision = Annotated[str, typer.Option(help="fp32 or bf16.")]
+BleuTokenizerOption = Annotated[
+    str | None, typer.Option("--tokenizer", help="What BLEU takes for words: 13a, zh, ja-mecab, char, flores200, ...")
+]
 ReportFormatOption = Annotated[ReportFormat, typer.Option("--format", help="How to print the report.")]
 JsonFile = Annotated[Path | None, typer.Option("--json", help="Also write the report as JSON to this file.")]
 
@@ -58,6 +62,21 @@ def load_model(
             )
     cast(run.network, precision)
     return run
+
+
+def scoring_options(scoring: "ScoringOptions", tokenizer: str | None) -> "ScoringOptions":
+    """The same with another tokenizer of BLEU, if one is given.
+
+    Raises UserError when there is no such tokenizer, or it cannot be used here.
+    """
+    from beamtrain.scoring.metrics import check_tokenizer
+
+    try:
+        scoring = scoring if tokenizer is None else replace(scoring, tokenizer=cast(Any, tokenizer))
+    except UserError as error:
+        raise UserError(f"--tokenizer: {error}") from error
+    check_tokenizer(scoring)
+    return scoring
 
 
 def search_options(run: "Run", **given: Any) -> "SearchOptions":

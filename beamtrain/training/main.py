@@ -12,6 +12,7 @@ import sys
 import warnings
 from collections.abc import Sequence
 from contextlib import ExitStack
+from dataclasses import asdict
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -31,7 +32,9 @@ from beamtrain.runs.checkpoints import load_checkpoint
 from beamtrain.runs.description import CORPUS, Description
 from beamtrain.runs.loading import load_run
 from beamtrain.runs.networks import NETWORKS
+from beamtrain.runs.scoring import ScoringOptions
 from beamtrain.runs.weights import save_weights, weights_in
+from beamtrain.scoring.metrics import check_tokenizer
 from beamtrain.search.options import SearchOptions
 from beamtrain.training.bounds import check_bounds, check_size
 from beamtrain.training.callbacks.averaging import TrainedUntilAveraged
@@ -58,6 +61,7 @@ from beamtrain.training.provenance import provenance
 from beamtrain.training.run_folder import BEST, LAST, RunFolder, folder_of
 from beamtrain.training.settings import check_keys, class_of, located
 from beamtrain.training.start import START_OPTIONS, check_rate, find_start, keep_subwords, same_command, say
+from beamtrain.training.trainer_options import check_monitors, check_trainer
 from beamtrain.training.warm_start import OPTION, checked_origin, copy_weights, inherited, origin
 
 TRAINER_DEFAULTS: dict[str, Any] = {
@@ -221,11 +225,16 @@ class TrainingCLI(LightningCLI):
         check_strategy(self.config.trainer.strategy, self.config.trainer.num_nodes)
         check_bounds(dict(self.config.items()))
         check_size(self.config.model.network.class_path, vars(self.config.model.network.init_args))
+        check_trainer(vars(self.config.trainer))
+        scoring = ScoringOptions(**vars(self.config.model.scoring)).of_language(self.config.data.target_lang)
+        check_tokenizer(scoring)
+        self.config.model.scoring = Namespace(asdict(scoring))
         self.folder = folder_of(self.config.name, self.config.runs, self._configs)
         keep_subwords(self.config, self.folder)
 
     def instantiate_trainer(self, **settings: Any) -> pl.Trainer:
-        folder, every = self.folder.path, self.config.trainer.log_every_n_steps
+        check_monitors(self._callbacks(), self.model.scoring)
+        folder, every, scoring = self.folder.path, self.config.trainer.log_every_n_steps, self.model.scoring
         last = LastCheckpoint(self.folder.checkpoints / LAST, self.config.save_every)
         settings.update(
             plugins=[VerifiedCheckpointIO(folder)],
@@ -239,10 +248,10 @@ class TrainingCLI(LightningCLI):
         trainer.callbacks += [  # type: ignore[attr-defined]
             TypedEarlyStopping(),
             BadSteps(self.config.model.max_bad_steps, folder / "bad_batches.json", self._seeds()),
-            Progress(every),
+            Progress(every, scoring),
             MetricsTable(folder / "logs" / "metrics.csv", every),
             SeedEachBatch(self.config.seed_everything),
-            BestCheckpoint(self.folder.checkpoints),
+            BestCheckpoint(self.folder.checkpoints, scoring.monitor, scoring.mode),
             last,  # after all whose state it saves
             StopOnSignal(last),
             MemoryAdvice(
@@ -270,8 +279,12 @@ class TrainingCLI(LightningCLI):
 
     def _user_saves_checkpoints(self) -> bool:
         """Whether the config has a checkpoint callback of its own; Lightning would add one that nobody asked for."""
+        return any(isinstance(each, Checkpoint) for each in self._callbacks())
+
+    def _callbacks(self) -> list[pl.Callback]:
+        """Those of the config."""
         callbacks = self.config_init.trainer.callbacks or []
-        return any(isinstance(each, Checkpoint) for each in (callbacks if isinstance(callbacks, list) else [callbacks]))
+        return callbacks if isinstance(callbacks, list) else [callbacks]
 
 
 def _source_vocab_size(joint: bool, vocab_size: int) -> int | None:
@@ -365,6 +378,7 @@ def _description(config: Any) -> Description:
         source_lang=data["source_lang"],
         target_lang=data["target_lang"],
         search=SearchOptions(**vars(config.model.search)),
+        scoring=ScoringOptions(**vars(config.model.scoring)),
         corpus={key: data[key] for key in CORPUS},
     )
 
@@ -381,7 +395,14 @@ def _score_test(cli: TrainingCLI) -> None:
     run = load_run(folder, cli.model.device)
     sources, references = cli.datamodule.pairs("test")
     evaluation = evaluate(
-        run.network, run.tokenizer, cli.model.search, sources, references, data="test", checkpoint=checkpoint_name(run)
+        run.network,
+        run.tokenizer,
+        cli.model.search,
+        sources,
+        references,
+        data="test",
+        checkpoint=checkpoint_name(run),
+        scoring=cli.model.scoring,
     )
     write_text(folder / "report" / "test.hyp", "".join(f"{line}\n" for line in evaluation.hypotheses))
     write_report(folder / "report", folder.name, [evaluation])

@@ -1,6 +1,7 @@
 """One training run's network, objective, optimiser, schedule, and validation by real decoding."""
 
 import math
+from dataclasses import asdict
 from typing import Any, Literal
 
 import lightning.pytorch as pl
@@ -16,7 +17,8 @@ from beamtrain.data.tokenizer import PAD
 from beamtrain.model.base import Seq2Seq
 from beamtrain.objectives.base import Loss, Objective
 from beamtrain.objectives.teacher_forcing import TeacherForcing
-from beamtrain.scoring.metrics import corpus_bleu
+from beamtrain.runs.scoring import ScoringOptions
+from beamtrain.scoring.metrics import Score, corpus_score
 from beamtrain.search.options import SearchOptions
 from beamtrain.training.development_set import DevelopmentSet
 from beamtrain.training.schedule import InverseSquareRoot, Schedule
@@ -36,7 +38,8 @@ class TranslationModule(pl.LightningModule):
         gradient_rule: "clip" scales a gradient of norm n > gamma by gamma / n (Pascanu et al. 2013); "rescale" scales
             every gradient by gamma / (n + gamma), which is smooth in n.
         max_bad_steps: a step whose loss or gradient is not finite is skipped; so many in a row end training.
-        search: the beam search of the development and test BLEU.
+        search: the beam search of the development and the test set.
+        scoring: how their translations are scored, and the best checkpoint is chosen.
     """
 
     def __init__(
@@ -49,6 +52,7 @@ class TranslationModule(pl.LightningModule):
         gradient_rule: Literal["clip", "rescale"] = "clip",
         max_bad_steps: int = 20,
         search: SearchOptions = SearchOptions(),  # noqa: B008 (frozen)
+        scoring: ScoringOptions = ScoringOptions(),  # noqa: B008 (frozen)
     ) -> None:
         super().__init__()
         if not 0 <= max_gradient_norm < math.inf:
@@ -57,7 +61,7 @@ class TranslationModule(pl.LightningModule):
             raise UserError(f"max_bad_steps is {max_bad_steps}, but must be 1 or more; 20 is usual")
         self.network = network
         self.objective = objective or TeacherForcing()
-        self.search = search
+        self.search, self.scoring = search, scoring
         self._optimizer = optimizer
         self.schedule = schedule or InverseSquareRoot()
         self._max_gradient_norm, self._gradient_rule = max_gradient_norm, gradient_rule
@@ -66,7 +70,8 @@ class TranslationModule(pl.LightningModule):
         """Whether the last optimiser step was skipped, for a loss or gradient that is not finite."""
         self._development_set = DevelopmentSet(search)
         self._translations: dict[int, str] = {}  # row of the development set -> its translation
-        self._dev_bleu: float | None = None  # of the last validation
+        self.dev_score: Score | None = None
+        """Of the last validation."""
         self._window: list[Tensor] = []  # weights of the batches since the last optimiser step
         self._means = WeightedMeans()  # of training
         self._likelihood = torch.zeros(2)  # of the development set: negative log-likelihood, and number of tokens
@@ -160,18 +165,21 @@ class TranslationModule(pl.LightningModule):
         self._likelihood += torch.stack([nll, real.sum()])
 
     def on_validation_epoch_end(self) -> None:
+        if self.trainer.sanity_checking:
+            return
         _, references = self.trainer.datamodule.pairs("validation")  # type: ignore[attr-defined]
         rows = sorted(self._translations)
-        bleu = corpus_bleu([self._translations[row] for row in rows], [references[row] for row in rows])
-        self._dev_bleu = bleu.value
-        self.log("dev_bleu", bleu.value)
+        translations, references = ([lines[row] for row in rows] for lines in (self._translations, references))
+        self.dev_score = corpus_score(translations, references, options=self.scoring)
+        self.log(self.scoring.monitor, self.dev_score.value)
         nll, tokens = self._sums_over_processes(self._likelihood)
         self.log("dev/nll", nll / tokens)
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        checkpoint["dev_bleu"] = self._dev_bleu
+        checkpoint["dev_score"] = self.dev_score and asdict(self.dev_score)
         checkpoint["means"] = self._means.state_dict()
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        self._dev_bleu = checkpoint.get("dev_bleu")
+        score = checkpoint["dev_score"]
+        self.dev_score = score and Score(**score)
         self._means.load_state_dict(checkpoint["means"], self.device)

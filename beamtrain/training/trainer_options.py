@@ -6,6 +6,7 @@ from typing import Any
 from lightning.pytorch.callbacks import Callback
 
 from beamtrain.base.errors import UserError
+from beamtrain.runs.scoring import ScoringOptions
 
 UNUSED: dict[str, tuple[tuple[Any, ...], str]] = {  # option -> the values that change nothing, what to use instead
     "gradient_clip_val": ((None,), "gradients are limited by model.max_gradient_norm"),
@@ -19,13 +20,10 @@ UNUSED: dict[str, tuple[tuple[Any, ...], str]] = {  # option -> the values that 
     "use_distributed_sampler": ((False,), "batches are dealt out to the processes by data"),
     "reload_dataloaders_every_n_epochs": ((0,), "the batches of each epoch are planned anew as it is"),
     "model_registry": ((None,), "a run lies in a folder and is sent nowhere"),
-    "enable_autolog_hparams": ((True,), "config.yaml in the run's folder has its settings"),
     "barebones": ((False,), "a run logs, saves and validates, which it forbids"),
 }
 PRECISIONS = ("32-true", "bf16-mixed", "16-mixed", "64-true")
 _SHORT_PRECISIONS = {"32": "32-true", "bf16": "bf16-mixed", "16": "16-mixed", "64": "64-true"}
-MODES = {"dev_bleu": "max", "dev/nll": "min"}
-"""What validation measures, and whether the best of it is the greatest or the least."""
 
 
 def check_trainer(options: Mapping[str, Any]) -> None:
@@ -51,16 +49,17 @@ def check_trainer(options: Mapping[str, Any]) -> None:
         )
 
 
-def check_monitors(callbacks: Sequence[Callback]) -> None:
-    """Check that callbacks watch what is measured, and the right end of it.
+def check_monitors(callbacks: Sequence[Callback], scoring: ScoringOptions) -> None:
+    """Check that callbacks watch what is measured, and for its right end.
 
     Raises:
         UserError: one does not.
     """
+    modes = {scoring.monitor: scoring.mode, "dev/nll": "min"}
     for callback in callbacks:
         monitor, mode = getattr(callback, "monitor", None), getattr(callback, "mode", None)
         where = f"trainer.callbacks: {type(callback).__name__} has monitor: {monitor}"
-        if monitor in MODES and mode not in (None, MODES[monitor]):
-            raise UserError(f"{where} and mode: {mode}, but of this the best is the {MODES[monitor]}; set mode to that")
-        if monitor is not None and monitor not in MODES and not monitor.startswith("train/"):
-            raise UserError(f"{where}, which is not measured; {', '.join(MODES)}, train/loss and train/nll are")
+        if monitor in modes and mode not in (None, modes[monitor]):
+            raise UserError(f"{where} and mode: {mode}, but its best is the {modes[monitor]}: set mode to that")
+        if monitor is not None and monitor not in modes and not monitor.startswith("train/"):
+            raise UserError(f"{where}, which is not measured; {', '.join(modes)}, train/loss and train/nll are")
