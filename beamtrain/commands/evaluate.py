@@ -11,6 +11,7 @@ from beamtrain.base.streams import output_is_closed
 from beamtrain.commands.options import (
     Alpha,
     BatchTokens,
+    BleuTokenizerOption,
     Device,
     Imports,
     JsonFile,
@@ -23,6 +24,7 @@ from beamtrain.commands.options import (
     TargetLang,
     check_report,
     load_model,
+    scoring_options,
     search_options,
 )
 
@@ -48,6 +50,7 @@ def evaluate(
     beam: Beams = None,
     length_penalty: LengthPenalty = None,
     alpha: Alpha = None,
+    tokenizer: BleuTokenizerOption = None,
     output: OutputFolder = None,
     format: ReportFormatOption = ReportFormat.text,
     json: JsonFile = None,
@@ -70,6 +73,7 @@ def evaluate(
 
     run = load_model(model, device, precision, source_lang, target_lang, imports)
     searches = [search_options(run, beam_size=size, length_penalty=length_penalty, alpha=alpha) for size in beams]
+    scoring = scoring_options(run.description.scoring.of_language(run.description.target_lang), tokenizer)
     text = _text(run, source, reference, split, test_set)
     evaluations = [
         evaluation.evaluate(
@@ -80,6 +84,7 @@ def evaluate(
             *text.references,
             data=text.name,
             checkpoint=evaluation.checkpoint_name(run),
+            scoring=scoring,
             batch_tokens=batch_tokens,
         )
         for search in searches

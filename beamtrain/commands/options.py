@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, cast
 
 import typer
 
@@ -14,6 +14,7 @@ from beamtrain.base.streams import output_is_closed
 
 if TYPE_CHECKING:
     from beamtrain.runs.loading import Run
+    from beamtrain.runs.scoring import ScoringOptions
     from beamtrain.search.options import SearchOptions
 
 
@@ -40,6 +41,9 @@ BatchTokens = Annotated[
 ]
 Device = Annotated[str, typer.Option(help="cpu, cuda, cuda:1, ...; auto takes a GPU if there is one.")]
 Precision = Annotated[str, typer.Option(help="fp32 or bf16.")]
+BleuTokenizerOption = Annotated[
+    str | None, typer.Option("--tokenizer", help="What BLEU takes for words: 13a, zh, ja-mecab, char, flores200, ...")
+]
 ReportFormatOption = Annotated[ReportFormat, typer.Option("--format", help="How to print the report.")]
 JsonFile = Annotated[Path | None, typer.Option("--json", help="Also write the report as JSON to this file.")]
 
@@ -81,6 +85,21 @@ def load_model(
             )
     cast(run.network, precision)
     return run
+
+
+def scoring_options(scoring: "ScoringOptions", tokenizer: str | None) -> "ScoringOptions":
+    """The same with another tokenizer of BLEU, if one is given.
+
+    Raises UserError when there is no such tokenizer, or it cannot be used here.
+    """
+    from beamtrain.scoring.metrics import check_tokenizer
+
+    try:
+        scoring = scoring if tokenizer is None else replace(scoring, tokenizer=cast(Any, tokenizer))
+    except UserError as error:
+        raise UserError(f"--tokenizer: {error}") from error
+    check_tokenizer(scoring)
+    return scoring
 
 
 def search_options(run: "Run", **given: Any) -> "SearchOptions":

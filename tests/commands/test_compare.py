@@ -10,7 +10,7 @@ from types import SimpleNamespace
 import pytest
 
 from beamtrain.cli import main
-from beamtrain.scoring.metrics import corpus_bleu
+from beamtrain.scoring.metrics import corpus_score
 
 REFERENCE = ["Der Zug fährt um acht ab.", "Ich möchte ein Zimmer.", "Wo ist der Bahnhof?", "Das kostet zehn Euro."] * 20
 GOOD = ["Der Zug fährt um acht ab.", "Ich möchte ein Zimmer.", "Wo ist der Bahnhof?", "Es kostet zehn Euro."] * 20
@@ -34,7 +34,7 @@ def test_json(files: list[str], capsys):
     assert baseline["system"] == files[3]
     assert [score["p_value"] for score in baseline["scores"]] == [None, None]
     bleu = good["scores"][0]
-    assert bleu["score"]["value"] == pytest.approx(corpus_bleu(GOOD, REFERENCE).value)
+    assert bleu["score"]["value"] == pytest.approx(corpus_score(GOOD, REFERENCE).value)
     assert "bs:200|seed:12345" in bleu["score"]["signature"]
     assert bleu["p_value"] < 0.05
     assert [score["score"]["name"] for score in good["scores"]] == ["BLEU", "chrF2"]
@@ -57,7 +57,7 @@ def test_text(files: list[str], capsys):
     assert main([*files, "--changed", "1"]) == 0
     out = capsys.readouterr().out
     assert re.split("  +", out.splitlines()[0].strip()) == ["system", *METRIC_COLUMNS]
-    assert f"{corpus_bleu(GOOD, REFERENCE).value:.2f}" in out
+    assert f"{corpus_score(GOOD, REFERENCE).value:.2f}" in out
     assert "0.0010*" in out
     assert "chrF2: nrefs:1|bs:1000|seed:12345|case:mixed" in out
     assert "-> 100.0 (+" in out and f"in {files[4]}" in out
