@@ -34,6 +34,10 @@ def block(language):
     return re.search(rf"```{language}\n(.*?)```", SECTION, re.DOTALL)[1]
 
 
+def commands():
+    return re.search(r"```\n(beamtrain .*?)```", SECTION, re.DOTALL)[1].splitlines()
+
+
 @pytest.fixture(scope="module")
 def place(tmp_path_factory):
     """A folder with what the page shows, and the runs that its commands make."""
@@ -59,8 +63,7 @@ def unknown(folder):
 @pytest.fixture(scope="module")
 def outputs(place):
     """What the page's commands print; those that train get settings for a tiny run."""
-    lines = re.search(r"```\n(beamtrain .*?)```", SECTION, re.DOTALL)[1].splitlines()
-    return [typed(place, f"{line} {TINY}" if " train " in line else line) for line in lines]
+    return [typed(place, f"{line} {TINY}" if " train " in line else line) for line in commands()]
 
 
 def typed(place, line):
@@ -89,6 +92,11 @@ class TestThePage:
         network = json.loads((place / "runs/my_beam/model.json").read_text())["network"]
         assert network["class_path"] == "my_module.BoundedTransformer" and network["import"] == ["my_module"]
         assert network["arguments"]["cap"] == 30.0 and network["arguments"]["vocab_size"] == 36
+
+    def test_a_run_goes_on_with_the_classes_that_are_typed_again(self, outputs, place):
+        printed = typed(place, f"{commands()[0]} {TINY} --resume --trainer.max_steps=3")
+        assert "the run lies in runs/mine" in printed
+        assert json.loads((place / "runs/mine/model.json").read_text())["network"]["import"] == ["my_module"]
 
     def test_without_its_module_the_run_is_not_loaded(self, outputs, place, capsys):
         with unknown(place):
