@@ -297,6 +297,16 @@ def test_weights_that_are_no_numbers_make_a_loss_that_is_none(selection):
     assert not objective(unroll=UnrollOptions(3, 8, selection))(network, batch).total.isfinite()
 
 
+@pytest.mark.parametrize("loss", [ExpectedReward(), PositionCrossEntropy(), OptimalCompletion(), GoldMargin()])
+@pytest.mark.parametrize("selection", ["soft", "straight_through", "hard"])
+def test_a_reference_without_a_word_has_one_hypothesis(loss, selection):
+    network, _ = network_and_batch()
+    aim = objective(loss=loss, unroll=UnrollOptions(4, 8, selection), margin=0)
+    found = aim(network.eval(), batch_of([([5, 6], []), ([4], [5, 6, 7])]))
+    assert all(figure.isfinite() for figure in (found.total, *found.figures.values()))
+    assert gradient(network, found.total).isfinite().all()
+
+
 def test_minimum_risk_is_the_expected_loss_of_the_final_beams():
     loss = MinimumRisk(Gleu(2))
     _, batch, beams = searched(loss)

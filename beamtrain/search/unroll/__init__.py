@@ -19,6 +19,7 @@ Gradients through the whole recursion explode with its length. Each way back fro
 be opened by name, and all are closed by default: see `GradientPath`.
 
 options.py               what can be set
+limits.py                how far it goes
 log_probs.py             log-probabilities of candidates, given decoder outputs
 chain.py                 the recursion above
 soft_beams.py            what comes of it

@@ -169,7 +169,7 @@ class Chain:
                 self._operator.temperature,
                 candidates=self._options.candidates,
             )
-        return solved.tail
+        return solved.tail.nan_to_num(0.0)  # with fewer than K of them, none was left out
 
 
 class _Step(NamedTuple):
