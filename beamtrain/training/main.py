@@ -238,12 +238,12 @@ class TrainingCLI(LightningCLI):
     def before_instantiate_classes(self) -> None:
         check_strategy(self.config.trainer.strategy, self.config.trainer.num_nodes)
         check_bounds(dict(self.config.items()))
-        check_size(self.config.model.network.class_path, vars(self.config.model.network.init_args))
         check_trainer(vars(self.config.trainer))
         scoring = ScoringOptions(**vars(self.config.model.scoring)).of_language(self.config.data.target_lang)
         check_tokenizer(scoring)
         self.config.model.scoring = Namespace(asdict(scoring))
         self.description = _describe(self.config)
+        check_size(self.description.network, self.description.arguments)
         self.folder = folder_of(self.config.name, self.config.runs, self._configs)
         keep_subwords(self.config, self.folder)
 
@@ -340,7 +340,7 @@ def _describe(config: Any) -> Description:
     """What model.json says of the run, by which it is loaded."""
     network, imported = config.model.network, config[IMPORT.removeprefix("--")]
     data = with_absolute_places(vars(config.data))
-    arguments = {**vars(network.init_args), **(network.get("dict_kwargs") or {})}
+    arguments = {**vars(network.get("init_args") or Namespace()), **(network.get("dict_kwargs") or {})}
     for name in ("vocab_size",) if data["joint_vocabulary"] else ("vocab_size", "source_vocab_size"):
         if name not in arguments:
             raise UserError(
