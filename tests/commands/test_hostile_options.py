@@ -4,6 +4,7 @@ The options are those that the parsers know, so that a new one is tested without
 """
 
 import random
+import re
 from pathlib import Path
 from typing import get_args, get_type_hints
 
@@ -107,7 +108,7 @@ def test_a_path_that_is_wrong(files, capsys, command, option):
 def start(train, capsys, monkeypatch):
     """Builds all that a training run needs, and trains nothing."""
     monkeypatch.setattr(pl.Trainer, "fit", lambda *_, **__: None)
-    monkeypatch.setattr(training, "_save_best_weights", lambda *_: None)
+    monkeypatch.setattr(training, "_finish", lambda *_: None)
 
     def run(*arguments):
         code = train("--overwrite", "--score_test=false", *arguments)
@@ -134,7 +135,7 @@ def numbers(start, monkeypatch):
     return {
         name
         for name, kind in types.items()
-        if ("int" in kind or "float" in kind) and not name.removesuffix(".help").startswith(classes)
+        if re.search(r"\b(int|float)\b", kind) and not name.removesuffix(".help").startswith(classes)
     }
 
 
