@@ -109,6 +109,7 @@ CHANGED = {
         r"data.source_lang de \(there en\), data.target_lang en \(there de\)",
     ),
     "another data seed": (None, ["--data.seed=2"], r"data.seed 2 \(there 1\)"),
+    "other scores": (None, ["--model.scoring.metric=chrf"], r"model.scoring metric chrf \(there bleu\)"),
     "another network": (
         None,
         ["--model.network=beamtrain.model.GRUEncoderDecoder", "--model.network.width=16"],
