@@ -29,7 +29,14 @@ from beamtrain.search.options import SearchOptions
 def tokenizer() -> Tokenizer:
     """320 subwords, 256 of them bytes: it can spell every text."""
     return Tokenizer(
-        train_subwords(SENTENCES, vocab_size=320, algorithm="unigram", byte_fallback=True, character_coverage=1.0)
+        train_subwords(
+            SENTENCES,
+            vocab_size=320,
+            algorithm="unigram",
+            byte_fallback=True,
+            character_coverage=1.0,
+            normalization="nmt_nfkc",
+        )
     )
 
 
@@ -88,6 +95,6 @@ def _write_run(folder: Path, network: Seq2Seq, class_path: str, arguments: dict,
     folder.mkdir(exist_ok=True)
     arguments = {"vocab_size": tokenizer.target.vocab_size, **arguments}
     save_description(folder, Description(class_path, arguments, "en", "de", SearchOptions(beam_size=2)))
-    save_weights(folder, network.state_dict(), {"step": 70, "dev_bleu": 1.5})
+    save_weights(folder, network.state_dict(), {"step": 70, "dev_score": None})
     tokenizer.save(folder)
     return folder

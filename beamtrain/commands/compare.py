@@ -7,7 +7,15 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from beamtrain.base.errors import UserError
-from beamtrain.commands.options import JsonFile, ReportFormat, ReportFormatOption
+from beamtrain.base.streams import output_is_closed
+from beamtrain.commands.options import (
+    BleuTokenizerOption,
+    JsonFile,
+    ReportFormat,
+    ReportFormatOption,
+    check_report,
+    scoring_options,
+)
 
 if TYPE_CHECKING:
     from beamtrain.scoring.metrics import Estimate
@@ -15,6 +23,7 @@ if TYPE_CHECKING:
 Outputs = Annotated[list[Path], typer.Argument(help="Translations, one per line; the first file is the baseline.")]
 References = Annotated[list[Path], typer.Option(help="Reference translations; more than one file may be given.")]
 Samples = Annotated[int, typer.Option(min=100, max=100_000, help="Bootstrap resamples.")]
+Language = Annotated[str, typer.Option(help="Language of the text, such as zh, for BLEU's tokenizer. Default: 13a.")]
 Changed = Annotated[int, typer.Option(min=0, help="Show this many of the sentences that changed most.")]
 
 
@@ -23,21 +32,27 @@ def compare(
     reference: References,
     samples: Samples = 1000,
     changed: Changed = 10,
+    tokenizer: BleuTokenizerOption = None,
+    target_lang: Language = "",
     format: ReportFormatOption = ReportFormat.text,
     json: JsonFile = None,
 ) -> None:
     """Compare outputs by paired bootstrap on BLEU and chrF2, and show the sentences that changed most."""
-    from beamtrain.base.text_io import write_output
+    from beamtrain.base.text_io import check_one_standard, write_output
     from beamtrain.data.lines import read_lines
+    from beamtrain.runs.scoring import ScoringOptions
     from beamtrain.scoring.metrics import paired_bootstrap
     from beamtrain.scoring.reports import to_json
 
+    check_report(json)
     names = [str(path) for path in outputs]
     if len(set(names)) < len(names):
         raise UserError(f"a file is given twice ({', '.join(names)}); give each output once, the baseline first")
+    check_one_standard([*(("an output", path) for path in outputs), *(("--reference", path) for path in reference)])
+    scoring = scoring_options(ScoringOptions(), tokenizer).of_language(target_lang)
     references = [list(read_lines(path)) for path in reference]
     systems = {str(path): list(read_lines(path)) for path in outputs}
-    estimates = paired_bootstrap(systems, *references, samples=samples)
+    estimates = paired_bootstrap(systems, *references, samples=samples, options=scoring)
     report = {
         "baseline": names[0],
         "references": [str(path) for path in reference],
@@ -46,6 +61,8 @@ def compare(
     }
     if json is not None:
         write_output(json, to_json(report))
+    if output_is_closed():
+        return
     if format is ReportFormat.json:
         write_output(None, to_json(report))
     else:

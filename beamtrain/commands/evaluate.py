@@ -7,9 +7,11 @@ import typer
 
 from beamtrain.base.errors import UserError
 from beamtrain.base.limits import BATCH_TOKENS
+from beamtrain.base.streams import output_is_closed
 from beamtrain.commands.options import (
     Alpha,
     BatchTokens,
+    BleuTokenizerOption,
     Device,
     Imports,
     JsonFile,
@@ -20,7 +22,9 @@ from beamtrain.commands.options import (
     ReportFormatOption,
     SourceLang,
     TargetLang,
+    check_report,
     load_model,
+    scoring_options,
     search_options,
 )
 
@@ -46,6 +50,7 @@ def evaluate(
     beam: Beams = None,
     length_penalty: LengthPenalty = None,
     alpha: Alpha = None,
+    tokenizer: BleuTokenizerOption = None,
     output: OutputFolder = None,
     format: ReportFormatOption = ReportFormat.text,
     json: JsonFile = None,
@@ -57,6 +62,9 @@ def evaluate(
 ) -> None:
     """Translate a test set and score it: BLEU, chrF2 and TER with signatures, length ratio, speed."""
     beams = _beam_sizes(beam)
+    check_report(json, kept=output is not None)
+    if output is not None and str(output) == "-":
+        raise UserError("--output -: must be a folder; the report is printed anyway, with --format json as JSON")
     _check_choice_of_text(source, reference, split, test_set)
 
     from beamtrain.base.text_io import write_output
@@ -65,6 +73,7 @@ def evaluate(
 
     run = load_model(model, device, precision, source_lang, target_lang, imports)
     searches = [search_options(run, beam_size=size, length_penalty=length_penalty, alpha=alpha) for size in beams]
+    scoring = scoring_options(run.description.scoring.of_language(run.description.target_lang), tokenizer)
     text = _text(run, source, reference, split, test_set)
     evaluations = [
         evaluation.evaluate(
@@ -75,6 +84,7 @@ def evaluate(
             *text.references,
             data=text.name,
             checkpoint=evaluation.checkpoint_name(run),
+            scoring=scoring,
             batch_tokens=batch_tokens,
         )
         for search in searches
@@ -88,6 +98,8 @@ def evaluate(
     report = to_json(as_dict(title, evaluations))
     if json is not None:
         write_output(json, report)
+    if output_is_closed():
+        return
     if format is ReportFormat.json:
         write_output(None, report)
     else:
@@ -111,8 +123,12 @@ def _check_choice_of_text(
     source: Path | None, reference: list[Path] | None, split: str | None, test_set: str | None
 ) -> None:
     """Raises UserError unless exactly one text to evaluate on was chosen."""
+    from beamtrain.base.text_io import check_one_standard
+
     if (source is None) != (not reference):
         raise UserError("--source and --reference belong together: give both files")
+    if source is not None:
+        check_one_standard([("--source", source), *(("--reference", each) for each in reference or [])])
     choices = {"--source": source is not None, "--split": split is not None, "--test-set": test_set is not None}
     chosen = [name for name, given in choices.items() if given]
     if len(chosen) != 1:

@@ -4,15 +4,17 @@ from collections.abc import Sequence
 from dataclasses import replace
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, cast
 
 import typer
 
 from beamtrain.base.errors import UserError
 from beamtrain.base.plugins import import_modules
+from beamtrain.base.streams import output_is_closed
 
 if TYPE_CHECKING:
     from beamtrain.runs.loading import Run
+    from beamtrain.runs.scoring import ScoringOptions
     from beamtrain.search.options import SearchOptions
 
 
@@ -39,8 +41,21 @@ BatchTokens = Annotated[
 ]
 Device = Annotated[str, typer.Option(help="cpu, cuda, cuda:1, ...; auto takes a GPU if there is one.")]
 Precision = Annotated[str, typer.Option(help="fp32 or bf16.")]
+BleuTokenizerOption = Annotated[
+    str | None, typer.Option("--tokenizer", help="What BLEU takes for words: 13a, zh, ja-mecab, char, flores200, ...")
+]
 ReportFormatOption = Annotated[ReportFormat, typer.Option("--format", help="How to print the report.")]
 JsonFile = Annotated[Path | None, typer.Option("--json", help="Also write the report as JSON to this file.")]
+
+
+def check_report(json: Path | None, kept: bool = False) -> None:
+    """Raises UserError for a report that would go nowhere, or where another goes too; `kept`: it goes to a folder."""
+    from beamtrain.base.text_io import is_standard
+
+    if json is not None and is_standard(json):
+        raise UserError("--json -: must be a file; for the report as JSON on standard output give --format json")
+    if output_is_closed() and json is None and not kept:
+        raise UserError("standard output is closed, so the report would be lost; give --json FILE")
 
 
 def load_model(
@@ -70,6 +85,21 @@ def load_model(
             )
     cast(run.network, precision)
     return run
+
+
+def scoring_options(scoring: "ScoringOptions", tokenizer: str | None) -> "ScoringOptions":
+    """The same with another tokenizer of BLEU, if one is given.
+
+    Raises UserError when there is no such tokenizer, or it cannot be used here.
+    """
+    from beamtrain.scoring.metrics import check_tokenizer
+
+    try:
+        scoring = scoring if tokenizer is None else replace(scoring, tokenizer=cast(Any, tokenizer))
+    except UserError as error:
+        raise UserError(f"--tokenizer: {error}") from error
+    check_tokenizer(scoring)
+    return scoring
 
 
 def search_options(run: "Run", **given: Any) -> "SearchOptions":

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, BinaryIO
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -28,7 +28,7 @@ from beamtrain.commands.options import (
 )
 
 if TYPE_CHECKING:
-    from beamtrain.base.text_io import LineReader
+    from beamtrain.base.text_io import ByteWriter, LineReader
     from beamtrain.translating.pool import TranslatorPool
     from beamtrain.translating.translator import Translation, Translator
 
@@ -39,7 +39,8 @@ Beam = Annotated[
     int | None, typer.Option(min=1, max=1000, help="Beam size; 1 is greedy search. Default: the run's own.")
 ]
 NBest = Annotated[
-    int, typer.Option(min=1, max=1000, help="Translations of each line, best first; needs --format tsv or jsonl.")
+    int,
+    typer.Option(min=1, max=1000, help="Translations of each line, best first, also of --sample; needs tsv or jsonl."),
 ]
 MinLength = Annotated[
     int | None, typer.Option(min=0, max=10_000, help="Fewest subwords of a translation, with its end.")
@@ -48,7 +49,7 @@ MaxLength = Annotated[
     int | None, typer.Option(min=1, max=1_000_000, help="Most subwords of a translation, with its end.")
 ]
 NoRepeat = Annotated[int | None, typer.Option(min=0, help="Never repeat this many subwords in a translation; 0: may.")]
-Prefix = Annotated[Path | None, typer.Option(help="What each translation must begin with, a line for each input line.")]
+Prefix = Annotated[Path | None, typer.Option(help="What each translation must begin with: a line for each input line.")]
 Sample = Annotated[bool, typer.Option("--sample", help="Draw translations at random instead of searching.")]
 TopK = Annotated[int | None, typer.Option(min=0, help="--sample: from the likeliest k subwords. 0, the default: all.")]
 TopP = Annotated[
@@ -104,9 +105,10 @@ def translate(
         beam=beam, length_penalty=length_penalty, alpha=alpha, min_length=min_length, no_repeat_ngram=no_repeat_ngram
     )
     _check_sampling(sample, drawing, searching | _given(prefix=prefix, attention=attention or None))
+    _check_inputs(input, prefix)
     total = _count_lines(input, prefix)
 
-    from beamtrain.base.text_io import open_lines, open_output
+    from beamtrain.base.text_io import is_standard, open_lines, open_output
     from beamtrain.data.lines import read_lines
     from beamtrain.translating.translator import Sampling, Translator
 
@@ -133,7 +135,7 @@ def translate(
             make = partial(_make_translator, model, device, precision, imports, settings)
             pool = stack.enter_context(_pool(make, processes))
             translations = pool.translate_windows(_windows(lines), prefixes, ready=lines.ready)
-        for translation in progress(_flushed(translations, out), total, to_file=output is not None):
+        for translation in progress(_flushed(translations, out), total, to_file=not is_standard(output)):
             if translation.problem:
                 print(f"beamtrain: line {translation.line}: {translation.problem}", file=sys.stderr)
             out.write(write(translation).encode("utf-8"))
@@ -176,21 +178,29 @@ def _check_format(format: OutputFormat, nbest: int, token_scores: bool, attentio
         raise UserError("--attention: only JSON holds a table for each line; add --format jsonl")
 
 
+def _check_inputs(input: Path | None, prefix: Path | None) -> None:
+    from beamtrain.base.text_io import check_one_standard
+
+    check_one_standard([("--input", input)] + ([("--prefix", prefix)] if prefix is not None else []))
+
+
 def _count_lines(input: Path | None, prefix: Path | None) -> int | None:
     """Lines of the input, if it is a file that can be read twice: its faults are known before the work begins.
 
     Raises UserError for a line that is not valid UTF-8, and when there are not as many prefixes as lines.
     """
-    from beamtrain.base.text_io import count_lines
+    from beamtrain.base.text_io import count_lines, is_standard
 
-    if input is None or not input.is_file():
-        return None
-    count = count_lines(input)
-    if prefix is not None and prefix.is_file() and (prefixes := count_lines(prefix)) != count:
+    def count(path: Path | None) -> int | None:
+        can_be_read_twice = path is not None and not is_standard(path) and path.is_file()
+        return count_lines(path) if path is not None and can_be_read_twice else None
+
+    lines, prefixes = count(input), count(prefix)
+    if lines is not None and prefixes not in (None, lines):
         raise UserError(
-            f"{prefix} has {prefixes:,} lines and {input} {count:,}; each line needs its prefix, even if empty"
+            f"{prefix} has {prefixes:,} lines and {input} {lines:,}; each line needs its prefix, even if empty"
         )
-    return count
+    return lines
 
 
 def _windows(lines: "LineReader") -> Iterator[list[str]]:
@@ -204,7 +214,7 @@ def _windows(lines: "LineReader") -> Iterator[list[str]]:
         yield window
 
 
-def _flushed(windows: Iterable[list["Translation"]], out: BinaryIO) -> Iterator["Translation"]:
+def _flushed(windows: Iterable[list["Translation"]], out: "ByteWriter") -> Iterator["Translation"]:
     """The translations one by one; what came of a window is on its way before the next is waited for."""
     for translations in windows:
         yield from translations

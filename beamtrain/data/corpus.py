@@ -4,6 +4,7 @@ Whatever the origin, a split becomes a memory-mapped `datasets.Dataset` with the
 """
 
 import hashlib
+import os
 import pickle
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -71,7 +72,7 @@ def open_corpus(
     if folder is not None:
         files = _files_in_folder(folder, source_lang, target_lang, split_names)
     elif _named_file(source, source_lang, target_lang):
-        files = _files_by_path({**split_names, "train": source}, source_lang, target_lang)
+        files = _files_beside({**split_names, "train": source}, source_lang, target_lang)
     elif Path(source).exists() or not _HUB_ID.fullmatch(source):
         raise UserError(f"{source}: no folder, and no file with text in {source_lang} and {target_lang}")
     else:
@@ -111,23 +112,17 @@ def choose_splits(available: Iterable[str], wanted: dict[Role, str | None], corp
 
 
 def absolute(corpus: Mapping[str, str | None], source_lang: str, target_lang: str) -> dict[str, str | None]:
-    """What names a corpus (source, config_name, and ROLE_split for each role), so that it holds in every folder.
+    """What names a corpus (source, and ROLE_split for each role), so that it holds in every folder.
 
     Files get their whole paths. What a bundled corpus, the hub, or a split in its corpus is called stays as it is.
     """
     source = corpus["source"] or ""
-    folder = _local_folder(source, corpus["config_name"])
-    if folder is None and _named_file(source, source_lang, target_lang) is None:
-        return dict(corpus)
-    known = set() if folder is None else find_splits(folder, source_lang, target_lang).keys()
-
-    def whole(name: str | None) -> str | None:
-        is_file = name and name not in known and _named_file(name, source_lang, target_lang)
-        return str(Path(name).resolve()) if name and is_file else name
-
-    splits = {f"{role}_split": whole(corpus[f"{role}_split"]) for role in ROLES}
-    bundled = folder is not None and not Path(source).is_dir()
-    return {**corpus, **splits, "source": source if bundled else str(Path(source).resolve())}
+    is_local = Path(source).is_dir() or (
+        assets.find("data", source) is None and _named_file(source, source_lang, target_lang)
+    )
+    splits = {name: split for name, split in corpus.items() if name.endswith("_split") and split and _is_path(split)}
+    paths = {**splits, "source": source} if is_local else splits
+    return {**corpus, **{name: os.path.abspath(path) for name, path in paths.items()}}
 
 
 class Text:
@@ -173,7 +168,7 @@ def _local_folder(source: str, config_name: str | None) -> Path | None:
 def _files_in_folder(
     folder: Path, source_lang: str, target_lang: str, split_names: dict[Role, str | None]
 ) -> dict[Role, tuple[str, SplitFiles]]:
-    """Name and files of each split in a folder; a split from elsewhere may be named by its path."""
+    """Name and files of each split in a folder; a split from elsewhere may be named by its path, with a slash."""
     splits = find_splits(folder, source_lang, target_lang)
     if not splits:
         raise UserError(
@@ -181,7 +176,7 @@ def _files_in_folder(
             "train.tsv, train.jsonl or train.parquet (the first three also as .gz)"
         )
     for name in split_names.values():
-        if name and name not in splits and (files := _named_file(name, source_lang, target_lang)):
+        if name and _is_path(name) and (files := _named_file(name, source_lang, target_lang)):
             splits[name] = files
     return {role: (name, splits[name]) for role, name in choose_splits(splits, split_names, str(folder)).items()}
 
@@ -196,18 +191,25 @@ def _named_file(name: str, source_lang: str, target_lang: str) -> SplitFiles | N
     return None
 
 
-def _files_by_path(
-    paths: dict[Role, str | None], source_lang: str, target_lang: str
+def _files_beside(
+    names: dict[Role, str | None], source_lang: str, target_lang: str
 ) -> dict[Role, tuple[str, SplitFiles]]:
-    """Name and files of each split that is given by its path."""
+    """Name and files of each split that is named, where the training split is a file: others lie beside it, unless
+    their name is a path, with a slash."""
+    folder = Path(names["train"] or "").parent
     found: dict[Role, tuple[str, SplitFiles]] = {}
-    for role, name in paths.items():
+    for role, name in names.items():
         if name is not None:
-            files = _named_file(name, source_lang, target_lang)
+            path = name if role == "train" or _is_path(name) else str(folder / name)
+            files = _named_file(path, source_lang, target_lang)
             if files is None:
-                raise UserError(f"{name}: no file there with text in {source_lang} and {target_lang} ({role} split)")
+                raise UserError(f"{path}: no file there with text in {source_lang} and {target_lang} ({role} split)")
             found[role] = name, files
     return found
+
+
+def _is_path(split: str) -> bool:
+    return os.sep in split
 
 
 def _local_split(name: str, files: SplitFiles, source_lang: str, target_lang: str, cache_dir: Path) -> Split:

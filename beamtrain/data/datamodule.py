@@ -2,8 +2,9 @@
 
 import os
 import sys
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from lightning.pytorch import LightningDataModule
 from torch.utils.data import DataLoader
@@ -11,12 +12,12 @@ from torch.utils.data import DataLoader
 from beamtrain.base.errors import UserError
 from beamtrain.data.batch import Batch
 from beamtrain.data.cleaning import CleaningCounts
-from beamtrain.data.corpus import Role, Split, Text, open_corpus
+from beamtrain.data.corpus import ROLES, Role, Split, Text, absolute, open_corpus
 from beamtrain.data.loader import BatchLoader, PairDataset, evaluation_loader
 from beamtrain.data.prepare import Prepared, prepare
 from beamtrain.data.resegment import Resegment
 from beamtrain.data.sampler import EpochSampler
-from beamtrain.data.tokenizer import BOS, EOS, PAD, UNK, Tokenizer
+from beamtrain.data.tokenizer import BOS, EOS, PAD, UNK, Normalization, Side, Tokenizer
 
 
 class TranslationData(LightningDataModule):
@@ -36,13 +37,17 @@ class TranslationData(LightningDataModule):
         joint_vocabulary: one vocabulary for both languages.
         byte_fallback: spell unknown characters as bytes; otherwise they are lost as UNK.
         character_coverage: share of the characters of the training text that the vocabulary holds, 0 to 1.
+        source_normalization: what is done to source text before it is cut into subwords: `nmt_nfkc` (Unicode's NFKC,
+            control characters dropped, all kinds of white space made spaces), `nfkc`, both also with case folding
+            (`nmt_nfkc_cf`, `nfkc_cf`), or nothing: `identity`.
+        target_normalization: the same for target text, and so for what is translated.
         subword_sampling: alpha of subword regularisation in training; 0 is off, smaller unigram alphas are wilder.
         tokenizer_from: folder with the tokenizer to use, such as a run; None learns one from the training text.
         max_length: training pairs with a longer side are dropped, in subwords.
         max_length_ratio: training pairs with one side so many times longer than the other are dropped, in subwords.
         deduplicate: drop training pairs that occurred before.
         batch_tokens: budget of a training batch on each process, rows x longest side, in subwords.
-        eval_batch_tokens: the same for validation and test.
+        eval_batch_tokens: the same for the likelihood of the validation text; translating it has batches of its own.
         num_workers: processes that make training batches ahead; 0 makes them in the training process.
         cache_dir: folder for prepared corpora; None is `beamtrain` in XDG_CACHE_HOME or ~/.cache.
         seed: fixes the batches and their order.
@@ -63,6 +68,8 @@ class TranslationData(LightningDataModule):
         joint_vocabulary: bool = True,
         byte_fallback: bool = True,
         character_coverage: float = 0.9999,
+        source_normalization: Normalization = "nmt_nfkc",
+        target_normalization: Normalization = "identity",
         subword_sampling: float = 0.0,
         tokenizer_from: str | None = None,
         max_length: int = 256,
@@ -104,6 +111,10 @@ class TranslationData(LightningDataModule):
         self._joint_vocabulary = joint_vocabulary
         self._byte_fallback = byte_fallback
         self._character_coverage = character_coverage
+        self._normalization: dict[Side, Normalization] = {
+            "source": source_normalization,
+            "target": target_normalization,
+        }
         self._subword_sampling = subword_sampling
         self._tokenizer_from = tokenizer_from
         self._max_length = max_length
@@ -152,6 +163,8 @@ class TranslationData(LightningDataModule):
         for role, found in self._corpus().items():
             if split in (role, found.name):
                 return _lines(found)
+        if split in ROLES:
+            self._require(split)
         return _lines(self._open({"test": split})["test"])
 
     def prepare_data(self) -> None:
@@ -221,7 +234,7 @@ class TranslationData(LightningDataModule):
             cache_dir=self._cache_dir,
         )
 
-    def _require(self, role: Role) -> None:
+    def _require(self, role: str) -> None:
         if role not in self._corpus():
             there = ", ".join(self.splits.values()) or "none"
             raise UserError(f"{self.source} has no {role} split (it has {there}); name one by data.{role}_split")
@@ -239,6 +252,7 @@ class TranslationData(LightningDataModule):
                 joint=self._joint_vocabulary,
                 byte_fallback=self._byte_fallback,
                 character_coverage=self._character_coverage,
+                normalization=self._normalization,
                 max_length=self._max_length,
                 max_length_ratio=self._max_length_ratio,
                 deduplicate=self._deduplicate,
@@ -250,14 +264,29 @@ class TranslationData(LightningDataModule):
         if self._tokenizer_from is None:
             return None
         tokenizer = Tokenizer.load(self._tokenizer_from)
-        sizes = {tokenizer.source.vocab_size, tokenizer.target.vocab_size}
-        if sizes != {self._vocab_size} or tokenizer.joint != self._joint_vocabulary:
-            raise UserError(
-                f"the tokenizer in {self._tokenizer_from} has {' and '.join(map(str, sorted(sizes)))} subwords and "
-                f"{'one vocabulary' if tokenizer.joint else 'two vocabularies'}; "
-                "set data.vocab_size and data.joint_vocabulary to that"
-            )
+        for name, has, wanted in (
+            ("vocab_size", tokenizer.source.vocab_size, self._vocab_size),
+            ("vocab_size", tokenizer.target.vocab_size, self._vocab_size),
+            ("joint_vocabulary", tokenizer.joint, self._joint_vocabulary),
+            ("source_normalization", tokenizer.source.normalization, self._normalization["source"]),
+            ("target_normalization", tokenizer.target.normalization, self._normalization["target"]),
+        ):
+            if has != wanted:
+                raise UserError(
+                    f"data.{name} is {str(wanted).lower()}, but the tokenizer in {self._tokenizer_from} was made with "
+                    f"{str(has).lower()}; set it to that"
+                )
         return tokenizer
+
+
+def with_absolute_places(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """The settings of `TranslationData` with every place among them such that it holds in every folder."""
+    others = {
+        name: os.path.abspath(Path(place).expanduser())
+        for name, place in settings.items()
+        if name in ("tokenizer_from", "cache_dir") and place is not None
+    }
+    return {**absolute(settings, settings["source_lang"], settings["target_lang"]), **others}
 
 
 def _lines(split: Split) -> tuple[list[str], list[str]]:

@@ -28,7 +28,7 @@ from beamtrain.data.corpus import Role, Split, Text
 from beamtrain.data.encode import clean_text, encode_training, encode_whole, lines_of, sample_rows
 from beamtrain.data.parallel import run_apart
 from beamtrain.data.table import TokenTable
-from beamtrain.data.tokenizer import Algorithm, Tokenizer, train_tokenizer
+from beamtrain.data.tokenizer import Algorithm, Normalization, Side, Tokenizer, train_tokenizer
 
 _FORMAT = "2"  # part of every key: raise it when the same settings give another result
 _MANIFEST = "manifest.json"
@@ -70,6 +70,7 @@ def prepare(
     joint: bool,
     byte_fallback: bool,
     character_coverage: float,
+    normalization: dict[Side, Normalization],
     max_length: int,
     max_length_ratio: float,
     deduplicate: bool,
@@ -88,6 +89,7 @@ def prepare(
         "joint": joint,
         "byte_fallback": byte_fallback,
         "character_coverage": character_coverage,
+        "normalization": normalization,
     }
     lengths: dict[str, Any] = {"max_length": max_length, "max_length_ratio": max_length_ratio}
     settings = {

@@ -2,14 +2,16 @@
 
 import io
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from functools import cached_property
 from hashlib import blake2b
+from itertools import chain
 from pathlib import Path
 from random import Random
 from typing import Literal
 
 import sentencepiece
+from sentencepiece.sentencepiece_model_pb2 import ModelProto, NormalizerSpec
 
 from beamtrain.base.errors import UserError
 from beamtrain.base.files import atomic_path
@@ -18,6 +20,11 @@ from beamtrain.data.segmentation import Segmenter, segmenter
 PAD, BOS, EOS, UNK = 0, 1, 2, 3
 
 Algorithm = Literal["unigram", "bpe"]
+Side = Literal["source", "target"]
+Normalization = Literal["identity", "nfkc", "nfkc_cf", "nmt_nfkc", "nmt_nfkc_cf"]
+"""What SentencePiece does to text before it is cut: nothing; Unicode's NFKC; the same and case folding; `nmt_`: the
+same and control characters dropped, all kinds of white space made spaces. Each makes runs of spaces one space, and
+takes the spaces at both ends off."""
 
 _WORD = re.compile("▁[^▁]*")  # of normalised text: no piece reaches beyond one
 
@@ -28,7 +35,8 @@ _SOURCE_FILE, _TARGET_FILE = "tokenizer.source.model", "tokenizer.target.model"
 class SubwordModel:
     """One trained SentencePiece model. Its control pieces are never read from text: `</s>` in a line is four letters.
 
-    Text goes through SentencePiece's `nmt_nfkc` normalisation (Unicode NFKC, runs of white space to one space).
+    Text is normalised as the model says, see `Normalization`. With "identity" and byte pieces, decoding gives back all
+    that was encoded but for spaces beyond one and U+2581, SentencePiece's own sign for a space.
     """
 
     def __init__(self, serialized: bytes) -> None:
@@ -39,6 +47,24 @@ class SubwordModel:
     def vocab_size(self) -> int:
         """Number of token ids, PAD, BOS, EOS and UNK included."""
         return self._processor.get_piece_size()
+
+    @cached_property
+    def vocabulary(self) -> list[str]:
+        """Every piece, by its id."""
+        return self.pieces(list(range(self.vocab_size)))
+
+    @cached_property
+    def normalization(self) -> str:
+        """The name of what is done to text before it is cut."""
+        return str(ModelProto.FromString(self.serialized).normalizer_spec.name)
+
+    def normalized_by(self, normalization: Normalization) -> "SubwordModel":
+        """The same pieces for text that is normalised in another way."""
+        proto = ModelProto.FromString(self.serialized)
+        rule = _rule(normalization)
+        proto.normalizer_spec.name = rule.name
+        proto.normalizer_spec.precompiled_charsmap = rule.precompiled_charsmap
+        return SubwordModel(proto.SerializeToString(deterministic=True))
 
     def encode(self, lines: list[str]) -> list[list[int]]:
         """Token ids of each line, without BOS and EOS."""
@@ -106,25 +132,25 @@ class SubwordModel:
 
 
 class Tokenizer:
-    """The subword models of both sides: one object twice when the vocabulary is joint."""
+    """The subword models of both sides: with a joint vocabulary the same pieces, and perhaps other normalisations."""
 
     def __init__(self, source: SubwordModel, target: SubwordModel | None = None) -> None:
         self.source = source
-        self.target = source if target is None else target
+        self.target = source if target is None or target.serialized == source.serialized else target
 
-    @property
+    @cached_property
     def joint(self) -> bool:
         """Whether both sides share one vocabulary."""
-        return self.source is self.target
+        return self.source is self.target or self.source.vocabulary == self.target.vocabulary
 
     def fingerprint(self) -> str:
         """A digest of both models."""
         return blake2b(self.source.serialized + self.target.serialized, digest_size=16).hexdigest()
 
     def save(self, folder: Path | str) -> None:
-        """Write `tokenizer.model`, or `tokenizer.source.model` and `tokenizer.target.model`, into `folder`."""
+        """Write `tokenizer.model`, or where the sides differ `tokenizer.source.model` and `tokenizer.target.model`."""
         folder = Path(folder)
-        if self.joint:
+        if self.source is self.target:
             self.source.save(folder / _JOINT_FILE)
         else:
             self.source.save(folder / _SOURCE_FILE)
@@ -152,6 +178,7 @@ def train_subwords(
     algorithm: Algorithm,
     byte_fallback: bool,
     character_coverage: float,
+    normalization: Normalization,
 ) -> SubwordModel:
     """Train one subword model on `lines`; the same lines and settings give the same model on any machine.
 
@@ -161,6 +188,7 @@ def train_subwords(
         algorithm: `unigram` (Kudo 2018) or `bpe` (Sennrich et al. 2016).
         byte_fallback: spell characters outside the vocabulary as UTF-8 bytes, rather than as UNK.
         character_coverage: share of the text's characters that the vocabulary must hold, 0 to 1.
+        normalization: what is done to text first, here and whenever the model is used.
 
     Raises:
         UserError: the text is empty, or cannot fill `vocab_size`, or needs a larger one.
@@ -174,6 +202,7 @@ def train_subwords(
             vocab_size=vocab_size,
             byte_fallback=byte_fallback,
             character_coverage=character_coverage,
+            normalization_rule_name=normalization,
             pad_id=PAD,
             bos_id=BOS,
             eos_id=EOS,
@@ -187,28 +216,51 @@ def train_subwords(
 
 
 def train_tokenizer(
-    lines: Callable[[Literal["source", "target"]], Iterable[str]],
+    lines: Callable[[Side], Iterable[str]],
     *,
     joint: bool,
     vocab_size: int,
     algorithm: Algorithm,
     byte_fallback: bool,
     character_coverage: float,
+    normalization: dict[Side, Normalization],
 ) -> Tokenizer:
-    """Train one model on both sides of `lines` (joint), or one for each side with `vocab_size` ids each."""
+    """Train one vocabulary on both sides of `lines` (joint), or one for each side with `vocab_size` ids each.
 
-    def train(text: Iterable[str]) -> SubwordModel:
+    Each side is normalised in its own way. A joint vocabulary is learnt from both sides as they are after that.
+    """
+
+    def train(text: Iterable[str], normalization: Normalization) -> SubwordModel:
         return train_subwords(
             text,
             vocab_size=vocab_size,
             algorithm=algorithm,
             byte_fallback=byte_fallback,
             character_coverage=character_coverage,
+            normalization=normalization,
         )
 
+    source, target = normalization["source"], normalization["target"]
     if not joint:
-        return Tokenizer(train(lines("source")), train(lines("target")))
-    return Tokenizer(train(line for side in ("source", "target") for line in lines(side)))
+        return Tokenizer(train(lines("source"), source), train(lines("target"), target))
+    if source == target:
+        return Tokenizer(train(chain(lines("source"), lines("target")), source))
+    normalized = chain(_normalized(lines("source"), source), _normalized(lines("target"), target))
+    pieces = train(normalized, "identity")
+    return Tokenizer(pieces.normalized_by(source), pieces.normalized_by(target))
+
+
+def _rule(normalization: Normalization) -> NormalizerSpec:
+    """SentencePiece's table of a normalisation."""
+    normalizer = sentencepiece.SentencePieceNormalizer(rule_name=normalization)
+    return ModelProto.FromString(normalizer.serialized_model_proto()).normalizer_spec
+
+
+def _normalized(lines: Iterable[str], normalization: Normalization) -> Iterator[str]:
+    normalizer = sentencepiece.SentencePieceNormalizer(
+        rule_name=normalization, add_dummy_prefix=False, escape_whitespaces=False, remove_extra_whitespaces=True
+    )
+    return map(normalizer.normalize, lines)
 
 
 def _explain(message: str, vocab_size: int) -> str:

@@ -3,17 +3,20 @@
 import json
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any, get_type_hints
+from typing import Any, TypeVar, get_type_hints
 
 from beamtrain.base.errors import UserError
 from beamtrain.base.files import write_text
 from beamtrain.base.typed_values import check_values
 from beamtrain.runs.checkpoints import first_line
+from beamtrain.runs.scoring import ScoringOptions
 from beamtrain.search.options import SearchOptions
 
 CORPUS = ("source", "config_name", "train_split", "validation_split", "test_split")
 """What names a corpus, of the arguments of `TranslationData`."""
-_LAYOUT = {"network": dict, "source_lang": str, "target_lang": str, "search": dict, "corpus": dict}
+_LAYOUT = {"network": dict, "source_lang": str, "target_lang": str, "search": dict, "scoring": dict, "corpus": dict}
+
+Options = TypeVar("Options", SearchOptions, ScoringOptions)
 
 
 @dataclass(frozen=True)
@@ -32,6 +35,8 @@ class Description:
     """What the run was trained on: some of `CORPUS`."""
     imports: list[str] = field(default_factory=list)
     """The modules that the user has to import for a network that is not the package's."""
+    scoring: ScoringOptions = field(default_factory=ScoringOptions)
+    """How the validation was scored."""
 
 
 def save_description(folder: Path, description: Description) -> None:
@@ -55,22 +60,27 @@ def load_description(folder: Path) -> Description:
     network = content["network"]
     parts = {"class_path": str, "arguments": dict, "import": list}
     check_values(network, parts, ("class_path", "arguments"), f"{path}: network")
-    search, corpus = content.get("search", {}), content.get("corpus", {})
-    check_values(search, get_type_hints(SearchOptions), (), f"{path}: search")
+    corpus = content.get("corpus", {})
     check_values(corpus, dict.fromkeys(CORPUS, str | None), (), f"{path}: corpus")
-    try:
-        options = SearchOptions(**search)
-    except UserError as error:
-        raise UserError(f"{path}: search: {error}") from error
     return Description(
         network["class_path"],
         network["arguments"],
         content["source_lang"],
         content["target_lang"],
-        options,
+        _options(SearchOptions, content, "search", path),
         corpus,
         network.get("import", []),
+        _options(ScoringOptions, content, "scoring", path),
     )
+
+
+def _options(kind: type[Options], content: dict[str, Any], name: str, path: Path) -> Options:
+    given = content.get(name, {})
+    check_values(given, get_type_hints(kind), (), f"{path}: {name}")
+    try:
+        return kind(**given)
+    except UserError as error:
+        raise UserError(f"{path}: {name}: {error}") from error
 
 
 def _read(path: Path, folder: Path) -> Any:

@@ -28,7 +28,7 @@ class Run:
     description: Description
     """What the run's model.json says."""
     weights: dict[str, Any]
-    """Where the network's weights are from: step, dev_bleu."""
+    """Where the network's weights are from: see `ABOUT`."""
 
 
 def load_run(path: Path | str, device: torch.device | str = "cpu") -> Run:

@@ -13,13 +13,16 @@ from beamtrain.base.errors import UserError
 from beamtrain.base.files import atomic_path
 from beamtrain.runs.checkpoints import first_line, load_checkpoint
 
+ABOUT = {"step": "global_step", "dev_score": "dev_score"}
+"""What is said about weights, and where a training checkpoint says it: the optimiser step that they are from, and name,
+value and signature of their score on the development set."""
 PREFIX = "network."  # of the network's weights inside a training checkpoint
 
 
 def save_weights(folder: Path, weights: dict[str, torch.Tensor], about: dict[str, Any] | None = None) -> None:
     """Write model.safetensors from a network's state dict; a tensor that appears twice is written once.
 
-    `about` (step, dev_bleu) travels in the file, and is what `Run.info["weights"]` gives back. So does a checksum.
+    `about` (of `ABOUT`) travels in the file, and is what `Run.weights` gives back. So does a checksum.
     """
     kept = {names[0]: _apart(weights[names[0]]) for names in same_tensors(weights)}
     text = json.dumps(about or {})
@@ -43,14 +46,14 @@ def _apart(tensor: torch.Tensor) -> torch.Tensor:
 
 
 def weights_in(checkpoint: dict[str, Any]) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
-    """The network's weights in a training checkpoint (with averaging on, the averaged ones), and step and dev_bleu."""
+    """The network's weights in a training checkpoint (averaged ones, if there are such), and what it says of them."""
     named = {str(name): value for name, value in checkpoint["state_dict"].items()}
     weights = {name.removeprefix(PREFIX): value for name, value in named.items() if name.startswith(PREFIX)}
-    return weights, {"step": checkpoint.get("global_step"), "dev_bleu": checkpoint.get("dev_bleu")}
+    return weights, {name: checkpoint.get(key) for name, key in ABOUT.items()}
 
 
 def load_weights(folder: Path) -> tuple[dict[str, torch.Tensor], dict[str, Any], Path]:
-    """A run's weights, what is said about them (step, dev_bleu), and the file that they are from.
+    """A run's weights, what is said about them (of `ABOUT`), and the file that they are from.
 
     Raises:
         UserError: there are none, or the file is damaged or cannot be read.

@@ -8,6 +8,7 @@ from beamtrain.base.limits import BATCH_TOKENS
 from beamtrain.data.tokenizer import Tokenizer
 from beamtrain.model.base import Seq2Seq
 from beamtrain.runs.loading import Run
+from beamtrain.runs.scoring import ScoringOptions
 from beamtrain.scoring.metrics import CorpusScores, check_lines, score_corpus
 from beamtrain.search.options import SearchOptions
 from beamtrain.translating.translator import Translation, Translator, Window
@@ -49,6 +50,7 @@ def evaluate(
     *references: Sequence[str],
     data: str,
     checkpoint: str,
+    scoring: ScoringOptions,
     batch_tokens: int = BATCH_TOKENS,
 ) -> Evaluation:
     """Translate `sources` and score the translations against `references`.
@@ -65,7 +67,7 @@ def evaluate(
         data=data,
         checkpoint=checkpoint,
         search=search,
-        scores=score_corpus(hypotheses, *references),
+        scores=score_corpus(hypotheses, *references, options=scoring),
         seconds=seconds,
         output_tokens=sum(len(translation.candidates[0].token_log_probs) for translation in translations),
         sources=sources,

@@ -1,7 +1,8 @@
 """Scores of translations, computed by sacrebleu: a value never travels without the signature that makes it comparable.
 
-BLEU is cased and tokenised by 13a (Papineni et al. 2002; Post 2018), chrF2 has character 6-grams and beta 2 (Popović
-2015), TER is tercom's (Snover et al. 2006). One more list of references per argument makes them multi-reference scores.
+BLEU is cased and tokenised by 13a unless `ScoringOptions` says otherwise (Papineni et al. 2002; Post 2018), chrF2 has
+character 6-grams and beta 2 (Popović 2015), chrF2++ word bigrams besides (Popović 2017), TER is tercom's (Snover et al.
+2006). One more list of references per argument makes them multi-reference scores.
 """
 
 from collections.abc import Mapping, Sequence
@@ -12,7 +13,9 @@ from sacrebleu.metrics import BLEU, CHRF, TER
 from sacrebleu.significance import PairedTest
 
 from beamtrain.base.errors import UserError
+from beamtrain.runs.scoring import ScoringOptions
 
+DEFAULT = ScoringOptions()
 MOST_RESAMPLED = 50_000_000  # sentences of all resamples together: sacrebleu holds 72 bytes of statistics for each
 
 
@@ -30,13 +33,19 @@ class Score:
 
 @dataclass(frozen=True)
 class CorpusScores:
-    """What is reported for one set of translations; `length_ratio` is output words over reference words (13a)."""
+    """What is reported for one set of translations; `length_ratio` is output words over reference words, as of BLEU."""
 
     bleu: Score
     chrf: Score
+    """chrF2, or chrF2++ where that is the metric of validation."""
     ter: Score
     length_ratio: float
     sentences: int
+
+    @property
+    def all(self) -> tuple[Score, ...]:
+        """The scores in the order in which they are shown."""
+        return self.bleu, self.chrf, self.ter
 
 
 @dataclass(frozen=True)
@@ -49,21 +58,24 @@ class Estimate:
     p_value: float | None
 
 
-def corpus_bleu(hypotheses: Sequence[str], *references: Sequence[str]) -> Score:
-    """BLEU alone: what training watches on the development set."""
+def corpus_score(hypotheses: Sequence[str], *references: Sequence[str], options: ScoringOptions = DEFAULT) -> Score:
+    """The one score that `options.metric` names: what training watches on the development set."""
     check_lines(hypotheses, *references)
-    return _score(_bleu(), hypotheses, references)[0]
+    metric = {"bleu": _bleu, "ter": _ter}.get(options.metric, _chrf)
+    return _score(metric(options), hypotheses, references)[0]
 
 
-def score_corpus(hypotheses: Sequence[str], *references: Sequence[str]) -> CorpusScores:
+def score_corpus(
+    hypotheses: Sequence[str], *references: Sequence[str], options: ScoringOptions = DEFAULT
+) -> CorpusScores:
     """BLEU, chrF2 and TER of `hypotheses`.
 
     Raises UserError when there are no lines or the numbers of lines differ.
     """
     check_lines(hypotheses, *references)
-    bleu, detail = _score(_bleu(), hypotheses, references)
-    chrf, _ = _score(CHRF(), hypotheses, references)
-    ter, _ = _score(TER(), hypotheses, references)
+    bleu, detail = _score(_bleu(options), hypotheses, references)
+    chrf, _ = _score(_chrf(options), hypotheses, references)
+    ter, _ = _score(_ter(options), hypotheses, references)
     return CorpusScores(bleu, chrf, ter, detail.sys_len / max(detail.ref_len, 1), len(hypotheses))
 
 
@@ -78,7 +90,10 @@ def sentence_chrf(hypotheses: Sequence[str], *references: Sequence[str]) -> list
 
 
 def paired_bootstrap(
-    systems: Mapping[str, Sequence[str]], *references: Sequence[str], samples: int = 1000
+    systems: Mapping[str, Sequence[str]],
+    *references: Sequence[str],
+    samples: int = 1000,
+    options: ScoringOptions = DEFAULT,
 ) -> dict[str, list[Estimate]]:
     """BLEU and chrF2 of every system, tested against the first one by paired bootstrap resampling (Koehn 2004).
 
@@ -101,7 +116,7 @@ def paired_bootstrap(
         )
     test = PairedTest(
         [(name, list(hypotheses)) for name, hypotheses in systems.items()],
-        {"BLEU": _bleu(), "chrF2": CHRF()},
+        {"BLEU": _bleu(options), "chrF2": CHRF()},
         references=[list(lines) for lines in references],
         test_type="bs",
         n_samples=samples,
@@ -130,8 +145,31 @@ def check_lines(hypotheses: Sequence[str], *references: Sequence[str], name: str
         raise UserError(f"nothing to score: {name} and the reference have no lines")
 
 
-def _bleu() -> BLEU:
-    return BLEU(force=True)  # force: no warnings about text that looks tokenised
+def check_tokenizer(options: ScoringOptions) -> None:
+    """Raises UserError unless all that BLEU needs is installed, or can be downloaded."""
+    _bleu(options)
+
+
+def _bleu(options: ScoringOptions) -> BLEU:
+    try:
+        return BLEU(tokenize=options.tokenizer, force=True)  # force: no warnings about text that looks tokenised
+    except (RuntimeError, ImportError, OSError) as error:
+        language = str(options.tokenizer).partition("-mecab")[0]
+        missing = f"it needs more packages: pip install 'sacrebleu[{language}]'"
+        reason = missing if language != options.tokenizer else f"its model cannot be downloaded ({error})"
+        raise UserError(
+            f"BLEU's tokenizer {options.tokenizer}: {reason}; or choose another one, such as char "
+            "(in training by model.scoring.tokenizer, else by --tokenizer)"
+        ) from error
+
+
+def _chrf(options: ScoringOptions) -> CHRF:
+    return CHRF(word_order=2 if options.metric == "chrf++" else 0)
+
+
+def _ter(options: ScoringOptions) -> TER:
+    by_character = bool(options.ter_by_character)
+    return TER(normalized=by_character, asian_support=by_character)
 
 
 def _score(metric: Any, hypotheses: Sequence[str], references: Sequence[Sequence[str]]) -> tuple[Score, Any]:

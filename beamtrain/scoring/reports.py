@@ -9,17 +9,17 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
+from beamtrain.base.streams import encodable
 from beamtrain.base.text_io import write_output
 from beamtrain.scoring.evaluation import Evaluation
 
-COLUMNS = ("data", "beam", "length penalty", "BLEU", "chrF2", "TER", "length ratio", "sentences/s", "tokens/s")
 EXAMPLES = 8
 WIDTH_OF_A_FILE = 120  # columns, where the output is not a terminal
 
 
 def print_scores(evaluations: Sequence[Evaluation]) -> None:
     """The table of scores on standard output, with what is needed to get them again."""
-    print_table(COLUMNS, map(_cells, evaluations))
+    print_table(_columns(evaluations), map(_cells, evaluations))
     print("\n".join(_provenance(evaluations)))
 
 
@@ -30,9 +30,9 @@ def print_table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
         console.width = WIDTH_OF_A_FILE
     table = Table(box=None, pad_edge=False)
     for index, column in enumerate(columns):
-        table.add_column(column, justify="left" if index == 0 else "right", overflow="fold")
+        table.add_column(encodable(column), justify="left" if index == 0 else "right", overflow="fold")
     for row in rows:
-        table.add_row(*row)
+        table.add_row(*map(encodable, row))
     console.print(table, markup=False, highlight=False)
 
 
@@ -57,7 +57,8 @@ def as_dict(title: str, evaluations: Sequence[Evaluation]) -> dict[str, Any]:
 
 def markdown(title: str, evaluations: Sequence[Evaluation]) -> str:
     """The report for a person: scores, how they were computed, and some translations to look at."""
-    lines = [f"# {title}", "", _row(COLUMNS), _row(["---"] * len(COLUMNS))]
+    columns = _columns(evaluations)
+    lines = [f"# {title}", "", _row(columns), _row(["---"] * len(columns))]
     lines += [_row(_cells(evaluation)) for evaluation in evaluations]
     lines += ["", *(f"- {line}" for line in _provenance(evaluations))]
     for data, evaluation in _first_of_each_data(evaluations).items():
@@ -71,15 +72,19 @@ def printable(text: str) -> str:
     return "".join(letter if letter.isprintable() else "\ufffd" for letter in text)
 
 
+def _columns(evaluations: Sequence[Evaluation]) -> list[str]:
+    """The evaluations of one report are scored in one way."""
+    scores = [score.name for score in evaluations[0].scores.all]
+    return ["data", "beam", "length penalty", *scores, "length ratio", "sentences/s", "tokens/s"]
+
+
 def _cells(evaluation: Evaluation) -> list[str]:
     scores, search = evaluation.scores, evaluation.search
     return [
         evaluation.data,
         str(search.beam_size),
         search.length_penalty if search.length_penalty == "none" else f"{search.length_penalty} {search.alpha:g}",
-        f"{scores.bleu.value:.2f}",
-        f"{scores.chrf.value:.2f}",
-        f"{scores.ter.value:.2f}",
+        *(f"{score.value:.2f}" for score in scores.all),
         f"{scores.length_ratio:.3f}",
         f"{evaluation.sentences_per_second:,.1f}",
         f"{evaluation.tokens_per_second:,.0f}",
@@ -91,7 +96,7 @@ def _provenance(evaluations: Sequence[Evaluation]) -> list[str]:
     lines = [f"checkpoint: {evaluation.checkpoint}" for evaluation in evaluations]
     for evaluation in evaluations:
         scores = evaluation.scores
-        lines += [f"{score.name}: {score.signature}" for score in (scores.bleu, scores.chrf, scores.ter)]
+        lines += [f"{score.name}: {score.signature}" for score in scores.all]
         lines += [f"{evaluation.data}, {problem}" for problem in evaluation.problems]
     return list(dict.fromkeys(lines))
 
@@ -102,7 +107,7 @@ def _as_dict(evaluation: Evaluation) -> dict[str, Any]:
         "data": evaluation.data,
         "checkpoint": evaluation.checkpoint,
         "search": asdict(evaluation.search),
-        "scores": [asdict(score) for score in (scores.bleu, scores.chrf, scores.ter)],
+        "scores": [asdict(score) for score in scores.all],
         "length_ratio": scores.length_ratio,
         "sentences": scores.sentences,
         "seconds": evaluation.seconds,

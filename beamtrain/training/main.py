@@ -5,20 +5,18 @@ Every setting is a key of a YAML file and an option of the command line; `--prin
 
 import json
 import logging
-import platform
+import os
 import shlex
-import subprocess
 import sys
 import warnings
 from collections.abc import Sequence
 from contextlib import ExitStack
-from importlib.metadata import version
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import lightning.pytorch as pl
-import torch
-from jsonargparse import ArgumentError
+from jsonargparse import ArgumentError, Namespace
 from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch.callbacks import Checkpoint
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
@@ -27,13 +25,14 @@ from beamtrain.base.allocator import keep_freed_memory
 from beamtrain.base.errors import UserError
 from beamtrain.base.files import write_text
 from beamtrain.base.plugins import OPTION as IMPORT
-from beamtrain.data.corpus import absolute
-from beamtrain.data.datamodule import TranslationData
+from beamtrain.data.datamodule import TranslationData, with_absolute_places
 from beamtrain.runs.checkpoints import load_checkpoint
 from beamtrain.runs.description import CORPUS, Description
 from beamtrain.runs.loading import load_run
 from beamtrain.runs.networks import OWN, check_plain, find_network
+from beamtrain.runs.scoring import ScoringOptions
 from beamtrain.runs.weights import save_weights, weights_in
+from beamtrain.scoring.metrics import check_tokenizer
 from beamtrain.search.options import SearchOptions
 from beamtrain.training.bounds import check_bounds, check_size
 from beamtrain.training.callbacks.averaging import TrainedUntilAveraged
@@ -46,9 +45,12 @@ from beamtrain.training.callbacks.progress_lines import Progress
 from beamtrain.training.callbacks.save_checkpoints import BestCheckpoint, LastCheckpoint, VerifiedCheckpointIO
 from beamtrain.training.callbacks.seed_each_batch import SeedEachBatch
 from beamtrain.training.callbacks.stop_on_signal import Interrupted, StopOnSignal
+from beamtrain.training.class_defaults import own_defaults
 from beamtrain.training.class_paths import check_class_paths, with_imports
 from beamtrain.training.ending import why_stopped
+from beamtrain.training.environment import environment
 from beamtrain.training.module import TranslationModule
+from beamtrain.training.precision import check_precision
 from beamtrain.training.processes import (
     ProcessLost,
     check_number,
@@ -59,8 +61,9 @@ from beamtrain.training.processes import (
 from beamtrain.training.provenance import provenance
 from beamtrain.training.run_folder import BEST, LAST, RunFolder, folder_of
 from beamtrain.training.settings import check_keys, located
-from beamtrain.training.start import START_OPTIONS, check_rate, find_start, keep_subwords, same_command, say
-from beamtrain.training.warm_start import OPTION, checked_origin, copy_weights, inherited, origin
+from beamtrain.training.start import START_OPTIONS, check_rate, find_start, keep_subwords, same_command
+from beamtrain.training.trainer_options import check_monitors, check_trainer
+from beamtrain.training.warm_start import OPTION, inherited, origin, warm_start
 
 TRAINER_DEFAULTS: dict[str, Any] = {
     "max_steps": 100_000,
@@ -78,7 +81,6 @@ CLASS_DEFAULTS = {
     "model.objective": "beamtrain.objectives.TeacherForcing",
     "model.schedule": "beamtrain.training.InverseSquareRoot",
 }
-PACKAGES = ("beamtrain", "torch", "lightning", "sentencepiece", "sacrebleu", "datasets")
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -111,7 +113,7 @@ def _train(cli: "TrainingCLI", starting_point: Path | None, arguments: list[str]
     folder, to_go_on = cli.folder.path, f"to go on: {again} --resume"
     try:
         with joined(cli.trainer, arguments):
-            cli.trainer.fit(cli.model, cli.datamodule, ckpt_path=starting_point, weights_only=True)
+            _fit(cli, starting_point)
     except Interrupted as stop:
         if cli.trainer.is_global_zero:
             print(f"{stop}; {folder} can be used as it is", to_go_on, sep="\n", file=sys.stderr)
@@ -122,12 +124,27 @@ def _train(cli: "TrainingCLI", starting_point: Path | None, arguments: list[str]
         return lost.exit_code
     except MisconfigurationException as error:
         raise UserError(" ".join(str(error).split())) from error
+    except ValueError as error:
+        if "val_check_interval" not in str(error):
+            raise
+        raise UserError(
+            f"trainer.val_check_interval {cli.trainer.val_check_interval} is more than the "
+            f"{cli.trainer.num_training_batches:,} batches of an epoch: lower it, or leave "
+            "trainer.check_val_every_n_epoch out, and it counts the batches of all epochs"
+        ) from error
     except OSError as error:  # a full disk, most often
         problem = f"{error.filename or 'a file'}: {error.strerror or error}"
         raise UserError(f"training has stopped: {problem}; the checkpoints are as they were") from error
     if cli.trainer.is_global_zero:
         _finish(cli, folder)
     return 0
+
+
+def _fit(cli: "TrainingCLI", starting_point: Path | None) -> None:
+    try:
+        cli.trainer.fit(cli.model, cli.datamodule, ckpt_path=starting_point, weights_only=True)
+    except MisconfigurationException as error:
+        raise UserError(" ".join(str(error).split())) from error
 
 
 def _finish(cli: "TrainingCLI", folder: Path) -> None:
@@ -154,13 +171,21 @@ def _start(cli: "TrainingCLI", again: str) -> Path | None:
     """
     start = find_start(cli.folder, cli.config, again)
     if start.checkpoint is None:
-        _warm_start(cli)
+        warm_start(cli.model, cli.config.init_from, cli.description, cli.folder.path)
     cli.datamodule.setup()
     optimizer = cli.model.configure_optimizers()["optimizer"]
+    check_precision(cli.config.trainer.precision, cli.model.objective, optimizer)
     made_with = provenance(cli.config, cli.description.network, cli.datamodule, optimizer)
     start.check(made_with, cli.model, cli.trainer)
     check_rate(cli.model.schedule, start.step, cli.config.trainer.max_steps)
-    begin = BeginRun(start, cli.kept_settings(), _environment(cli.config), cli.description, made_with)
+    begin = BeginRun(
+        start,
+        cli.kept_settings(),
+        environment(cli.config.seed_everything),
+        cli.description,
+        made_with,
+        tensorboard=cli.config.trainer.logger is None,
+    )
     cli.trainer.callbacks[:0] = [begin, TrainedUntilAveraged()]  # type: ignore[attr-defined]
     return start.checkpoint
 
@@ -224,18 +249,24 @@ class TrainingCLI(LightningCLI):
         network = self._inherited.get("model", {}).get("network", {})
         classes = {**CLASS_DEFAULTS, **({"model.network": network["class_path"]} if network else {})}
         check_keys(known, args[1:] if self._origin else args, self._configs, classes)
-        self.config = parser.parse_args(args)
+        with own_defaults():
+            self.config = parser.parse_args(args)
 
     def before_instantiate_classes(self) -> None:
         check_strategy(self.config.trainer.strategy, self.config.trainer.num_nodes)
         check_bounds(dict(self.config.items()))
-        check_size(self.config.model.network.class_path, vars(self.config.model.network.init_args))
+        check_trainer(vars(self.config.trainer))
+        scoring = ScoringOptions(**vars(self.config.model.scoring)).of_language(self.config.data.target_lang)
+        check_tokenizer(scoring)
+        self.config.model.scoring = Namespace(asdict(scoring))
         self.description = _describe(self.config)
+        check_size(self.description.network, self.description.arguments)
         self.folder = folder_of(self.config.name, self.config.runs, self._configs)
         keep_subwords(self.config, self.folder)
 
     def instantiate_trainer(self, **settings: Any) -> pl.Trainer:
-        folder, every = self.folder.path, self.config.trainer.log_every_n_steps
+        check_monitors(self._callbacks(), self.model.scoring)
+        folder, every, scoring = self.folder.path, self.config.trainer.log_every_n_steps, self.model.scoring
         last = LastCheckpoint(self.folder.checkpoints / LAST, self.config.save_every)
         settings.update(
             plugins=[VerifiedCheckpointIO(folder)],
@@ -249,10 +280,10 @@ class TrainingCLI(LightningCLI):
         trainer.callbacks += [  # type: ignore[attr-defined]
             TypedEarlyStopping(),
             BadSteps(self.config.model.max_bad_steps, folder / "bad_batches.json", self._seeds()),
-            Progress(every),
+            Progress(every, scoring),
             MetricsTable(folder / "logs" / "metrics.csv", every),
             SeedEachBatch(self.config.seed_everything),
-            BestCheckpoint(self.folder.checkpoints),
+            BestCheckpoint(self.folder.checkpoints, scoring.monitor, scoring.mode),
             last,  # after all whose state it saves
             StopOnSignal(last),
             MemoryAdvice(
@@ -272,10 +303,13 @@ class TrainingCLI(LightningCLI):
         return shlex.join(["--model", str(self.folder), *own])
 
     def kept_settings(self) -> str:
-        """The text of config.yaml: every setting of what is trained."""
+        """The text of config.yaml: every setting of what is trained, in words that hold in every folder."""
         settings = self.config.clone()
         for name in START_OPTIONS:
             settings.pop(name)
+        settings.data = Namespace(with_absolute_places(vars(settings.data)))
+        if settings.init_from is not None:
+            settings.init_from = os.path.abspath(settings.init_from)
         return self.parser.dump(settings, skip_unset=False, skip_validation=True)
 
     def _seeds(self) -> dict[str, int]:
@@ -283,35 +317,22 @@ class TrainingCLI(LightningCLI):
 
     def _user_saves_checkpoints(self) -> bool:
         """Whether the config has a checkpoint callback of its own; Lightning would add one that nobody asked for."""
+        return any(isinstance(each, Checkpoint) for each in self._callbacks())
+
+    def _callbacks(self) -> list[pl.Callback]:
+        """Those of the config."""
         callbacks = self.config_init.trainer.callbacks or []
-        return any(isinstance(each, Checkpoint) for each in (callbacks if isinstance(callbacks, list) else [callbacks]))
+        return callbacks if isinstance(callbacks, list) else [callbacks]
 
 
 def _source_vocab_size(joint: bool, vocab_size: int) -> int | None:
     return None if joint else vocab_size
 
 
-def _warm_start(cli: TrainingCLI) -> None:
-    """Begin with the weights of the run `--init_from`, or see to it that random ones make sense."""
-    objective = cli.model.objective
-    if cli.config.init_from is not None:
-        origin = checked_origin(cli.config.init_from)
-        if origin.resolve() == cli.folder.path.resolve():
-            raise UserError(f"{OPTION} {origin} is the run itself: give the new one another --name")
-        run = copy_weights(origin, cli.model.network, cli.description)
-        say(f"weights of {origin}, step {run.weights.get('step')}")
-    elif objective.needs_trained_network:
-        raise UserError(
-            f"{type(objective).__name__} from random weights learns nothing: the search of an untrained network "
-            f"finds nothing that a loss could tell apart. Give {OPTION} RUN, or let teacher forcing go first with "
-            "--model.objective.start_step STEPS"
-        )
-
-
 def _command_line(arguments: list[str], configs: list[Path], origin: Path | None) -> TrainingCLI:
     try:
         return TrainingCLI(arguments, configs, origin)
-    except (ArgumentError, MisconfigurationException, ValueError, TypeError) as error:
+    except (ArgumentError, MisconfigurationException, ModuleNotFoundError, ValueError, TypeError) as error:
         raise _our_own(error) or UserError(" ".join(str(error).split())) from error
     except OSError as error:
         raise UserError(f"{error.filename or 'a file'}: {error.strerror or error}") from error
@@ -328,41 +349,17 @@ def _quiet() -> None:
     """Hints meant for programmers are not for a person who trains a model."""
     for name in ("lightning.pytorch", "lightning.fabric"):
         logging.getLogger(name).setLevel(logging.WARNING)
+    logging.getLogger("lightning.pytorch.profilers").setLevel(logging.INFO)  # asked for by trainer.profiler
     warnings.filterwarnings("ignore", module="lightning")
     warnings.filterwarnings("ignore", module="torch.optim.lr_scheduler")
 
 
-def _environment(config: Any) -> str:
-    """The text of environment.json."""
-    environment = {
-        "command": " ".join(sys.argv),
-        "seed": config.seed_everything,
-        "git_commit": _git_commit(),
-        "python": platform.python_version(),
-        "machine": platform.platform(),
-        "threads": torch.get_num_threads(),
-        "cuda": torch.version.cuda,
-        "packages": {name: version(name) for name in PACKAGES},
-    }
-    return json.dumps(environment, indent=2) + "\n"
-
-
-def _git_commit() -> str | None:
-    """The commit of the code that runs, with "+changes" when it was edited since; None outside a checkout."""
-    git = ["git", "-C", str(Path(__file__).parent)]
-    try:
-        commit = subprocess.run([*git, "rev-parse", "HEAD"], capture_output=True, text=True, check=True).stdout.strip()
-        status = subprocess.run([*git, "status", "--porcelain", "-uno"], capture_output=True, text=True, check=True)
-    except (OSError, subprocess.CalledProcessError):
-        return None
-    return commit + ("+changes" if status.stdout.strip() else "")
-
-
 def _describe(config: Any) -> Description:
     """What model.json says of the run, by which it is loaded."""
-    network, data, imported = config.model.network, config.data, config[IMPORT.removeprefix("--")]
-    arguments = {**vars(network.init_args), **(network.get("dict_kwargs") or {})}
-    for name in ("vocab_size",) if data.joint_vocabulary else ("vocab_size", "source_vocab_size"):
+    network, imported = config.model.network, config[IMPORT.removeprefix("--")]
+    data = with_absolute_places(vars(config.data))
+    arguments = {**vars(network.get("init_args") or Namespace()), **(network.get("dict_kwargs") or {})}
+    for name in ("vocab_size",) if data["joint_vocabulary"] else ("vocab_size", "source_vocab_size"):
         if name not in arguments:
             raise UserError(
                 f"model.network is {network.class_path}, whose __init__ takes no {name}: give it that argument"
@@ -373,24 +370,35 @@ def _describe(config: Any) -> Description:
     return Description(
         network=network.class_path,
         arguments=arguments,
-        source_lang=data.source_lang,
-        target_lang=data.target_lang,
+        source_lang=data["source_lang"],
+        target_lang=data["target_lang"],
         search=SearchOptions(**vars(config.model.search)),
-        corpus=absolute({key: getattr(data, key) for key in CORPUS}, data.source_lang, data.target_lang),
+        scoring=ScoringOptions(**vars(config.model.scoring)),
+        corpus={key: data[key] for key in CORPUS},
         imports=[] if network.class_path.startswith(OWN) else list(dict.fromkeys([*imported, module])),
     )
 
 
 def _score_test(cli: TrainingCLI) -> None:
-    """Translate the test set as `beamtrain evaluate` does, and leave the report."""
+    """Translate the test set as `beamtrain evaluate` does, and leave the report, if there is a test set."""
     from beamtrain.scoring.evaluation import checkpoint_name, evaluate
     from beamtrain.scoring.reports import print_scores, write_report
 
+    if "test" not in cli.datamodule.splits:
+        print(f"{cli.datamodule.source} has no test split: nothing is scored", file=sys.stderr)
+        return
     folder = cli.folder.path
     run = load_run(folder, cli.model.device)
     sources, references = cli.datamodule.pairs("test")
     evaluation = evaluate(
-        run.network, run.tokenizer, cli.model.search, sources, references, data="test", checkpoint=checkpoint_name(run)
+        run.network,
+        run.tokenizer,
+        cli.model.search,
+        sources,
+        references,
+        data="test",
+        checkpoint=checkpoint_name(run),
+        scoring=cli.model.scoring,
     )
     write_text(folder / "report" / "test.hyp", "".join(f"{line}\n" for line in evaluation.hypotheses))
     write_report(folder / "report", folder.name, [evaluation])

@@ -1,6 +1,7 @@
 """One training run's network, objective, optimiser, schedule, and validation by real decoding."""
 
 import math
+from dataclasses import asdict
 from typing import Any, Literal
 
 import lightning.pytorch as pl
@@ -12,19 +13,24 @@ from torch.optim import AdamW, Optimizer
 
 from beamtrain.base.errors import UserError
 from beamtrain.data.batch import Batch
-from beamtrain.data.tokenizer import PAD
 from beamtrain.model.base import Seq2Seq
 from beamtrain.objectives.base import Loss, Objective
 from beamtrain.objectives.teacher_forcing import TeacherForcing
-from beamtrain.scoring.metrics import corpus_bleu
+from beamtrain.runs.scoring import ScoringOptions
+from beamtrain.scoring.metrics import Score, corpus_score
 from beamtrain.search.options import SearchOptions
+from beamtrain.search.unroll.log_probs import token_log_probs
 from beamtrain.training.development_set import DevelopmentSet
 from beamtrain.training.schedule import InverseSquareRoot, Schedule
 from beamtrain.training.typed_optimizer import TypedRate, keep_settings
+from beamtrain.training.weighted_means import WeightedMeans
 
 
 class TranslationModule(pl.LightningModule):
     """Trains a network on batches and validates it as its users will run it.
+
+    The development set is translated as `beamtrain evaluate` translates it, in float32; its likelihood is computed in
+    the precision of training.
 
     Args:
         network: the encoder-decoder.
@@ -35,7 +41,8 @@ class TranslationModule(pl.LightningModule):
         gradient_rule: "clip" scales a gradient of norm n > gamma by gamma / n (Pascanu et al. 2013); "rescale" scales
             every gradient by gamma / (n + gamma), which is smooth in n.
         max_bad_steps: a step whose loss or gradient is not finite is skipped; so many in a row end training.
-        search: the beam search of the development and test BLEU.
+        search: the beam search of the development and the test set.
+        scoring: how their translations are scored, and the best checkpoint is chosen.
     """
 
     def __init__(
@@ -48,6 +55,7 @@ class TranslationModule(pl.LightningModule):
         gradient_rule: Literal["clip", "rescale"] = "clip",
         max_bad_steps: int = 20,
         search: SearchOptions = SearchOptions(),  # noqa: B008 (frozen)
+        scoring: ScoringOptions = ScoringOptions(),  # noqa: B008 (frozen)
     ) -> None:
         super().__init__()
         if not 0 <= max_gradient_norm < math.inf:
@@ -56,7 +64,7 @@ class TranslationModule(pl.LightningModule):
             raise UserError(f"max_bad_steps is {max_bad_steps}, but must be 1 or more; 20 is usual")
         self.network = network
         self.objective = objective or TeacherForcing()
-        self.search = search
+        self.search, self.scoring = search, scoring
         self._optimizer = optimizer
         self.schedule = schedule or InverseSquareRoot()
         self._max_gradient_norm, self._gradient_rule = max_gradient_norm, gradient_rule
@@ -65,9 +73,11 @@ class TranslationModule(pl.LightningModule):
         """Whether the last optimiser step was skipped, for a loss or gradient that is not finite."""
         self._development_set = DevelopmentSet(search)
         self._translations: dict[int, str] = {}  # row of the development set -> its translation
-        self._dev_bleu: float | None = None  # of the last validation
+        self.dev_score: Score | None = None
+        """Of the last validation."""
         self._window: list[Tensor] = []  # weights of the batches since the last optimiser step
-        self._likelihood = torch.zeros(2)  # of the development set: negative log-likelihood, and number of tokens
+        self._means = WeightedMeans()  # of training
+        self._nll, self._tokens = torch.zeros(()), 0  # of the development set
 
     def configure_optimizers(self) -> Any:
         try:
@@ -81,16 +91,28 @@ class TranslationModule(pl.LightningModule):
         scheduler = TypedRate(optimizer, self.schedule)
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, "interval": "step"}}
 
+    def transfer_batch_to_device(self, batch: Batch, device: torch.device, dataloader_idx: int) -> Batch:
+        return batch.to(device, non_blocking=device.type == "cuda")
+
     def training_step(self, batch: Batch) -> Tensor:
         loss = self.objective(self.network, batch, self.global_step)
-        weight, total, *figures = self._averages_over_processes(loss)
-        self.log("train/loss", total / weight)
-        for name, figure in zip(loss.figures, figures, strict=True):
-            self.log(f"train/{name}", figure / weight)
+        averages = self._averages_over_processes(loss)
+        self._log_figures(["loss", *loss.figures], averages)
+        weight, total = averages[0], averages[1]
         self._window.append(weight)
         idle = sum(0 * own.sum() for own in self.objective.parameters())  # DDP waits for each, whether it was of use
         finite = 1 + 0 * total  # or no number, and then no gradient is one
         return (loss.total + idle) / self._window[0] * finite
+
+    def _log_figures(self, names: list[str], weight_and_sums: Tensor) -> None:
+        """Log the means since the last line that `log_every_n_steps` has written, and the learning rate."""
+        every = self.trainer.log_every_n_steps  # type: ignore[attr-defined]
+        if not self._window and self.global_step % every == 0:
+            self._means.clear()
+        self._means.add(names, weight_and_sums)
+        for name, mean in self._means.means().items():
+            self.log(f"train/{name}", mean)
+        self.log("train/lr", self.trainer.optimizers[0].param_groups[0]["lr"])
 
     def _averages_over_processes(self, loss: Loss) -> Tensor:
         """The weight, the total and the figures, each averaged over all processes.
@@ -138,27 +160,32 @@ class TranslationModule(pl.LightningModule):
 
     def on_validation_epoch_start(self) -> None:
         """Translate here, where the weights are already those that will be saved and autocast is off."""
-        self._likelihood = torch.zeros(2, device=self.device)
+        self._nll, self._tokens = torch.zeros((), device=self.device), 0
         self._translations = self._development_set.translated(self.trainer, self.network)
 
     def validation_step(self, batch: Batch) -> None:
-        hidden = self.network.decode(self.network.encode(batch.source), batch.target_in)  # (B, T, D)
-        real = batch.target_out != PAD
-        log_probs = self.network.logits(hidden[real]).float().log_softmax(-1)  # (tokens, V)
-        nll = -log_probs.gather(1, batch.target_out[real].unsqueeze(1)).sum()
-        self._likelihood += torch.stack([nll, real.sum()])
+        memory = self.network.encode_counted(batch.source, batch.source_lengths)
+        hidden = batch.at_targets(self.network.decode(memory, batch.target_in))  # (B, T, D) -> (N, D)
+        self._nll -= token_log_probs(self.network, hidden, batch.at_targets(batch.target_out)).sum()
+        self._tokens += batch.num_target_tokens
 
     def on_validation_epoch_end(self) -> None:
+        if self.trainer.sanity_checking:
+            return
         _, references = self.trainer.datamodule.pairs("validation")  # type: ignore[attr-defined]
         rows = sorted(self._translations)
-        bleu = corpus_bleu([self._translations[row] for row in rows], [references[row] for row in rows])
-        self._dev_bleu = bleu.value
-        self.log("dev_bleu", bleu.value)
-        nll, tokens = self._sums_over_processes(self._likelihood)
+        translations, references = ([lines[row] for row in rows] for lines in (self._translations, references))
+        self.dev_score = corpus_score(translations, references, options=self.scoring)
+        self.log(self.scoring.monitor, self.dev_score.value)
+        tokens = torch.full_like(self._nll, self._tokens)
+        nll, tokens = self._sums_over_processes(torch.stack([self._nll, tokens]))
         self.log("dev/nll", nll / tokens)
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        checkpoint["dev_bleu"] = self._dev_bleu
+        checkpoint["dev_score"] = self.dev_score and asdict(self.dev_score)
+        checkpoint["means"] = self._means.state_dict()
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        self._dev_bleu = checkpoint.get("dev_bleu")
+        score = checkpoint["dev_score"]
+        self.dev_score = score and Score(**score)
+        self._means.load_state_dict(checkpoint["means"], self.device)

@@ -12,26 +12,33 @@ import yaml
 from beamtrain.base.assets import find, folder
 from beamtrain.base.errors import UserError, nearest
 
-CONFIG_OPTION = "--config"
+CONFIG_OPTION, SHORT = "--config", "-c"
 
 
 def located(arguments: list[str]) -> tuple[list[str], list[Path]]:
     """The arguments with every `--config NAME` made a path, and those paths; a bare name is looked up in `configs/`.
 
+    Configs come first, so that an option wins over a config wherever it stands.
+
     Raises:
-        UserError: there is no such config file.
+        UserError: nothing is given, or there is no such config file.
     """
-    result, configs = [], []
+    if not arguments:
+        raise UserError(
+            f"nothing to train: give a config, a file or the name of a shipped one ({', '.join(_shipped())}), such as "
+            "beamtrain train --config quickstart.yaml; all settings: beamtrain train --help"
+        )
+    others, configs = [], []
     pending = iter(arguments)
     for argument in pending:
         option, equals, value = argument.partition("=")
-        if option != CONFIG_OPTION:
-            result.append(argument)
-            continue
-        path = _config_path(value if equals else next(pending, ""))
-        configs.append(path)
-        result.append(f"{CONFIG_OPTION}={path}")
-    return result, configs
+        if option in (CONFIG_OPTION, SHORT):
+            configs.append(_config_path(value if equals else next(pending, "")))
+        elif argument.startswith(SHORT):
+            configs.append(_config_path(option.removeprefix(SHORT) + equals + value))
+        else:
+            others.append(argument)
+    return [*(f"{CONFIG_OPTION}={path}" for path in configs), *others], configs
 
 
 def _config_path(name: str) -> Path:
@@ -41,12 +48,15 @@ def _config_path(name: str) -> Path:
     shipped = find("configs", name) if name else None
     if shipped is not None and shipped.is_file():
         return shipped
-    names = sorted(each.name for each in folder("configs").glob("*.yaml"))
-    guess = nearest(name, names)
+    guess = nearest(name, _shipped())
     raise UserError(
         f"--config {name or '(nothing)'}: there is no such file, here or among the shipped configs"
-        + (f"; did you mean {guess}?" if guess else f" ({', '.join(names)})")
+        + (f"; did you mean {guess}?" if guess else f" ({', '.join(_shipped())})")
     )
+
+
+def _shipped() -> list[str]:
+    return sorted(path.name for path in folder("configs").glob("*.yaml"))
 
 
 def check_keys(known: set[str], arguments: list[str], configs: list[Path], classes: dict[str, str]) -> None:
@@ -59,17 +69,21 @@ def check_keys(known: set[str], arguments: list[str], configs: list[Path], class
     problems, classes = [], dict(classes)
     for path in configs:
         problems += [f"{path.name}: {problem}" for problem in _unknown_keys(read_config(path), known, "", classes)]
+    before: list[str] = []  # options so far
     for argument, following in pairwise([*arguments, ""]):
         if not argument.startswith("--"):
             continue
         option, equals, value = argument.partition("=")
         name = option.removeprefix("--").removesuffix("+")  # --key+=value adds to a list
+        if not option.endswith("+"):
+            problems += _undone(name.removesuffix(".class_path"), before)
+        before.append(name)
         if name in classes or name.removesuffix(".class_path") in classes:
             classes[name.removesuffix(".class_path")] = value if equals else following
         else:
             problems += [f"command line: {problem}" for problem in _unknown_option(name, known, classes)]
     if problems:
-        raise UserError("\n".join(problems) if len(problems) == 1 else "\n  ".join(["unknown settings", *problems]))
+        raise UserError("\n".join(problems) if len(problems) == 1 else "\n  ".join(["wrong settings", *problems]))
 
 
 def read_config(path: Path) -> dict[str, Any]:
@@ -99,6 +113,12 @@ def _unknown_keys(tree: dict[str, Any], known: set[str], prefix: str, classes: d
                 if isinstance(choice, dict) and "class_path" in choice:
                     classes[name] = str(choice["class_path"])
                     yield from _unknown_arguments(choice.get("init_args") or {}, f"{name}.init_args.", classes[name])
+
+
+def _undone(name: str, before: list[str]) -> list[str]:
+    """What is said of options for a class that is chosen after them, and starts from its own defaults."""
+    lost = [each for each in before if each.startswith(f"{name}.") and each != f"{name}.class_path"]
+    return [f"command line: --{name} would undo --{lost[0]}, which stands before it; give it first"] if lost else []
 
 
 def _unknown_option(name: str, known: set[str], classes: dict[str, str]) -> Iterator[str]:

@@ -16,6 +16,7 @@ import torch
 from lightning.pytorch.callbacks import WeightAveraging
 
 from beamtrain.base.errors import UserError
+from beamtrain.data.datamodule import TranslationData
 from beamtrain.runs.checkpoints import load_checkpoint, newest_checkpoint
 from beamtrain.training.processes import is_first
 from beamtrain.training.provenance import KEY, Settings, check_same
@@ -35,6 +36,7 @@ class Start:
     Attributes:
         folder: where it lies.
         replaces: whether the run that lies there is removed.
+        resumes: whether it goes on, if only from its beginning.
         checkpoint: what it goes on from; None for a beginning.
         step: optimiser steps done.
         made_with: the provenance of the checkpoint.
@@ -64,7 +66,8 @@ class Start:
         if different := sorted(name for name, _ in shapes.items() ^ self.shapes.items()):
             raise UserError(
                 f"{self.checkpoint} does not fit this model: {different[0]} is "
-                f"{_shown(shapes.get(different[0]))} (there {_shown(self.shapes.get(different[0]))})"
+                f"{_shown(shapes.get(different[0]))} (there {_shown(self.shapes.get(different[0]))}); "
+                "set model.objective back, or start a new run by --name NAME"
             )
         averages = any(isinstance(each, WeightAveraging) for each in trainer.callbacks)  # type: ignore[attr-defined]
         if self.averaged and not averages:
@@ -115,8 +118,8 @@ def find_start(folder: RunFolder, config: Any, again: str) -> Start:
         return Start(folder, resumes=True)
     checkpoint = Path(config.resume_from) if config.resume_from is not None else folder.checkpoints / LAST
     start = _at_checkpoint(folder, checkpoint, again)
-    most, finished = config.trainer.max_steps, _is_finished(folder.path, checkpoint, config.score_test)
-    if finished and 0 <= most <= start.step:
+    most = config.trainer.max_steps
+    if 0 <= most <= start.step and _is_finished(folder.path, checkpoint, _scores_test(config)):
         raise UserError(f"{folder} is already at step {start.step:,} >= trainer.max_steps {most:,}; raise it to go on")
     return start
 
@@ -181,6 +184,11 @@ def _at_checkpoint(folder: RunFolder, path: Path, again: str) -> Start:
         shapes={name: value.shape for name, value in checkpoint["state_dict"].items()},
         averaged="averaging_state" in checkpoint,
     )
+
+
+def _scores_test(config: Any) -> bool:
+    """Whether the test set is scored at the end: it is to be, and there is one."""
+    return config.score_test and "test" in TranslationData(**vars(config.data)).splits
 
 
 def _is_finished(folder: Path, checkpoint: Path, scored: bool) -> bool:

@@ -11,11 +11,13 @@ from beamtrain.base.errors import UserError
 from beamtrain.data.datamodule import TranslationData
 from beamtrain.model.base import Seq2Seq
 from beamtrain.runs.description import Description, load_description
-from beamtrain.runs.loading import Run, load_run
+from beamtrain.runs.loading import load_run
 from beamtrain.runs.networks import OWN, find_network, is_plain
+from beamtrain.training.module import TranslationModule
 from beamtrain.training.provenance import FROM_DATA, network_differences
 from beamtrain.training.run_folder import CONFIG
 from beamtrain.training.settings import read_config
+from beamtrain.training.start import say
 
 OPTION = "--init_from"
 
@@ -40,20 +42,7 @@ def origin(arguments: list[str], configs: list[Path]) -> Path | None:
             value = own if equals else following
     if value in (None, "null") or (goes_on and not Path(value).exists()):
         return None
-    return checked_origin(value)
-
-
-def checked_origin(folder: str) -> Path:
-    """The folder, if a run lies there.
-
-    Raises:
-        UserError: none does.
-    """
-    if not (Path(folder) / CONFIG).is_file():
-        raise UserError(
-            f"{OPTION} {folder}: not a run's folder, it has no {CONFIG}; train that run first, or name another"
-        )
-    return Path(folder)
+    return _run_folder(value)
 
 
 def inherited(folder: Path) -> dict[str, Any]:
@@ -85,20 +74,47 @@ def inherited(folder: Path) -> dict[str, Any]:
     }
 
 
-def copy_weights(folder: Path, network: Seq2Seq, description: Description) -> Run:
-    """Give `network`, which was made as described, the weights of the run in `folder`.
+def warm_start(module: TranslationModule, origin: str | None, description: Description, folder: Path) -> None:
+    """Give the network the weights of the run that is to be started from, or see to it that random ones make sense.
+
+    Args:
+        module: what is trained in `folder`.
+        origin: the run to start from, if one is given.
+        description: of the new run, with what its network was made with.
 
     Raises:
-        UserError: they are weights of another network.
+        UserError: there is no such run, or its weights are those of another network; random ones make no sense.
     """
-    run = load_run(folder)
-    parameters = signature(type(network)).parameters.values()
-    defaults = {each.name: each.default for each in parameters if each.default is not each.empty}
-    theirs = {**defaults, "class": run.description.network, **run.description.arguments}
+    if origin is None:
+        if module.objective.needs_trained_network:
+            raise UserError(
+                f"{type(module.objective).__name__} from random weights learns nothing: the search of an untrained "
+                f"network finds nothing that a loss could tell apart. Give {OPTION} RUN, or let teacher forcing go "
+                "first with --model.objective.start_step STEPS"
+            )
+        return
+    start = _run_folder(origin)
+    if start.resolve() == folder.resolve():
+        raise UserError(f"{OPTION} {start} is the run itself: give the new one another --name")
+    run = load_run(start)
+    theirs = {**_defaults(run.network), "class": run.description.network, **run.description.arguments}
     if differences := network_differences(theirs, {"class": description.network, **description.arguments}):
-        raise UserError(f"{OPTION} {folder}: its weights do not fit: {differences}")
-    network.load_state_dict(run.network.state_dict())
-    return run
+        raise UserError(f"{OPTION} {start}: its weights do not fit: {differences}")
+    module.network.load_state_dict(run.network.state_dict())
+    say(f"weights of {start}, step {run.weights.get('step')}")
+
+
+def _defaults(network: Seq2Seq) -> dict[str, Any]:
+    parameters = signature(type(network)).parameters.values()
+    return {each.name: each.default for each in parameters if each.default is not each.empty}
+
+
+def _run_folder(folder: str) -> Path:
+    if not (Path(folder) / CONFIG).is_file():
+        raise UserError(
+            f"{OPTION} {folder}: not a run's folder, it has no {CONFIG}; train that run first, or name another"
+        )
+    return Path(folder)
 
 
 def _is_scalar(value: Any) -> bool:

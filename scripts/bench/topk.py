@@ -83,7 +83,7 @@ def peer_methods() -> dict[str, Method]:
 
         methods["torchsort soft_rank"] = lambda x, k, t: torchsort.soft_rank(-x, regularization_strength=t)
     except ImportError:
-        print("torchsort is not installed", file=sys.stderr)
+        print("torchsort is not installed: pip install --no-build-isolation torchsort", file=sys.stderr)
     try:
         from difftopk.neuralsort import NeuralSort
         from difftopk.softsort import SoftSort
@@ -91,7 +91,7 @@ def peer_methods() -> dict[str, Method]:
         methods["difftopk NeuralSort"] = lambda x, k, t: NeuralSort(tau=t)(x)
         methods["difftopk SoftSort"] = lambda x, k, t: SoftSort(tau=t)(x)
     except ImportError:
-        print("difftopk is not installed", file=sys.stderr)
+        print("difftopk is not installed: pip install -e '.[bench]'", file=sys.stderr)
     try:
         import ot
 
@@ -112,7 +112,7 @@ def peer_methods() -> dict[str, Method]:
 
         methods["POT sinkhorn_log, 200"] = transported
     except ImportError:
-        print("POT is not installed", file=sys.stderr)
+        print("POT is not installed: pip install -e '.[bench]'", file=sys.stderr)
     return methods
 
 

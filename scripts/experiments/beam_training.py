@@ -28,7 +28,7 @@ from cells import ABLATIONS, CONTROLS, FINAL
 
 from beamtrain.base.files import write_text
 from beamtrain.runs.loading import load_run
-from beamtrain.scoring.metrics import corpus_bleu, paired_bootstrap, score_corpus
+from beamtrain.scoring.metrics import corpus_score, paired_bootstrap, score_corpus
 from beamtrain.scoring.parallel_text import from_split
 
 SCRIPTS = Path(__file__).parent.parent
@@ -250,7 +250,7 @@ def print_curves(options: argparse.Namespace) -> None:
             target = options.out / "curves" / f"{run.name}-{penalty[0]}"
             if not (target / f"beam{sizes[-1]}.txt").exists():
                 decode(options, run, "test", target, ",".join(map(str, sizes)), penalty)
-            scores = [corpus_bleu(lines(target / f"beam{size}.txt"), gold["test"]).value for size in sizes]
+            scores = [corpus_score(lines(target / f"beam{size}.txt"), gold["test"]).value for size in sizes]
             print(f"| {name} | {penalty[0]} | " + " | ".join(f"{score:.2f}" for score in scores) + " |", flush=True)
     print("\n| | alpha tuned on val | BLEU val | BLEU test | length |\n|---|---|---|---|---|")
     for name, run in runs.items():

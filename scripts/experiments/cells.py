@@ -22,11 +22,11 @@ def beam(
         "weight": 0.9,
         **settings,
     }
-    return objective("beam", "BeamTraining", arguments)
+    return objective("BeamTraining", arguments)
 
 
-def objective(module: str, name: str, arguments: dict[str, Any]) -> dict[str, Any]:
-    return {"model": {"objective": {"class_path": f"{OBJECTIVES}.{module}.{name}", "init_args": arguments}}}
+def objective(name: str, arguments: dict[str, Any]) -> dict[str, Any]:
+    return {"model": {"objective": {"class_path": f"{OBJECTIVES}.{name}", "init_args": arguments}}}
 
 
 def at_rate(cell: dict[str, Any], rate: float) -> dict[str, Any]:
@@ -41,23 +41,23 @@ def in_large_batches(cell: dict[str, Any], rate: float = 1e-3) -> dict[str, Any]
 
 
 def expected(reward: dict[str, Any] | None = None, sharpness: float = 0.3) -> dict[str, Any]:
-    return loss("expected_reward", "ExpectedReward", reward=reward or gleu(), sharpness=sharpness)
+    return loss("ExpectedReward", reward=reward or gleu(), sharpness=sharpness)
 
 
 def risk(reward: dict[str, Any] | None = None, sharpness: float = 0.3) -> dict[str, Any]:
-    return loss("minimum_risk", "MinimumRisk", reward=reward or gleu(), sharpness=sharpness)
+    return loss("MinimumRisk", reward=reward or gleu(), sharpness=sharpness)
 
 
 def gleu(order: int = 4) -> dict[str, Any]:
-    return loss("gleu", "Gleu", order=order)
+    return loss("Gleu", order=order)
 
 
 def linear_bleu(length_cost: float) -> dict[str, Any]:
-    return loss("linear_bleu", "LinearBleu", length_cost=length_cost)
+    return loss("LinearBleu", length_cost=length_cost)
 
 
-def loss(module: str, name: str, **settings: Any) -> dict[str, Any]:
-    return {"class_path": f"{OBJECTIVES}.{module}.{name}", "init_args": settings}
+def loss(name: str, **settings: Any) -> dict[str, Any]:
+    return {"class_path": f"{OBJECTIVES}.{name}", "init_args": settings}
 
 
 def soft(temperature: float = 0.5) -> dict[str, Any]:
@@ -69,9 +69,9 @@ def operator(name: str, **settings: Any) -> dict[str, Any]:
 
 
 RISK = risk()
-COMPLETION = loss("optimal_completion", "OptimalCompletion")
-MARGIN = loss("gold_margin", "GoldMargin")
-POSITIONS = loss("position_cross_entropy", "PositionCrossEntropy")
+COMPLETION = loss("OptimalCompletion")
+MARGIN = loss("GoldMargin")
+POSITIONS = loss("PositionCrossEntropy")
 ALL_PATHS = ["score_update", "accumulated_score", "embeddings", "ancestry"]
 
 RECIPE = "n-gram overlap"
@@ -80,7 +80,7 @@ FASTER = "2,048 tokens, learning rate 0.003"
 PAPER = "the paper's: positions, soft, all paths"
 MINIMUM_RISK = "minimum risk, hard"
 PAPER_CELL = beam(POSITIONS, unroll={"selection": "soft", "open_paths": ALL_PATHS}, margin=0, weight=0.5, dropout=True)
-TEACHER = objective("teacher_forcing", "TeacherForcing", {})
+TEACHER = objective("TeacherForcing", {})
 
 AVERAGING = {"class_path": "lightning.pytorch.callbacks.EMAWeightAveraging", "init_args": {"decay": 0.99}}
 
@@ -90,13 +90,13 @@ ABLATIONS: dict[str, dict[str, Any]] = {
     # losses
     MINIMUM_RISK: beam(RISK, unroll={"selection": "hard"}),
     "optimal completion": beam(COMPLETION),
-    "optimal completion, any": beam(loss("optimal_completion", "OptimalCompletion", target="any")),
+    "optimal completion, any": beam(loss("OptimalCompletion", target="any")),
     "gold margin": beam(MARGIN),
     "positions, straight-through": beam(POSITIONS),
     "positions, soft, paths closed": beam(POSITIONS, unroll={"selection": "soft"}, margin=0),
     PAPER: PAPER_CELL,
     "n-gram overlap + optimal completion": beam(
-        loss("weighted_sum", "WeightedSum", losses=[expected(), COMPLETION], weights=[1.0, 0.2])
+        loss("WeightedSum", losses=[expected(), COMPLETION], weights=[1.0, 0.2])
     ),
     # selections
     "n-gram overlap, hard": beam(unroll={"selection": "hard"}),

@@ -1,13 +1,16 @@
 """`beamtrain compare`, as a user runs it: which output is better, how sure, and where."""
 
+import io
 import json
 import re
+import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
 from beamtrain.cli import main
-from beamtrain.scoring.metrics import corpus_bleu
+from beamtrain.scoring.metrics import corpus_score
 
 REFERENCE = ["Der Zug fährt um acht ab.", "Ich möchte ein Zimmer.", "Wo ist der Bahnhof?", "Das kostet zehn Euro."] * 20
 GOOD = ["Der Zug fährt um acht ab.", "Ich möchte ein Zimmer.", "Wo ist der Bahnhof?", "Es kostet zehn Euro."] * 20
@@ -31,7 +34,7 @@ def test_json(files: list[str], capsys):
     assert baseline["system"] == files[3]
     assert [score["p_value"] for score in baseline["scores"]] == [None, None]
     bleu = good["scores"][0]
-    assert bleu["score"]["value"] == pytest.approx(corpus_bleu(GOOD, REFERENCE).value)
+    assert bleu["score"]["value"] == pytest.approx(corpus_score(GOOD, REFERENCE).value)
     assert "bs:200|seed:12345" in bleu["score"]["signature"]
     assert bleu["p_value"] < 0.05
     assert [score["score"]["name"] for score in good["scores"]] == ["BLEU", "chrF2"]
@@ -54,7 +57,7 @@ def test_text(files: list[str], capsys):
     assert main([*files, "--changed", "1"]) == 0
     out = capsys.readouterr().out
     assert re.split("  +", out.splitlines()[0].strip()) == ["system", *METRIC_COLUMNS]
-    assert f"{corpus_bleu(GOOD, REFERENCE).value:.2f}" in out
+    assert f"{corpus_score(GOOD, REFERENCE).value:.2f}" in out
     assert "0.0010*" in out
     assert "chrF2: nrefs:1|bs:1000|seed:12345|case:mixed" in out
     assert "-> 100.0 (+" in out and f"in {files[4]}" in out
@@ -64,6 +67,17 @@ def test_text(files: list[str], capsys):
 def test_json_file(files: list[str], tmp_path: Path, capsys):
     assert main([*files, "--json", str(tmp_path / "report"), "--format", "json"]) == 0
     assert (tmp_path / "report").read_text(encoding="utf-8") == capsys.readouterr().out
+
+
+@pytest.mark.parametrize("place", [2, 3, 4])
+def test_one_of_the_files_can_be_standard_input(files: list[str], tmp_path: Path, monkeypatch, capsys, place: int):
+    assert main([*files, "--format", "json", "--samples=100"]) == 0
+    expected = capsys.readouterr().out
+    content = io.BytesIO(Path(files[place]).read_bytes())
+    monkeypatch.setattr(sys, "stdin", SimpleNamespace(buffer=content))
+    files[place], name = "-", files[place]
+    assert main([*files, "--format", "json", "--samples=100"]) == 0
+    assert capsys.readouterr().out.replace('"-"', json.dumps(name)) == expected
 
 
 class TestMistakes:
@@ -93,6 +107,14 @@ class TestMistakes:
     def test_broken_utf8(self, files: list[str], tmp_path: Path, capsys):
         (tmp_path / "broken").write_bytes(b"good\n\xff\n")
         assert "broken, line 2: not valid UTF-8" in self.refused(capsys, [*files, str(tmp_path / "broken")])
+
+    def test_two_from_standard_input(self, files: list[str], capsys):
+        assert "an output and --reference are both standard input" in self.refused(
+            capsys, ["compare", "--reference=-", "-", files[3]]
+        )
+
+    def test_two_reports_to_standard_output(self, files: list[str], capsys):
+        assert "--json -: must be a file; for the report as JSON" in self.refused(capsys, [*files, "--json=-"])
 
     def test_unwritable(self, files: list[str], tmp_path: Path, capsys):
         assert f"cannot write {tmp_path}" in self.refused(capsys, [*files, "--json", str(tmp_path)])

@@ -4,6 +4,7 @@ The options are those that the parsers know, so that a new one is tested without
 """
 
 import random
+import re
 from pathlib import Path
 from typing import get_args, get_type_hints
 
@@ -21,7 +22,7 @@ from beamtrain.training.bounds import BOUNDS, NOT_ZERO, check_bounds, check_size
 EDGES = ("0", "-1", "1000000000000000", "nan", ".nan", "inf", ".inf", "-.inf", "1e400", "x", "")
 COMMANDS = {"translate": translate.translate, "evaluate": evaluate.evaluate, "compare": compare.compare}
 CHECKED_BY_THEIR_OWNERS = {  # and harmless at every value that passes
-    "seed_everything", "trainer.num_nodes", "trainer.precision", "trainer.fast_dev_run", "trainer.max_time",
+    "seed_everything", "trainer.num_nodes", "trainer.fast_dev_run", "trainer.max_time",
     "trainer.limit_train_batches", "trainer.limit_val_batches", "trainer.limit_test_batches",
     "trainer.limit_predict_batches", "trainer.overfit_batches", "trainer.gradient_clip_val",
     "trainer.reload_dataloaders_every_n_epochs", "model.max_gradient_norm", "model.max_bad_steps",
@@ -107,7 +108,7 @@ def test_a_path_that_is_wrong(files, capsys, command, option):
 def start(train, capsys, monkeypatch):
     """Builds all that a training run needs, and trains nothing."""
     monkeypatch.setattr(pl.Trainer, "fit", lambda *_, **__: None)
-    monkeypatch.setattr(training, "_save_best_weights", lambda *_: None)
+    monkeypatch.setattr(training, "_finish", lambda *_: None)
 
     def run(*arguments):
         code = train("--overwrite", "--score_test=false", *arguments)
@@ -134,7 +135,7 @@ def numbers(start, monkeypatch):
     return {
         name
         for name, kind in types.items()
-        if ("int" in kind or "float" in kind) and not name.removesuffix(".help").startswith(classes)
+        if re.search(r"\b(int|float)\b", kind) and not name.removesuffix(".help").startswith(classes)
     }
 
 

@@ -90,6 +90,19 @@ def test_a_split_from_elsewhere(corpus, tmp_path):
     assert text(splits["test"]) == (["a"], ["b"])
 
 
+def test_a_split_without_a_slash_lies_with_the_others_and_never_just_here(corpus, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    write_split(tmp_path, "test", ["not this"], ["nor this"])
+    with pytest.raises(UserError, match=r"no split 'test'; there are test_2016_flickr, train, val"):
+        open_here(tmp_path, str(corpus), split_names={**ANY, "test": "test"})
+    with pytest.raises(UserError, match=rf"{corpus}/test: no file there with text"):
+        open_here(tmp_path, str(corpus / "train"), split_names={**ANY, "test": "test"})
+    for source in (corpus, corpus / "train"):
+        splits = open_here(tmp_path, str(source), split_names={**ANY, "validation": "val", "test": "./test"})
+        assert text(splits["test"]) == (["not this"], ["nor this"])
+        assert text(splits["validation"])[0] == (corpus / "val.en").read_text().splitlines()
+
+
 def test_the_bundled_corpus(tmp_path):
     splits = open_here(tmp_path, "phrasebook")
     assert set(splits) == {"train", "validation", "test"}

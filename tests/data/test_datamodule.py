@@ -80,6 +80,16 @@ def test_the_test_split_may_be_absent(data, corpus):
         opened.test_dataloader()
 
 
+@pytest.mark.parametrize("source", [".", "train"])
+def test_a_role_is_no_file_of_the_current_folder(data, corpus, monkeypatch, tmp_path, source):
+    for language in ("en", "de"):
+        (corpus / f"test_2016_flickr.{language}").unlink()
+        (tmp_path / f"test.{language}").write_text("not this\n")
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(UserError, match=r"has no test split \(it has .*train, val\); name one by data.test_split"):
+        data(source=str(corpus / source), validation_split="val").pairs("test")
+
+
 def test_preparing_says_what_was_dropped(data, capsys):
     opened = data()
     opened.prepare_data()

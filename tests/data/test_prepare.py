@@ -137,8 +137,16 @@ def test_a_given_tokenizer_is_used(corpus, data, tmp_path):
     write_split(corpus, "train", *sentences(300, seed=9))
     assert data(tokenizer_from=str(tmp_path / "run")).tokenizer.fingerprint() == given.fingerprint()
     assert data().tokenizer.fingerprint() != given.fingerprint()
-    with pytest.raises(UserError, match=r"has 320 subwords and one vocabulary; set data\.vocab_size"):
-        data(tokenizer_from=str(tmp_path / "run"), vocab_size=340).prepare_data()
+    for setting, message in (
+        ({"vocab_size": 340}, r"data\.vocab_size is 340, but the tokenizer in .*run was made with 320; set it to that"),
+        (
+            {"joint_vocabulary": False},
+            r"data\.joint_vocabulary is false, but the tokenizer in .*run was made with true",
+        ),
+        ({"target_normalization": "nfkc"}, r"data\.target_normalization is nfkc, but .* was made with identity"),
+    ):
+        with pytest.raises(UserError, match=message):
+            data(tokenizer_from=str(tmp_path / "run"), **setting).prepare_data()
 
 
 def test_several_processes_give_the_same_corpus(data, monkeypatch):
@@ -190,6 +198,7 @@ def prepare_here(corpus: Path, changed: dict) -> Path:
         joint=True,
         byte_fallback=True,
         character_coverage=1.0,
+        normalization={"source": "nmt_nfkc", "target": "identity"},
         max_length=100,
         max_length_ratio=4.0,
         deduplicate=True,

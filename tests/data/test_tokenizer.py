@@ -1,7 +1,11 @@
 """Subwords: trained the same everywhere, reading any text as text, with sampling that a seed fixes."""
 
+import inspect
 import multiprocessing
 import pickle
+import re
+from functools import cache
+from typing import get_args
 
 import pytest
 from corpora import sentences
@@ -9,13 +13,39 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from beamtrain.base.errors import UserError
-from beamtrain.data.tokenizer import BOS, EOS, PAD, UNK, SubwordModel, Tokenizer, train_subwords, train_tokenizer
+from beamtrain.data.datamodule import TranslationData
+from beamtrain.data.tokenizer import (
+    BOS,
+    EOS,
+    PAD,
+    UNK,
+    Normalization,
+    SubwordModel,
+    Tokenizer,
+    train_subwords,
+    train_tokenizer,
+)
 
 LINES = [line for side in sentences(200, seed=5) for line in side]
+FOREIGN = [
+    "你好，世界？",
+    "「東京」は（とても）大きい！",
+    "서울은 크다~",
+    "½ … ﬁ ² ™ Ⅳ",
+    "a\u00a0b\u3000c\td",
+    "e\u0301 é",
+    "ｶﾞ ガ",
+]
 
 
 def train(lines=LINES, **settings) -> SubwordModel:
-    defaults = {"vocab_size": 330, "algorithm": "unigram", "byte_fallback": True, "character_coverage": 1.0}
+    defaults = {
+        "vocab_size": 330,
+        "algorithm": "unigram",
+        "byte_fallback": True,
+        "character_coverage": 1.0,
+        "normalization": "nmt_nfkc",
+    }
     return train_subwords(lines, **{**defaults, **settings})
 
 
@@ -24,8 +54,71 @@ def model(request) -> SubwordModel:
     return train(algorithm=request.param)
 
 
+@pytest.fixture(scope="module", params=["joint", "separate"])
+def default(request) -> Tokenizer:
+    """As a config that says nothing of it has it."""
+    settings = inspect.signature(TranslationData).parameters
+    sides = {"source": [*LINES, *FOREIGN], "target": [*LINES, *FOREIGN]}
+    return train_tokenizer(
+        sides.__getitem__,
+        joint=request.param == "joint",
+        vocab_size=500,
+        algorithm="unigram",
+        byte_fallback=settings["byte_fallback"].default,
+        character_coverage=settings["character_coverage"].default,
+        normalization={side: settings[f"{side}_normalization"].default for side in ("source", "target")},
+    )
+
+
 def test_lines_come_back(model):
     assert model.decode(model.encode(LINES)) == LINES
+
+
+def test_target_text_loses_nothing_and_source_text_is_normalised(default):
+    assert default.target.decode(default.target.encode(FOREIGN)) == FOREIGN
+    read = default.source.decode(default.source.encode(FOREIGN))
+    assert read[:2] == ["你好,世界?", "「東京」は(とても)大きい!"] and read[4] == "a b c d"
+
+
+@given(line=st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\n▁")))
+def test_any_target_text_comes_back_but_for_more_than_one_space(line):
+    model = _shared("identity")
+    assert model.decode(model.encode([line])) == [re.sub(" +", " ", line).strip(" ")]
+
+
+def test_a_joint_vocabulary_has_the_same_pieces_under_both_normalisations(default, tmp_path):
+    default.save(tmp_path)
+    loaded = Tokenizer.load(tmp_path)
+    assert loaded.joint == default.joint == (default.source.vocabulary == default.target.vocabulary)
+    assert (loaded.source.normalization, loaded.target.normalization) == ("nmt_nfkc", "identity")
+    assert loaded.fingerprint() == default.fingerprint()
+    assert loaded.source.encode(LINES) == default.source.encode(LINES)
+    assert default.source.sample(FOREIGN, 1e6, [1] * len(FOREIGN)) == default.source.encode(FOREIGN)
+    assert default.target.sample(FOREIGN, 1e6, [1] * len(FOREIGN)) == default.target.encode(FOREIGN)
+
+
+def test_one_normalisation_for_both_sides_is_one_model(tmp_path):
+    """And the same pieces as when each side is normalised by itself, where it changes no target text."""
+    sides = {"source": [*LINES, "½ … ﬁ ² ™"], "target": LINES}
+    settings = {"vocab_size": 330, "algorithm": "unigram", "byte_fallback": True, "character_coverage": 1.0}
+    same, other = (
+        train_tokenizer(
+            sides.__getitem__, joint=True, normalization={"source": "nmt_nfkc", "target": target}, **settings
+        )
+        for target in ("nmt_nfkc", "identity")
+    )
+    assert same.source is same.target and other.source is not other.target
+    assert same.source.serialized == other.source.serialized
+    assert same.source.encode(LINES) == other.source.encode(LINES) == other.target.encode(LINES)
+
+
+@pytest.mark.parametrize("name", get_args(Normalization))
+def test_every_normalisation_says_its_name(name):
+    trained = train(normalization=name)
+    assert trained.normalization == name
+    assert train(normalization="identity").normalized_by(name).encode(FOREIGN) == train().normalized_by(name).encode(
+        FOREIGN
+    )
 
 
 def test_control_ids_are_ours(model):
@@ -39,10 +132,9 @@ def test_no_text_reaches_a_control_id(line):
     assert not {PAD, BOS, EOS, UNK} & set(model.encode([line])[0])
 
 
-def _shared(cache: list[SubwordModel] = []) -> SubwordModel:  # noqa: B006 (a hypothesis test takes no fixture)
-    if not cache:
-        cache.append(train())
-    return cache[0]
+@cache
+def _shared(normalization: str = "nmt_nfkc") -> SubwordModel:  # a hypothesis test takes no fixture
+    return train(normalization=normalization)
 
 
 @pytest.mark.parametrize("line", ["<s>", "</s>", "<unk>", "<pad>", "<0x41>", "a </s> b <pad>"])
@@ -100,7 +192,13 @@ def test_sampling_without_chance_is_encoding(algorithm, surest, fallback):
 
 
 def test_joint_and_separate_vocabularies(tmp_path):
-    settings = {"vocab_size": 320, "algorithm": "unigram", "byte_fallback": True, "character_coverage": 1.0}
+    settings = {
+        "vocab_size": 320,
+        "algorithm": "unigram",
+        "byte_fallback": True,
+        "character_coverage": 1.0,
+        "normalization": {"source": "identity", "target": "identity"},
+    }
     sides = {"source": LINES, "target": [line.upper() for line in LINES]}
     joint = train_tokenizer(sides.__getitem__, joint=True, **settings)
     separate = train_tokenizer(sides.__getitem__, joint=False, **settings)

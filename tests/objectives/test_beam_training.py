@@ -137,6 +137,47 @@ def test_without_dropout_in_the_search_its_gradient_has_none_either(selection):
     torch.testing.assert_close(*gradients)
 
 
+class DroppingLogits(Transformer):
+    """Drops out of what its logits are made of, where the search's gradient runs once more."""
+
+    def logits(self, hidden):
+        return super().logits(torch.nn.functional.dropout(hidden, 0.5, self.training))
+
+
+@pytest.mark.parametrize("selection", ["soft", "hard"])
+def test_nor_where_a_network_s_own_logits_are_recomputed(selection):
+    gradients = []
+    for training in (True, False):
+        network, batch = network_and_batch()
+        network.__class__ = DroppingLogits
+        aim = objective(weight=1.0, unroll=UnrollOptions(3, 8, selection), max_gradient_norm=1e6)
+        gradients.append(gradient(network.train(training), aim(network, batch).total))
+    torch.testing.assert_close(*gradients)
+
+
+def test_a_loss_s_own_parameters_have_its_gradient_clipped_with_the_network_s():
+    class Scaled(MinimumRisk):
+        def __init__(self):
+            super().__init__()
+            self.scale = torch.nn.Parameter(torch.tensor(2.0))
+
+        def forward(self, *beams):
+            return self.scale * super().forward(*beams)
+
+    network, batch = network_and_batch()
+    network.eval()
+    gradients = []
+    for gamma in (1e6, 0.1):
+        aim = objective(loss=Scaled(), weight=0.5, max_gradient_norm=gamma)
+        loss = aim(network, batch)
+        gradient(network, loss.total / loss.weight)
+        gradients.append(aim.loss.scale.grad.item())
+    plain = objective(loss=MinimumRisk()).beam_part(network, batch)[0].item()
+    assert gradients[0] == pytest.approx(0.5 * plain, rel=1e-4)
+    norm = loss.figures["beam_gradient_norm"].item() / loss.weight
+    assert norm > plain and gradients[1] == pytest.approx(gradients[0] * 0.1 / norm, rel=1e-3)
+
+
 def test_the_search_drops_out_only_when_asked():
     network, batch = network_and_batch()
 

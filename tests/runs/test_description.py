@@ -15,6 +15,7 @@ from beamtrain.cli import main
 from beamtrain.data.corpus import absolute
 from beamtrain.runs.description import Description, load_description, save_description
 from beamtrain.runs.loading import load_run
+from beamtrain.runs.scoring import ScoringOptions
 from beamtrain.scoring.parallel_text import from_split
 from beamtrain.search.options import SearchOptions
 from beamtrain.translating.translator import Translator
@@ -24,7 +25,14 @@ def test_what_is_saved_comes_back(tmp_path):
     search = SearchOptions(beam_size=3, n_best=2, length_penalty="average", alpha=-0.5, max_length=7)
     corpus = {"source": "wmt/wmt14", "config_name": "de-en", "test_split": None}
     description = Description(
-        "mine.Network", {"vocab_size": 9, "dropout": 0}, "en", "dé", search, corpus, ["mine", "its"]
+        "mine.Network",
+        {"vocab_size": 9, "dropout": 0},
+        "en",
+        "dé",
+        search,
+        corpus,
+        ["mine", "its"],
+        ScoringOptions("chrf++", "zh"),
     )
     save_description(tmp_path, description)
     assert load_description(tmp_path) == description
@@ -34,7 +42,7 @@ def test_only_what_has_no_default_is_needed(tmp_path):
     network = {"class_path": "mine.Network", "arguments": {}}
     content = {"network": network, "source_lang": "en", "target_lang": "de"}
     (tmp_path / "model.json").write_text(json.dumps(content))
-    assert load_description(tmp_path) == Description("mine.Network", {}, "en", "de", SearchOptions(), {}, [])
+    assert load_description(tmp_path) == Description("mine.Network", {}, "en", "de")
 
 
 @pytest.fixture
@@ -67,6 +75,9 @@ ABSENT = object()
         ("search.length_penalty", "wu", "length_penalty is 'wu'; it must be gnmt or average or none"),
         ("search.beams", 5, "search has no 'beams'; did you mean beam_size"),
         ("search.alpha", float("nan"), "search: alpha is nan"),
+        ("scoring.metric", "blue", "scoring: metric is 'blue'; it must be bleu or chrf"),
+        ("scoring.tokenizer", "zh-moses", "scoring: tokenizer is 'zh-moses'; it must be 13a or intl"),
+        ("scoring.tokeniser", "zh", "scoring has no 'tokeniser'; did you mean tokenizer"),
         ("source_lang", ABSENT, "model.json lacks source_lang"),
         ("target_lang", 5, "target_lang is 5; it must be text"),
         ("source_lang", "\ud800", r"source_lang is '.*'; it must be text"),
@@ -194,7 +205,8 @@ def corpora(tmp_path, monkeypatch):
         ("phrasebook", "folder/dev", "phrasebook", "{}/folder/dev"),
         ("wmt/wmt14", "train", "wmt/wmt14", "train"),
         ("folder", "dev", "{}/folder", "dev"),
-        ("folder", "train.en", "{}/folder", "{}/train.en"),
+        ("folder", "./train.en", "{}/folder", "{}/train.en"),
+        ("folder", "train", "{}/folder", "train"),
         ("train", "folder/dev", "{}/train", "{}/folder/dev"),
         ("./folder/dev.de", None, "{}/folder/dev.de", None),
     ],

@@ -21,6 +21,8 @@ from beamtrain.runs.description import Description, save_description
 from beamtrain.runs.loading import load_run
 from beamtrain.runs.weights import load_weights, save_weights
 
+SCORE = {"name": "BLEU", "value": 3.5, "signature": "tok:13a"}
+
 
 @pytest.fixture
 def run(transformer_run, tmp_path):
@@ -45,17 +47,17 @@ def test_a_recurrent_network_comes_back_as_it_was(gru_run):
 
 
 def test_a_shared_table_is_written_once_and_the_weights_say_where_they_are_from(run, transformer):
-    save_weights(run, transformer.state_dict(), {"step": 12, "dev_bleu": 3.5})
+    save_weights(run, transformer.state_dict(), {"step": 12, "dev_score": SCORE})
     names = load_file(run / "model.safetensors")
     assert "target_embedding.table.weight" in names and "source_embedding.table.weight" not in names
-    assert load_run(run).weights == {"step": 12, "dev_bleu": 3.5}
+    assert load_run(run).weights == {"step": 12, "dev_score": SCORE}
 
 
 def test_without_weights_of_its_own_a_run_is_read_from_its_best_checkpoint(run, transformer):
     (run / "model.safetensors").unlink()
     (run / "checkpoints").mkdir()
     state = {f"network.{name}": value + 1 for name, value in transformer.state_dict().items()}
-    torch.save({"state_dict": state, "global_step": 7, "dev_bleu": 1.0}, run / "checkpoints" / "best.ckpt")
+    torch.save({"state_dict": state, "global_step": 7, "dev_score": SCORE}, run / "checkpoints" / "best.ckpt")
     loaded = load_run(run)
     assert loaded.weights["step"] == 7
     bias = "encoder_norm.bias"
@@ -184,7 +186,7 @@ def test_a_file_that_is_no_training_checkpoint_is_refused(tmp_path):
 
 def test_a_changed_byte_in_the_weights_is_found_or_changes_nothing(tmp_path):
     weights = {"b": torch.arange(3.0), "a": torch.ones(2, 2, dtype=torch.bfloat16)}
-    about = {"step": 12, "dev_bleu": 3.5}
+    about = {"step": 12, "dev_score": SCORE}
     save_weights(tmp_path, weights, about)
     path = tmp_path / "model.safetensors"
     content = path.read_bytes()
@@ -237,7 +239,8 @@ def test_a_file_that_this_user_may_not_read_is_not_called_damaged(somebody_elses
 
 
 def test_a_tokenizer_of_another_run_is_refused(run):
-    words = train_subwords(SENTENCES, vocab_size=310, algorithm="unigram", byte_fallback=True, character_coverage=1.0)
+    settings = {"vocab_size": 310, "byte_fallback": True, "character_coverage": 1.0, "normalization": "identity"}
+    words = train_subwords(SENTENCES, algorithm="unigram", **settings)
     Tokenizer(words).save(run)
     with pytest.raises(UserError, match=r"tokenizer has 310 source subwords, and the network 320"):
         load_run(run)

@@ -235,7 +235,7 @@ class TestToStartFrom:
 
         return start
 
-    DATA = "data: {source: corpus, vocab_size: 320}\n"
+    DATA = "data: {source: corpus, vocab_size: 320, target_normalization: nmt_nfkc}\n"
     NETWORK = (
         "model: {network: {class_path: beamtrain.model.Transformer, init_args: "
         "{width: 16, inner_width: 32, heads: 2, encoder_layers: 1, decoder_layers: 1}}}\n"

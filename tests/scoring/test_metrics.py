@@ -9,7 +9,8 @@ import pytest
 from sacrebleu.metrics import BLEU
 
 from beamtrain.base.errors import UserError
-from beamtrain.scoring.metrics import corpus_bleu, paired_bootstrap, score_corpus, sentence_chrf
+from beamtrain.runs.scoring import ScoringOptions
+from beamtrain.scoring.metrics import check_tokenizer, corpus_score, paired_bootstrap, score_corpus, sentence_chrf
 
 REFERENCES = ["Der Zug fährt um acht ab.", "Ich möchte ein Zimmer.", "Wo ist der Bahnhof?", "Das kostet zehn Euro."]
 GOOD = ["Der Zug fährt um acht ab.", "Ich möchte ein Zimmer.", "Wo ist der Bahnhof?", "Es kostet zehn Euro."]
@@ -44,9 +45,75 @@ def test_scores_are_those_of_the_sacrebleu_command(tmp_path: Path):
 
 
 def test_bleu_is_cased_13a():
-    assert "case:mixed" in corpus_bleu(GOOD, REFERENCES).signature
-    assert "tok:13a" in corpus_bleu(GOOD, REFERENCES).signature
-    assert corpus_bleu([line.lower() for line in REFERENCES], REFERENCES).value < 90
+    assert "case:mixed" in corpus_score(GOOD, REFERENCES).signature
+    assert "tok:13a" in corpus_score(GOOD, REFERENCES).signature
+    assert corpus_score([line.lower() for line in REFERENCES], REFERENCES).value < 90
+
+
+class TestOtherLanguages:
+    """Chinese, of which 13a takes a sentence for one word."""
+
+    GOLD = ("今天天气很好，我们去公园吧。", "他喜欢吃苹果。")
+    SAID = ("今天天气真好，我们去公园吧。", "他爱吃苹果。")
+
+    def test_the_scores_are_sacrebleu_s_for_the_language(self):
+        options = ScoringOptions().of_language("zh")
+        scores = score_corpus(self.SAID, self.GOLD, options=options)
+        assert scores.bleu.value == pytest.approx(BLEU(trg_lang="zh").corpus_score(self.SAID, [self.GOLD]).score)
+        assert "tok:zh" in scores.bleu.signature and "asian:yes" in scores.ter.signature
+        assert scores.bleu.value > 60 and scores.ter.value == pytest.approx(100 * 3 / 21)
+        assert scores.length_ratio == pytest.approx(20 / 21)
+        unsuitable = score_corpus(self.SAID, self.GOLD)
+        assert (unsuitable.bleu.value, unsuitable.ter.value) == (0, 100)
+
+    @pytest.mark.parametrize(
+        ("metric", "name", "signature"),
+        [
+            ("bleu", "BLEU", "tok:zh"),
+            ("chrf", "chrF2", "nw:0"),
+            ("chrf++", "chrF2++", "nw:2"),
+            ("ter", "TER", "asian:yes"),
+        ],
+    )
+    def test_the_metric_of_validation(self, metric, name, signature):
+        options = ScoringOptions(metric).of_language("zh")
+        score = corpus_score(self.SAID, self.GOLD, options=options)
+        assert score.name == name and signature in score.signature
+        assert score in score_corpus(self.SAID, self.GOLD, options=options).all
+
+    def test_a_comparison_counts_the_language_s_words(self):
+        systems = {"one": self.SAID, "other": self.GOLD}
+        options = ScoringOptions().of_language("zh")
+        bleu, _ = paired_bootstrap(systems, self.GOLD, samples=100, options=options)["one"]
+        assert "tok:zh" in bleu.score.signature and bleu.score.value > 60
+
+    @pytest.mark.parametrize(
+        ("tokenizer", "error", "message"),
+        [
+            (
+                "ja-mecab",
+                RuntimeError("no"),
+                r"tokenizer ja-mecab: it needs more packages: pip install 'sacrebleu\[ja\]'",
+            ),
+            (
+                "ko-mecab",
+                RuntimeError("no"),
+                r"tokenizer ko-mecab: it needs more packages: pip install 'sacrebleu\[ko\]'",
+            ),
+            (
+                "flores200",
+                OSError("offline"),
+                r"tokenizer flores200: its model cannot be downloaded \(offline\); or choose",
+            ),
+        ],
+    )
+    def test_a_tokenizer_that_is_not_at_hand(self, monkeypatch, tokenizer, error, message):
+        def missing(*_, **__):
+            raise error
+
+        monkeypatch.setattr("beamtrain.scoring.metrics.BLEU", missing)
+        with pytest.raises(UserError, match=message):
+            check_tokenizer(ScoringOptions(tokenizer=tokenizer))
 
 
 def test_perfect_output():
@@ -66,8 +133,8 @@ def test_empty_translations_score_zero_and_are_counted():
 
 
 def test_a_second_reference_counts():
-    assert corpus_bleu(BAD, REFERENCES, BAD).value == pytest.approx(100)
-    assert "nrefs:2" in corpus_bleu(BAD, REFERENCES, BAD).signature
+    assert corpus_score(BAD, REFERENCES, BAD).value == pytest.approx(100)
+    assert "nrefs:2" in corpus_score(BAD, REFERENCES, BAD).signature
 
 
 def test_sentence_chrf_is_per_sentence():
@@ -77,10 +144,10 @@ def test_sentence_chrf_is_per_sentence():
 
 
 def test_score_as_text_has_its_signature():
-    assert str(corpus_bleu(REFERENCES, REFERENCES)).startswith("BLEU = 100.00 nrefs:1|case:mixed|eff:no|tok:13a|")
+    assert str(corpus_score(REFERENCES, REFERENCES)).startswith("BLEU = 100.00 nrefs:1|case:mixed|eff:no|tok:13a|")
 
 
-@pytest.mark.parametrize("score", [corpus_bleu, score_corpus, sentence_chrf])
+@pytest.mark.parametrize("score", [corpus_score, score_corpus, sentence_chrf])
 def test_line_counts_must_agree(score):
     with pytest.raises(UserError, match="the output has 3 lines and the reference 4: line n of one must"):
         score(GOOD[:3], REFERENCES)

@@ -60,7 +60,7 @@ def test_it_is_the_bleu_of_evaluate(train, odd_corpus, validated, capsys, option
     (translations,) = validated
     assert [translations[row] for row in range(25)] == hypotheses and len(set(hypotheses)) > 5
     assert [hypotheses[3 * place] for place in range(3)] == ["", "", ""]
-    assert load_run("runs/tiny").weights["dev_bleu"] == report["scores"][0]["value"]
+    assert load_run("runs/tiny").weights["dev_score"] == report["scores"][0]
 
 
 def test_fewer_batches_can_be_looked_at(train, validated):

@@ -23,10 +23,13 @@ def config(tmp_path):
 
 def test_a_bare_name_is_a_shipped_config_and_a_path_is_a_file(config):
     mine = config("")
-    arguments, configs = located(["--config", "quickstart.yaml", f"--config={mine}", "--name", "x"])
-    assert [path.name for path in configs] == ["quickstart.yaml", "some.yaml"]
-    assert Path(arguments[0].removeprefix("--config=")).is_file()
-    assert arguments[2:] == ["--name", "x"]
+    forms = (["--config", "quickstart.yaml"], ["--config=quickstart.yaml"], ["-c", "quickstart.yaml"],
+             ["-c=quickstart.yaml"], ["-cquickstart.yaml"])  # fmt: skip
+    for form in forms:
+        arguments, configs = located([*form, "--name", "x", f"--config={mine}", "--resume"])
+        assert [path.name for path in configs] == ["quickstart.yaml", "some.yaml"]
+        assert [Path(each.removeprefix("--config=")) for each in arguments[:2]] == configs and configs[0].is_file()
+        assert arguments[2:] == ["--name", "x", "--resume"]
 
 
 def test_a_config_that_is_not_there_names_the_nearest():
@@ -51,7 +54,7 @@ trainer: {callbacks: [{class_path: beamtrain.training.Cosine, init_args: {total_
         check_keys(KNOWN, ["--nmae=x", "--model.network.init_args.dropuot", "3"], [path], CLASSES)
     lines = str(caught.value).split("\n")
     assert lines == [
-        "unknown settings",
+        "wrong settings",
         "  some.yaml: data.sorce is not a setting; did you mean data.source?",
         "  some.yaml: trianer is not a setting; did you mean trainer.max_steps?",
         "  some.yaml: model.network.init_args.widht is not a setting; did you mean model.network.init_args.width?",
@@ -70,6 +73,25 @@ def test_right_keys_pass(config):
         KNOWN, ["--data.source=y", "--trainer.callbacks+=Timer", "--trainer.callbacks.duration=1"], [path], CLASSES
     )
     check_keys(KNOWN, ["--model.network", "other.Network", "--model.network.init_args.odd=3"], [], CLASSES)
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["--model.network.width=8", "--model.network=other.Network"],
+        ["--model.network.init_args.width=8", "--model.network.class_path", "other.Network"],
+        ["--trainer.callbacks+=Timer", "--trainer.callbacks.duration=1", "--trainer.callbacks=Timer"],
+    ],
+)
+def test_an_option_for_a_class_that_is_chosen_after_it_is_not_lost_in_silence(arguments):
+    chosen = arguments[-1].partition("=")[0] if "=" in arguments[-1] else "--model.network"
+    with pytest.raises(UserError, match=f"^command line: {chosen} would undo {chosen}.*which stands before it"):
+        check_keys(KNOWN, arguments, [], CLASSES)
+
+
+def test_nothing_to_train():
+    with pytest.raises(UserError, match=r"give a config, .*quickstart\.yaml.*such as .*beamtrain train --help"):
+        located([])
 
 
 @pytest.mark.parametrize("text, message", [("- a\n- b\n", "must hold settings as `key: value` lines, not a list"),

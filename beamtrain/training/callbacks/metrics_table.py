@@ -37,7 +37,8 @@ class MetricsTable(pl.Callback):
             self._add(trainer, training=True)
 
     def on_validation_end(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
-        self._add(trainer, training=False)
+        if not trainer.sanity_checking:
+            self._add(trainer, training=False)
 
     def _add(self, trainer: pl.Trainer, training: bool) -> None:
         if not trainer.is_global_zero:

@@ -6,21 +6,23 @@ import time
 from typing import Any
 
 import lightning.pytorch as pl
-from torch import Tensor
 
 from beamtrain.data.batch import Batch
-from beamtrain.data.tokenizer import PAD
+from beamtrain.runs.scoring import ScoringOptions
+from beamtrain.scoring.metrics import Score
 from beamtrain.training.callbacks.bad_steps import BAD_STEPS
+from beamtrain.training.callbacks.save_checkpoints import is_between_steps
 
 
 class Progress(pl.Callback):
-    """A line on stderr every `every` optimiser steps and after each validation."""
+    """A line on stderr every `every` optimiser steps, with means since the one before, and after each validation."""
 
-    def __init__(self, every: int) -> None:
-        self._every = every
-        self._tokens: int | Tensor = 0
+    def __init__(self, every: int, scoring: ScoringOptions) -> None:
+        self._every, self._scoring = every, scoring
+        self._tokens = 0
         self._since, self._first_step, self._started = 0.0, 0, 0.0
-        self._best = (-math.inf, 0)
+        self._best: tuple[float, int] | None = None  # score, step
+        self._told = False  # how the development set is scored
 
     def on_train_start(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
         self._since = self._started = time.monotonic()
@@ -33,13 +35,12 @@ class Progress(pl.Callback):
     def on_train_batch_end(
         self, trainer: pl.Trainer, module: pl.LightningModule, outputs: Any, batch: Batch, batch_idx: int
     ) -> None:
-        self._tokens += (batch.target_out != PAD).sum()  # on the device: nothing waits for it
+        self._tokens += batch.num_target_tokens
         step = trainer.global_step
-        window_closed = (batch_idx + 1) % trainer.accumulate_grad_batches == 0
-        if not window_closed or step % self._every or not trainer.is_global_zero:
+        if not is_between_steps(trainer) or step % self._every or not trainer.is_global_zero:
             return
         now = time.monotonic()
-        speed = float(self._tokens) * trainer.world_size / max(now - self._since, 1e-9)
+        speed = self._tokens * trainer.world_size / max(now - self._since, 1e-9)
         figures = {name: float(value) for name, value in trainer.callback_metrics.items()}
         nll = figures.get("train/nll", math.nan)
         module.log("train/tokens_per_second", speed)
@@ -48,6 +49,7 @@ class Progress(pl.Callback):
             f"epoch {trainer.current_epoch + 1}",
             f"loss {figures.get('train/loss', math.nan):.3f}",
             f"perplexity {math.exp(min(nll, 50)):.2f}",
+            f"lr {figures.get('train/lr', math.nan):.3g}",
             f"{speed:,.0f} target tokens/s",
             f"{_clock(self._time_left(trainer, now))} left",
         ]
@@ -65,22 +67,30 @@ class Progress(pl.Callback):
         return min(left, default=math.nan)
 
     def on_validation_end(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
-        figures = {name: float(value) for name, value in trainer.callback_metrics.items()}
-        bleu = figures["dev_bleu"]
-        if bleu >= self._best[0]:
-            self._best = (bleu, trainer.global_step)
+        if trainer.sanity_checking:
+            return
+        score: Score = module.dev_score  # type: ignore[assignment]
+        sign = 1 if self._scoring.mode == "max" else -1
+        best, at = self._best or (score.value, 0)
+        if sign * score.value >= sign * best:
+            best, at = self._best = score.value, trainer.global_step
         if trainer.is_global_zero:
+            if not self._told:
+                _say(f"dev {score.name}: {score.signature}")
+            perplexity = math.exp(min(float(trainer.callback_metrics["dev/nll"]), 50))
             _say(
-                f"step {trainer.global_step:,} | dev BLEU {bleu:.2f} (best {self._best[0]:.2f} at step "
-                f"{self._best[1]:,}) | dev perplexity {math.exp(min(figures['dev/nll'], 50)):.2f}"
+                f"step {trainer.global_step:,} | dev {score.name} {score.value:.2f} (best {best:.2f} at step {at:,}) | "
+                f"dev perplexity {perplexity:.2f}"
             )
+        self._told = True
         self._tokens, self._since = 0, time.monotonic()  # validation does not count against the training speed
 
     def state_dict(self) -> dict[str, Any]:
-        return {"best": list(self._best)}
+        return {"best": self._best and list(self._best), "monitor": self._scoring.monitor}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        self._best = tuple(state_dict["best"])
+        best = state_dict["best"]
+        self._best = tuple(best) if best and state_dict["monitor"] == self._scoring.monitor else None
 
 
 def _say(line: str) -> None:

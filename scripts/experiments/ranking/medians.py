@@ -111,7 +111,8 @@ def report(cells: Cells, steps: int, level: float) -> str:
             mine = of_method(cells, name, size, steps, level)
             seconds += [result["cpu_seconds"] for result in mine]
             row += [spread((r["R2"] for r in mine), 3), spread((r["error"] for r in mine), 0)]
-        rows.append([*row, spread(seconds, 0)])
+        if seconds:
+            rows.append([*row, spread(seconds, 0)])
     return table(["method", *(f"n = {n}: {what}" for n in SIZES for what in ("R2", "error")), "CPU seconds"], rows)
 
 

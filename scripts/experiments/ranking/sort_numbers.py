@@ -100,16 +100,20 @@ def report(cells: Cells, steps: int) -> str:
     rows = [["NeuralSort, Grover et al., each trained for its size", *PAPER.values(), ""]]
     found = [(s, r) for s, r in cells.finished if s["steps"] == steps]
     for name in SORTS:
-        for trained in ("5", "its size"):
-            row = [f"{name}, trained on sets of {trained}"]
-            for size in SIZES:
-                mine = [r for s, r in found if s["method"] == name and s["size"] == (5 if trained == "5" else size)]
-                both = (spread((r[f"{kind} {size}"] for r in mine), 3) if mine else "" for kind in ("all", "each"))
-                row.append("{} ({})".format(*both) if mine else "")
-            seconds = [r["cpu_seconds"] for s, r in found if s["method"] == name and s["size"] == 5]
-            if trained == "5" or sum(cell != "" for cell in row) > 2:
-                rows.append([*row, spread(seconds, 0) if seconds and trained == "5" else ""])
+        on_five = [r for s, r in found if (s["method"], s["size"]) == (name, 5)]
+        on_own = {size: [r for s, r in found if (s["method"], s["size"]) == (name, size)] for size in SIZES}
+        if on_five:
+            seconds = spread((result["cpu_seconds"] for result in on_five), 0)
+            rows.append([f"{name}, trained on sets of 5", *(accuracies(on_five, size) for size in SIZES), seconds])
+        if any(results for size, results in on_own.items() if size != 5):
+            rows.append([f"{name}, each trained for its size", *(accuracies(on_own[n], n) for n in SIZES), ""])
     return table(["all in order (each in its place)", *(f"n = {size}" for size in SIZES), "CPU seconds"], rows)
+
+
+def accuracies(results: list[dict[str, float]], size: int) -> str:
+    """Sets all in order, and in brackets elements in their place."""
+    both = (spread((result[f"{kind} {size}"] for result in results), 3) for kind in ("all", "each"))
+    return "{} ({})".format(*both) if results else ""
 
 
 def plot(cells: Cells, path: Path, steps: int) -> None:
