@@ -22,18 +22,18 @@ def test_each_field_is_an_option(command):
 @pytest.mark.parametrize(
     "options, message",
     [
-        (["--beam", "0"], r"beamtrain: --beam is 0; it must be 1 or more"),
-        (["--beam", "2", "--nbest", "3", "--format", "tsv"], r"--nbest is 3; it must be from 1 to --beam \(2\): raise --beam"),
-        (["--length-penalty", "wu"], r"--length-penalty is 'wu'; it must be gnmt, average or none"),
-        (["--max-length-ratio", "-1"], r"--max-length-ratio is -1.0; it must be a finite number, 0 or more"),
-        (["--sample", "--beam", "2"], r"--beam does not work together with --sample"),
+        (["--beam", "0"], "beamtrain: --beam is 0; it must be 1 or more"),
+        (["--beam", "2", "--nbest", "3", "--format", "tsv"], "--nbest is 3; it must be from 1 to --beam (2)"),
+        (["--length-penalty", "wu"], "--length-penalty is 'wu'; it must be gnmt, average or none"),
+        (["--max-length-ratio", "-1"], "--max-length-ratio is -1.0; it must be a finite number, 0 or more"),
+        (["--sample", "--beam", "2"], "--beam does not work together with --sample"),
     ],
-)  # fmt: skip
+)
 def test_what_is_wrong_is_called_by_its_option(echo_run, tmp_path, capsys, options, message):
     (tmp_path / "in.txt").write_text("a man\n")
     assert main(["translate", "--model", str(echo_run), "--input", str(tmp_path / "in.txt"), *options]) == 2
     (line,) = capsys.readouterr().err.splitlines()
-    assert message.replace("\\", "") in line
+    assert message in line
 
 
 def test_samples_have_the_same_limits_of_length(echo_run, tmp_path):
