@@ -112,7 +112,8 @@ class TranslationModule(pl.LightningModule):
         self._means.add(names, weight_and_sums)
         for name, mean in self._means.means().items():
             self.log(f"train/{name}", mean)
-        self.log("train/lr", self.trainer.optimizers[0].param_groups[0]["lr"])
+        rate = self.trainer.optimizers[0].param_groups[0]["lr"]
+        self.log("train/lr", torch.full((), rate, device=self.device))  # made there: a number would be copied
 
     def _averages_over_processes(self, loss: Loss) -> Tensor:
         """The weight, the total and the figures, each averaged over all processes.

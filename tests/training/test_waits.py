@@ -74,8 +74,11 @@ class Numbers(TorchFunctionMode):
 def waits_of_a_step(kind, objective):
     """What a training step of one batch waits for, after a first one."""
     module = TranslationModule(small(kind, V, layers=1).train(), objective).to("meta")
-    module._trainer = SimpleNamespace(world_size=1, accumulate_grad_batches=1, global_step=5, precision="32-true")
-    module.log = lambda name, value: None
+    rates = SimpleNamespace(param_groups=[{"lr": 0.1}])
+    module._trainer = SimpleNamespace(
+        world_size=1, accumulate_grad_batches=1, global_step=5, log_every_n_steps=5, optimizers=[rates]
+    )
+    module.log = lambda name, value: None if isinstance(value, torch.Tensor) else torch.tensor(value, device="meta")
     batch = batch_of(PAIRS).to("meta")
     module.network.decode(module.network.encode_counted(batch.source, batch.source_lengths), batch.target_in)
     with Waits() as waits:
