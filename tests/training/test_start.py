@@ -225,6 +225,10 @@ def test_a_run_that_was_half_removed_when_its_process_was_killed_can_be_replaced
     assert train("--overwrite", "--trainer.max_steps=1") == 0
 
 
+def test_going_on_and_replacing_exclude_each_other(train, capsys):
+    assert "give one of them" in refused(train, capsys, "--resume", "--overwrite")
+
+
 def test_a_run_cannot_replace_the_one_whose_weights_it_starts_from(train, capsys):
     assert "runs/tiny is the run itself" in refused(train, capsys, "--init_from=runs/tiny", "--overwrite")
 
