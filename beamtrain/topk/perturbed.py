@@ -49,4 +49,3 @@ class Perturbed(Operator):
         gain = torch.expm1(log_likelihood).movedim(0, -1).unsqueeze(-2) / (self.samples - 1)  # (..., 1, samples)
         carried = nothing.scatter_add(-1, by_rank, gain.expand(by_rank.shape))
         return mean + (carried - mean * gain.sum(-1, keepdim=True))
-

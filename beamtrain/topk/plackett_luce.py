@@ -26,12 +26,28 @@ Objective = Callable[[Tensor], Tensor]  # permutation matrices (samples, ..., N,
 @in_full_precision
 def plackett_luce_log_prob(scores: Tensor, permutation: Tensor) -> Tensor:
     """log p(permutation | scores): scores (..., N) and candidates' indices (..., R), best first -> (...). R < N: the
-    probability of that beginning."""
+    probability of that beginning. Masked candidates (-inf) come last, in any order: before any other, -inf."""
     check_sizes(scores)
+    floor = torch.finfo(scores.dtype).min / 4  # stands for -inf, but has a derivative: 0
     chosen = scores.gather(-1, permutation)  # (..., R)
-    others = scores.scatter(-1, permutation, -torch.inf)  # (..., N)
-    left = torch.cat([torch.logsumexp(others, -1, keepdim=True), chosen.flip(-1)], -1)  # (..., 1 + R)
-    return (chosen - torch.logcumsumexp(left, -1)[..., 1:].flip(-1)).sum(-1)
+    others = scores.scatter(-1, permutation, floor).clamp_min(floor)  # (..., N)
+    left = torch.cat([torch.logsumexp(others, -1, keepdim=True), chosen.clamp_min(floor).flip(-1)], -1)  # (..., 1 + R)
+    left = running_logsumexp(left)[..., 1:].flip(-1)  # (..., R)
+    steps = (chosen.clamp_min(floor) - left).masked_fill(chosen == -torch.inf, -torch.inf)
+    return steps.masked_fill(left <= floor / 2, 0.0).sum(-1)
+
+
+def running_logsumexp(values: Tensor) -> Tensor:
+    """torch.logcumsumexp of finite values (..., R), with second derivatives where a first one is 0 (torch's are NaN):
+    log R steps, each adding what lies twice as far back."""
+    reach = 1
+    while reach < values.shape[-1]:
+        pairs = torch.stack([values[..., reach:], values[..., :-reach]])
+        largest = pairs.detach().amax(0)
+        added = largest + (pairs - largest).exp().sum(0).log()
+        values = torch.cat([values[..., :reach], added], -1)
+        reach *= 2
+    return values
 
 
 @in_full_precision
@@ -46,7 +62,8 @@ def plackett_luce_sample(scores: Tensor, samples: int, generator: torch.Generato
 
 def permutation_matrix(permutation: Tensor, dtype: torch.dtype = torch.float32) -> Tensor:
     """(..., N) -> (..., N, N): row r has 1 at the candidate of rank r."""
-    return torch.nn.functional.one_hot(permutation, permutation.shape[-1]).to(dtype)
+    candidates = torch.arange(permutation.shape[-1], device=permutation.device)
+    return (permutation.unsqueeze(-1) == candidates).to(dtype)
 
 
 def reinforce(objective: Objective, scores: Tensor, samples: int, generator: torch.Generator) -> Tensor:

@@ -44,7 +44,7 @@ def sinkhorn_topk(
     check_scores(scores, k)
     flat = scores.reshape(-1, scores.shape[-1])  # (..., N) -> (B, N)
     flat = flat.float() if flat.dtype in (torch.bfloat16, torch.float16) else flat
-    flat = flat - flat.topk(k, dim=-1).values[:, -1:].detach()
+    flat = flat - flat.topk(k, dim=-1).values[:, -1:]
     atoms = k if sorted else 1
     if gradient == "kkt":
         function = _Kkt if torch.compiler.is_compiling() else _ForwardKkt
@@ -142,7 +142,8 @@ def _keeping_sums(plan: Tensor, masses: Tensor, values: Tensor) -> Tensor:
     rows = weighted.sum(-1, keepdim=True)  # (B, N, 1)
     chosen = plan[..., 1:]
     factor = chosen.double() if torch.is_grad_enabled() else chosen  # autocast would cast what is recorded in float32
-    system = torch.diag(masses[1:]) - factor.mT @ factor  # (B, k, k)
+    constant_is_free = masses[0] == 0  # k = N: nobody goes to atom 0, and adding to b what a loses changes nothing
+    system = torch.diag(masses[1:]) - factor.mT @ factor + constant_is_free  # (B, k, k)
     target = (weighted[..., 1:] - chosen * rows).sum(-2)  # (B, k)
     columns = torch.linalg.solve_ex(system.double(), target.double().unsqueeze(-1))[0].mT.to(plan.dtype)  # (B, 1, k)
     rows = rows - (chosen * columns).sum(-1, keepdim=True)

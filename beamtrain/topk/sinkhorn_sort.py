@@ -101,7 +101,7 @@ def _square_plan(finite: Tensor, masked: Tensor, temperature: float, iterations:
     """(..., N, N): candidates to ranks, best first; masked candidates and the ranks left to them have no mass."""
     count = finite.shape[-1]
     levels = torch.arange(count - 1, -1, -1, device=finite.device, dtype=finite.dtype)  # rank 1 highest
-    centred = finite - finite.detach().masked_fill(masked, -torch.inf).amax(-1, keepdim=True)
+    centred = finite - finite.masked_fill(masked, -torch.inf).amax(-1, keepdim=True)
     present = (~masked).sum(-1, keepdim=True)
     log_targets = torch.zeros_like(finite).masked_fill(torch.arange(count, device=finite.device) >= present, -torch.inf)
     return _fit(centred.unsqueeze(-1) * levels / temperature, masked, log_targets, iterations)

@@ -47,8 +47,8 @@ class Transformable(Function):
 
 
 def forward_rule(rule: Callable[Given, Result]) -> Callable[Given, Result]:
-    """A jvp whose result can be differentiated in forward mode again: PyTorch turns that mode off inside, and the second
-    derivative would be zero. Such a rule must take what was saved from `primals`."""
+    """A jvp whose result can be differentiated in forward mode again: PyTorch turns that mode off inside, and the
+    second derivative would be zero. Such a rule must take what was saved from `primals`."""
 
     @wraps(rule)
     def called(*arguments: Given.args, **named: Given.kwargs) -> Result:
