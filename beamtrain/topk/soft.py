@@ -51,9 +51,9 @@ def soft_topk(
     top-k as it falls. sorted: a row of weights for each rank, or one row for the set. candidates: solve for the best M
     only and lump all others into one candidate (the rows sum to 1 less the mass that is the others'); None: all N.
 
-    Weights and thresholds have derivatives of every order, in reverse and forward mode. Raises ValueError for NaN, +inf,
-    k out of range, temperature <= 0, and fewer than k finite scores in a row; see checks.unchecked for what that costs
-    on a GPU.
+    Weights and thresholds have derivatives of every order, in reverse and forward mode. Raises ValueError for NaN,
+    +inf, k out of range, temperature <= 0, and fewer than k finite scores in a row; see checks.unchecked for what that
+    costs on a GPU.
     """
     check_sizes(scores, temperature, k, candidates)
     shape = scores.shape[:-1]
