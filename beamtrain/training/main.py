@@ -49,6 +49,7 @@ from beamtrain.training.class_defaults import own_defaults
 from beamtrain.training.class_paths import check_class_paths, with_imports
 from beamtrain.training.ending import why_stopped
 from beamtrain.training.environment import environment
+from beamtrain.training.mistakes import explained
 from beamtrain.training.module import TranslationModule
 from beamtrain.training.precision import check_precision
 from beamtrain.training.processes import (
@@ -249,8 +250,12 @@ class TrainingCLI(LightningCLI):
         network = self._inherited.get("model", {}).get("network", {})
         classes = {**CLASS_DEFAULTS, **({"model.network": network["class_path"]} if network else {})}
         check_keys(known, args[1:] if self._origin else args, self._configs, classes)
-        with own_defaults():
-            self.config = parser.parse_args(args)
+        try:
+            with own_defaults():
+                self.config = parser.parse_args(args)
+        except ArgumentError as error:
+            types = {action.dest: getattr(action, "_typehint", None) for action in parser._actions}
+            raise _our_own(error) or UserError(explained(str(error), types)) from error
 
     def before_instantiate_classes(self) -> None:
         check_strategy(self.config.trainer.strategy, self.config.trainer.num_nodes)
@@ -333,7 +338,8 @@ def _command_line(arguments: list[str], configs: list[Path], origin: Path | None
     try:
         return TrainingCLI(arguments, configs, origin)
     except (ArgumentError, MisconfigurationException, ModuleNotFoundError, ValueError, TypeError) as error:
-        raise _our_own(error) or UserError(" ".join(str(error).split())) from error
+        told = explained(str(error), {}) if "Union subtypes" in str(error) else str(error)
+        raise _our_own(error) or UserError(" ".join(told.split())) from error
     except OSError as error:
         raise UserError(f"{error.filename or 'a file'}: {error.strerror or error}") from error
 
