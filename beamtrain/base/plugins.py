@@ -56,9 +56,10 @@ def import_announced(class_path: str) -> None:
     """
     for distribution in distributions(path=[path for path in sys.path if path not in _added]):
         for entry in distribution.entry_points.select(group=GROUP):
-            if class_path.startswith(f"{entry.module}."):
-                said = f"{entry.module}, which the distribution {distribution.name} announces"
-                if not _import(entry.module, said):
+            module = entry.value.partition(":")[0].strip()
+            if class_path.startswith(f"{module}."):
+                said = f"{module}, which the distribution {distribution.name} announces"
+                if not _import(module, said):
                     raise UserError(f"{said}: there is no such module")
 
 

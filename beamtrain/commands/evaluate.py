@@ -1,7 +1,7 @@
 """`beamtrain evaluate`: a model's scores on a test set, at one beam size or several."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -9,13 +9,11 @@ from beamtrain.base.errors import UserError
 from beamtrain.base.limits import BATCH_TOKENS
 from beamtrain.base.streams import output_is_closed
 from beamtrain.commands.options import (
-    Alpha,
     BatchTokens,
     BleuTokenizerOption,
     Device,
     Imports,
     JsonFile,
-    LengthPenalty,
     Model,
     Precision,
     ReportFormat,
@@ -25,8 +23,8 @@ from beamtrain.commands.options import (
     check_report,
     load_model,
     scoring_options,
-    search_options,
 )
+from beamtrain.commands.search_options import search_options, takes_search_options
 
 if TYPE_CHECKING:
     from beamtrain.runs.loading import Run
@@ -40,6 +38,7 @@ Beams = Annotated[str | None, typer.Option("--beam", help="Beam sizes, such as 5
 OutputFolder = Annotated[Path | None, typer.Option(help="Keep translations and the report in this folder.")]
 
 
+@takes_search_options("beam_size", "n_best")
 def evaluate(
     model: Model,
     imports: Imports = None,
@@ -48,8 +47,7 @@ def evaluate(
     split: SplitName = None,
     test_set: TestSet = None,
     beam: Beams = None,
-    length_penalty: LengthPenalty = None,
-    alpha: Alpha = None,
+    searching: dict[str, Any] = {},  # noqa: B006 (never changed)
     tokenizer: BleuTokenizerOption = None,
     output: OutputFolder = None,
     format: ReportFormatOption = ReportFormat.text,
@@ -72,7 +70,7 @@ def evaluate(
     from beamtrain.scoring.reports import as_dict, print_scores, to_json, write_report
 
     run = load_model(model, device, precision, source_lang, target_lang, imports)
-    searches = [search_options(run, beam_size=size, length_penalty=length_penalty, alpha=alpha) for size in beams]
+    searches = [search_options(run, searching | ({} if size is None else {"beam_size": size})) for size in beams]
     scoring = scoring_options(run.description.scoring.of_language(run.description.target_lang), tokenizer)
     text = _text(run, source, reference, split, test_set)
     evaluations = [

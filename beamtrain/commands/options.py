@@ -1,4 +1,4 @@
-"""Options that several commands share, and the model and the search that they choose."""
+"""Options that several commands share, and the model that they choose."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -15,7 +15,6 @@ from beamtrain.base.streams import output_is_closed
 if TYPE_CHECKING:
     from beamtrain.runs.loading import Run
     from beamtrain.runs.scoring import ScoringOptions
-    from beamtrain.search.options import SearchOptions
 
 
 class ReportFormat(StrEnum):
@@ -32,10 +31,6 @@ Imports = Annotated[
 ]
 SourceLang = Annotated[str | None, typer.Option(help="Refuse a model that does not translate from this language.")]
 TargetLang = Annotated[str | None, typer.Option(help="Refuse a model that does not translate into this language.")]
-LengthPenalty = Annotated[
-    str | None, typer.Option(help="gnmt, average or none. Default: the run's own (its config's `search`).")
-]
-Alpha = Annotated[float | None, typer.Option(help="Exponent of the length penalty. Default: the run's own.")]
 BatchTokens = Annotated[
     int, typer.Option(min=1, help="Source subwords in a batch, times beams; less needs less memory.")
 ]
@@ -100,11 +95,3 @@ def scoring_options(scoring: "ScoringOptions", tokenizer: str | None) -> "Scorin
         raise UserError(f"--tokenizer: {error}") from error
     check_tokenizer(scoring)
     return scoring
-
-
-def search_options(run: "Run", **given: Any) -> "SearchOptions":
-    """The run's own search settings, with those that were given (not None) in their place.
-
-    Raises UserError for a value out of its range.
-    """
-    return replace(run.description.search, **{name: value for name, value in given.items() if value is not None})

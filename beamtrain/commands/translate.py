@@ -14,18 +14,16 @@ from beamtrain.base.limits import BATCH_TOKENS, MAX_SOURCE_TOKENS
 from beamtrain.base.progress import progress
 from beamtrain.commands.formats import OutputFormat, formatter
 from beamtrain.commands.options import (
-    Alpha,
     BatchTokens,
     Device,
     Imports,
-    LengthPenalty,
     Model,
     Precision,
     SourceLang,
     TargetLang,
     load_model,
-    search_options,
 )
+from beamtrain.commands.search_options import option, search_options, takes_search_options
 
 if TYPE_CHECKING:
     from beamtrain.base.text_io import ByteWriter, LineReader
@@ -35,20 +33,10 @@ if TYPE_CHECKING:
 Input = Annotated[Path | None, typer.Option(help="Text to translate, a sentence per line. Default: standard input.")]
 Output = Annotated[Path | None, typer.Option(help="Where translations go. Default: standard output.")]
 Format = Annotated[OutputFormat, typer.Option(help="text: the best translation, one line for each line.")]
-Beam = Annotated[
-    int | None, typer.Option(min=1, max=1000, help="Beam size; 1 is greedy search. Default: the run's own.")
-]
 NBest = Annotated[
     int,
     typer.Option(min=1, max=1000, help="Translations of each line, best first, also of --sample; needs tsv or jsonl."),
 ]
-MinLength = Annotated[
-    int | None, typer.Option(min=0, max=10_000, help="Fewest subwords of a translation, with its end.")
-]
-MaxLength = Annotated[
-    int | None, typer.Option(min=1, max=1_000_000, help="Most subwords of a translation, with its end.")
-]
-NoRepeat = Annotated[int | None, typer.Option(min=0, help="Never repeat this many subwords in a translation; 0: may.")]
 Prefix = Annotated[Path | None, typer.Option(help="What each translation must begin with: a line for each input line.")]
 Sample = Annotated[bool, typer.Option("--sample", help="Draw translations at random instead of searching.")]
 TopK = Annotated[int | None, typer.Option(min=0, help="--sample: from the likeliest k subwords. 0, the default: all.")]
@@ -67,21 +55,19 @@ Processes = Annotated[
 MaxSourceTokens = Annotated[
     int, typer.Option(min=1, help="Subwords of a line; a longer one is left empty and reported.")
 ]
+ALSO_OF_SAMPLING = {"max_length", "max_length_ratio", "max_length_offset"}
+"""The search options that bound samples too."""
 
 
+@takes_search_options("n_best")
 def translate(
     model: Model,
     imports: Imports = None,
     input: Input = None,
     output: Output = None,
     format: Format = OutputFormat.text,
-    beam: Beam = None,
+    searching: dict[str, Any] = {},  # noqa: B006 (never changed)
     nbest: NBest = 1,
-    length_penalty: LengthPenalty = None,
-    alpha: Alpha = None,
-    min_length: MinLength = None,
-    max_length: MaxLength = None,
-    no_repeat_ngram: NoRepeat = None,
     prefix: Prefix = None,
     sample: Sample = False,
     top_k: TopK = None,
@@ -101,10 +87,8 @@ def translate(
     """Translate text, one line at a time: beamtrain translate --model runs/quickstart < in.txt > out.txt"""
     _check_format(format, nbest, token_scores, attention)
     drawing = _given(top_k=top_k, top_p=top_p, temperature=temperature, seed=seed)
-    searching = _given(
-        beam=beam, length_penalty=length_penalty, alpha=alpha, min_length=min_length, no_repeat_ngram=no_repeat_ngram
-    )
-    _check_sampling(sample, drawing, searching | _given(prefix=prefix, attention=attention or None))
+    only_searching = {name: value for name, value in searching.items() if name not in ALSO_OF_SAMPLING}
+    _check_sampling(sample, drawing, only_searching | _given(prefix=prefix, attention=attention or None))
     _check_inputs(input, prefix)
     total = _count_lines(input, prefix)
 
@@ -113,9 +97,8 @@ def translate(
     from beamtrain.translating.translator import Sampling, Translator
 
     run = load_model(model, device, precision, source_lang, target_lang, imports)
-    searching["beam_size"] = searching.pop("beam", None)
     settings: dict[str, Any] = {
-        "options": search_options(run, **searching, max_length=max_length, n_best=None if sample else nbest),
+        "options": search_options(run, searching if sample else {**searching, "n_best": nbest}),
         "sampling": Sampling(samples=nbest, **drawing) if sample else None,
         "attention": attention,
         "batch_tokens": batch_tokens,
@@ -165,9 +148,9 @@ def _given(**options: Any) -> dict[str, Any]:
 def _check_sampling(sample: bool, drawing: dict[str, Any], searching: dict[str, Any]) -> None:
     """Raises UserError for options that would have no effect."""
     for name in drawing if not sample else searching:
-        option = "--" + name.replace("_", "-")
         wants = "only works together with" if not sample else "does not work together with"
-        raise UserError(f"{option} {wants} --sample; leave {option} out" + ("" if sample else " or add --sample"))
+        said = option(name)
+        raise UserError(f"{said} {wants} --sample; leave {said} out" + ("" if sample else " or add --sample"))
 
 
 def _check_format(format: OutputFormat, nbest: int, token_scores: bool, attention: bool) -> None:

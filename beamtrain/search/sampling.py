@@ -14,7 +14,7 @@ from beamtrain.search.beams import Beams
 from beamtrain.search.constraints import Constraints
 from beamtrain.search.decode import Strategy, decode
 from beamtrain.search.hypothesis import Hypothesis
-from beamtrain.search.length import check_length_limits
+from beamtrain.search.options import check_length_limits
 from beamtrain.search.step import Candidates
 
 

@@ -49,6 +49,7 @@ from beamtrain.training.class_defaults import own_defaults
 from beamtrain.training.class_paths import check_class_paths, with_imports
 from beamtrain.training.ending import why_stopped
 from beamtrain.training.environment import environment
+from beamtrain.training.mistakes import explained
 from beamtrain.training.module import TranslationModule
 from beamtrain.training.precision import check_precision
 from beamtrain.training.processes import (
@@ -122,6 +123,16 @@ def _train(cli: "TrainingCLI", starting_point: Path | None, arguments: list[str]
         if str(lost):
             print(f"beamtrain: {lost}; {to_go_on}", file=sys.stderr)
         return lost.exit_code
+    except MisconfigurationException as error:
+        raise UserError(" ".join(str(error).split())) from error
+    except ValueError as error:
+        if "val_check_interval" not in str(error):
+            raise
+        raise UserError(
+            f"trainer.val_check_interval {cli.trainer.val_check_interval} is more than the "
+            f"{cli.trainer.num_training_batches:,} batches of an epoch: lower it, or leave "
+            "trainer.check_val_every_n_epoch out, and it counts the batches of all epochs"
+        ) from error
     except OSError as error:  # a full disk, most often
         problem = f"{error.filename or 'a file'}: {error.strerror or error}"
         raise UserError(f"training has stopped: {problem}; the checkpoints are as they were") from error
@@ -168,7 +179,14 @@ def _start(cli: "TrainingCLI", again: str) -> Path | None:
     made_with = provenance(cli.config, cli.description.network, cli.datamodule, optimizer)
     start.check(made_with, cli.model, cli.trainer)
     check_rate(cli.model.schedule, start.step, cli.config.trainer.max_steps)
-    begin = BeginRun(start, cli.kept_settings(), environment(cli.config.seed_everything), cli.description, made_with)
+    begin = BeginRun(
+        start,
+        cli.kept_settings(),
+        environment(cli.config.seed_everything),
+        cli.description,
+        made_with,
+        tensorboard=cli.config.trainer.logger is None,
+    )
     cli.trainer.callbacks[:0] = [begin, TrainedUntilAveraged()]  # type: ignore[attr-defined]
     return start.checkpoint
 
@@ -232,18 +250,22 @@ class TrainingCLI(LightningCLI):
         network = self._inherited.get("model", {}).get("network", {})
         classes = {**CLASS_DEFAULTS, **({"model.network": network["class_path"]} if network else {})}
         check_keys(known, args[1:] if self._origin else args, self._configs, classes)
-        with own_defaults():
-            self.config = parser.parse_args(args)
+        try:
+            with own_defaults():
+                self.config = parser.parse_args(args)
+        except ArgumentError as error:
+            types = {action.dest: getattr(action, "_typehint", None) for action in parser._actions}
+            raise _our_own(error) or UserError(explained(str(error), types)) from error
 
     def before_instantiate_classes(self) -> None:
         check_strategy(self.config.trainer.strategy, self.config.trainer.num_nodes)
         check_bounds(dict(self.config.items()))
-        check_size(self.config.model.network.class_path, vars(self.config.model.network.init_args))
         check_trainer(vars(self.config.trainer))
         scoring = ScoringOptions(**vars(self.config.model.scoring)).of_language(self.config.data.target_lang)
         check_tokenizer(scoring)
         self.config.model.scoring = Namespace(asdict(scoring))
         self.description = _describe(self.config)
+        check_size(self.description.network, self.description.arguments)
         self.folder = folder_of(self.config.name, self.config.runs, self._configs)
         keep_subwords(self.config, self.folder)
 
@@ -315,8 +337,9 @@ def _source_vocab_size(joint: bool, vocab_size: int) -> int | None:
 def _command_line(arguments: list[str], configs: list[Path], origin: Path | None) -> TrainingCLI:
     try:
         return TrainingCLI(arguments, configs, origin)
-    except (ArgumentError, MisconfigurationException, ValueError, TypeError) as error:
-        raise _our_own(error) or UserError(" ".join(str(error).split())) from error
+    except (ArgumentError, MisconfigurationException, ModuleNotFoundError, ValueError, TypeError) as error:
+        told = explained(str(error), {}) if "Union subtypes" in str(error) else str(error)
+        raise _our_own(error) or UserError(" ".join(told.split())) from error
     except OSError as error:
         raise UserError(f"{error.filename or 'a file'}: {error.strerror or error}") from error
 
@@ -332,6 +355,7 @@ def _quiet() -> None:
     """Hints meant for programmers are not for a person who trains a model."""
     for name in ("lightning.pytorch", "lightning.fabric"):
         logging.getLogger(name).setLevel(logging.WARNING)
+    logging.getLogger("lightning.pytorch.profilers").setLevel(logging.INFO)  # asked for by trainer.profiler
     warnings.filterwarnings("ignore", module="lightning")
     warnings.filterwarnings("ignore", module="torch.optim.lr_scheduler")
 
@@ -340,7 +364,7 @@ def _describe(config: Any) -> Description:
     """What model.json says of the run, by which it is loaded."""
     network, imported = config.model.network, config[IMPORT.removeprefix("--")]
     data = with_absolute_places(vars(config.data))
-    arguments = {**vars(network.init_args), **(network.get("dict_kwargs") or {})}
+    arguments = {**vars(network.get("init_args") or Namespace()), **(network.get("dict_kwargs") or {})}
     for name in ("vocab_size",) if data["joint_vocabulary"] else ("vocab_size", "source_vocab_size"):
         if name not in arguments:
             raise UserError(

@@ -162,7 +162,8 @@ class TranslationModule(pl.LightningModule):
     def on_validation_epoch_start(self) -> None:
         """Translate here, where the weights are already those that will be saved and autocast is off."""
         self._nll, self._tokens = torch.zeros((), device=self.device), 0
-        self._translations = self._development_set.translated(self.trainer, self.network)
+        if not self.trainer.sanity_checking:
+            self._translations = self._development_set.translated(self.trainer, self.network)
 
     def validation_step(self, batch: Batch) -> None:
         memory = self.network.encode_counted(batch.source, batch.source_lengths)

@@ -1,4 +1,4 @@
-"""What a checkpoint was made with, and goes on with only: text, vocabulary, languages, network, optimiser."""
+"""What a checkpoint was made with, and goes on with only: text, vocabulary, languages, scores, network, optimiser."""
 
 import json
 from collections.abc import Iterable, Mapping
@@ -34,6 +34,7 @@ def provenance(config: Any, network: str, data: TranslationData, optimizer: Opti
     return {
         "data": _plain({name: value for name, value in vars(config.data).items() if name not in SAME_SENTENCES}),
         "digests": data.digests,
+        "scoring": _plain(vars(config.model.scoring)),
         "network": _plain({"class": network, **vars(config.model.network.init_args)}),
         "optimizer": _plain({"class": f"{type(optimizer).__module__}.{type(optimizer).__qualname__}", **group}),
     }
@@ -43,11 +44,13 @@ def check_same(then: Mapping[str, Settings], now: Mapping[str, Settings], checkp
     """Check that `checkpoint` of `run`, made with `then`, may go on with `now`.
 
     Raises:
-        UserError: the text, the vocabulary, the network or the optimiser is another one.
+        UserError: the text, the vocabulary, the network or the optimiser is another one, or scores are, by which the
+            best checkpoint was chosen.
     """
     warm = f"start a new run from its weights by --init_from {run} --name NAME"
     for changed, else_ in (
         (_data_differences(then, now), warm),
+        (_differences("model.scoring ", then["scoring"], now["scoring"]), warm),
         (network_differences(then["network"], now["network"]), "start a new run by --name NAME"),
         (_differences("model.optimizer ", then["optimizer"], now["optimizer"], but=FIT_ANY_STATE), warm),
     ):
@@ -71,7 +74,7 @@ def _data_differences(then: Mapping[str, Settings], now: Mapping[str, Settings])
     return f"the {what} of {ours['source']} has changed since"
 
 
-def _differences(prefix: str, then: Settings, now: Settings, but: Iterable[str]) -> str:
+def _differences(prefix: str, then: Settings, now: Settings, but: Iterable[str] = ()) -> str:
     """Each setting that is not the same, with both values."""
     return ", ".join(
         f"{prefix}{name} {_shown(now.get(name))} (there {_shown(then.get(name))})"

@@ -111,8 +111,11 @@ def _unknown_keys(tree: dict[str, Any], known: set[str], prefix: str, classes: d
         else:
             for choice in value if isinstance(value, list) else [value]:
                 if isinstance(choice, dict) and "class_path" in choice:
-                    classes[name] = str(choice["class_path"])
-                    yield from _unknown_arguments(choice.get("init_args") or {}, f"{name}.init_args.", classes[name])
+                    classes[name], arguments = str(choice["class_path"]), choice.get("init_args") or {}
+                    if isinstance(arguments, dict):
+                        yield from _unknown_arguments(arguments, f"{name}.init_args.", classes[name])
+                    else:
+                        yield f"{name}.init_args is {arguments}; it must be names with values"
 
 
 def _undone(name: str, before: list[str]) -> list[str]:

@@ -33,7 +33,7 @@ def check_trainer(options: Mapping[str, Any]) -> None:
         UserError: one that a run would ignore or cannot follow.
     """
     for name, (harmless, instead) in UNUSED.items():
-        if (value := options.get(name)) not in harmless:
+        if name in options and (value := options[name]) not in harmless:
             shown = str(value).lower() if isinstance(value, bool) else value
             raise UserError(f"trainer.{name} is {shown}, which a run does not use: {instead}; leave it out")
     if options.get("limit_train_batches") == 0:

@@ -109,6 +109,7 @@ CHANGED = {
         r"data.source_lang de \(there en\), data.target_lang en \(there de\)",
     ),
     "another data seed": (None, ["--data.seed=2"], r"data.seed 2 \(there 1\)"),
+    "other scores": (None, ["--model.scoring.metric=chrf"], r"model.scoring metric chrf \(there bleu\)"),
     "another network": (
         None,
         ["--model.network=beamtrain.model.GRUEncoderDecoder", "--model.network.width=16"],
@@ -222,6 +223,10 @@ def test_a_run_that_was_half_removed_when_its_process_was_killed_can_be_replaced
         Path("runs/tiny", path).unlink()
     Path("runs/tiny/.lock").touch()
     assert train("--overwrite", "--trainer.max_steps=1") == 0
+
+
+def test_going_on_and_replacing_exclude_each_other(train, capsys):
+    assert "give one of them" in refused(train, capsys, "--resume", "--overwrite")
 
 
 def test_a_run_cannot_replace_the_one_whose_weights_it_starts_from(train, capsys):

@@ -16,7 +16,7 @@ class BeginRun(pl.Callback):
     """Claims the folder and writes config.yaml, environment.json, tokenizer and model.json before the first step.
 
     By then all else that can refuse a start has been asked. Comes before whatever writes into the folder, such as the
-    logger, which it gives a trainer that has none.
+    logger, which it gives the trainer.
 
     Args:
         start: where the run starts.
@@ -24,17 +24,24 @@ class BeginRun(pl.Callback):
         environment: the text of environment.json.
         description: the content of model.json.
         made_with: what every checkpoint has to say of what it was made with.
+        tensorboard: whether it gives the trainer a logger; otherwise that has its own, or is to have none.
     """
 
     def __init__(
-        self, start: Start, config: str, environment: str, description: Description, made_with: dict[str, Settings]
+        self,
+        start: Start,
+        config: str,
+        environment: str,
+        description: Description,
+        made_with: dict[str, Settings],
+        tensorboard: bool,
     ) -> None:
         self._start, self._config, self._environment = start, config, environment
-        self._description, self._made_with = description, made_with
+        self._description, self._made_with, self._tensorboard = description, made_with, tensorboard
 
     def on_train_start(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
         folder = self._start.folder
-        if not trainer.loggers:
+        if self._tensorboard:
             logs = folder.path / "logs"
             trainer.logger = TensorBoardLogger(logs, name="tensorboard", version="", purge_step=self._start.step)
         if not trainer.is_global_zero:

@@ -1,0 +1,144 @@
+"""What the parser says of a wrong value, told in one line: the setting, the value, and what it may be."""
+
+import re
+import sys
+from ast import literal_eval
+from collections.abc import Iterator, Mapping
+from importlib import import_module
+from inspect import isabstract, signature
+from pkgutil import resolve_name
+from typing import Any, get_args, get_type_hints
+
+from beamtrain.base.errors import nearest
+
+KINDS = {
+    "int": "a whole number",
+    "float": "a number",
+    "bool": "true or false",
+    "str": "text",
+    "NoneType": "null",
+    "tuple": "a list",
+    "list": "a list",
+    "dict": "names with values",
+}
+MOST_LISTED = 12  # classes, where none is like what was given
+
+_KEY = re.compile(r'Parser key "([^"]+)":')
+_OWNER = re.compile(r"Problem with given class_path '([^']+)':")
+_NOISE = re.compile(  # what leads to the reason, or stands beside it
+    r"- Expected a path but .*|Type typing\.Callable.*?callable class:|Subtypes: .*|Errors:"
+    r"|Does not validate against any of the Union subtypes"
+)
+_TYPE = re.compile(r"Expected a (?:<class '([\w.]+)'>|typing\.Literal(\[[^\]]*\]))")
+_VALUE = re.compile(r"(?:Got|Given) value: (.*?)(?:\. Got value: .*)?$", re.M)
+_NO_CLASS = re.compile(
+    r"Expected a dot import path string: (\S+)|Import path (\S+) does not correspond to a subclass"
+    r"|Expected '(\S+)' to be a (?:sub)?class"
+)
+_NO_MODULE = re.compile(
+    r"module '[\w.]+' has no attribute '\w+'|No module named '[\w.]+'|Expected an instantiatable class"
+)
+_NO_ARGUMENT = re.compile(r"Option '([\w.]+)' is not accepted")
+_MISSING = re.compile(r"the following arguments are required: (.+)")
+_ARGPARSE = (
+    (re.compile(r"argument (\S+): expected (?:one|at least one) argument"), r"\1 needs a value"),
+    (re.compile(r"argument (\S+): ignored explicit argument '(.*)'"), r"\1 takes no value, but has \2"),
+    (re.compile(r"unrecognized arguments: (\S+).*", re.S), r"\1 is no option, nor the value of one"),
+    (re.compile(r"Parser key \"(\S+)\":\s*Unable to load config '(.*?)'", re.S), r"\1 is \2; it must be a config file"),
+)  # fmt: skip
+
+
+def explained(message: str, types: Mapping[str, Any]) -> str:
+    """The parser's message about a wrong value, in one line.
+
+    Args:
+        message: what the parser says, which tries every type that the value might have.
+        types: of each setting, by its dotted name.
+    """
+    for pattern, said in _ARGPARSE:
+        if found := pattern.search(message):
+            return found.expand(said)
+    message = _NOISE.sub("", message)
+    keys, owners, reason = [], [], ""
+    for place, line in enumerate(lines := message.splitlines()):
+        line = line.strip(" -")
+        if found := _KEY.fullmatch(line):
+            keys.append(found[1])
+        elif found := _OWNER.fullmatch(line):
+            owners.append(found[1])
+        elif line:
+            reason = "\n".join([line, *lines[place + 1 :]])
+            break
+    key = ".".join(keys)
+    if found := _MISSING.match(reason):
+        owner, first = owners[-1].rpartition(".")[2], found[1].partition(",")[0]
+        return f"{key}: {owner} needs {found[1]}; give it by --{key}.{first}"
+    if found := _NO_ARGUMENT.match(reason):
+        guess = nearest(found[1], signature(resolve_name(owners[-1])).parameters)
+        return f"{key}.{found[1]} is not a setting" + (f"; did you mean {key}.{guess}?" if guess else "")
+    if _TYPE.match(reason):
+        return _wrong_value(key, reason)
+    if found := _NO_CLASS.match(reason):
+        return _wrong_class(key, next(filter(None, found.groups())), _type_of(keys, owners, types))
+    if _NO_MODULE.match(reason):
+        given = owners.pop() if owners else _given(reason)
+        return _wrong_class(key, given, _type_of(keys, owners, types))
+    return ": ".join(filter(None, (key, reason.partition("\n")[0])))
+
+
+def _wrong_value(key: str, reason: str) -> str:
+    """Of a value that has none of the types which the parser has tried one after the other."""
+    kinds: list[str] = []
+    choices: list[str] = []
+    for line in reason.splitlines():
+        if not (found := _TYPE.match(line.strip(" -"))):
+            break
+        kinds += [KINDS[found[1]]] if found[1] in KINDS else []
+        choices += map(str, literal_eval(found[2])) if found[2] else []
+        if "Got value:" in line:
+            break
+    given, allowed = _given(reason), list(dict.fromkeys([*choices, *kinds]))
+    guess = nearest(given, choices)
+    return f"{key} is {given}; it must be {' or '.join(allowed)}" + (f"; did you mean {guess}?" if guess else "")
+
+
+def _given(reason: str) -> str:
+    found = _VALUE.search(reason)
+    return found[1].strip() if found else "wrong"
+
+
+def _wrong_class(key: str, given: str, kind: Any) -> str:
+    classes = {_short_path(each): each for each in _concrete(kind)}
+    names = {path.rpartition(".")[2]: path for path in sorted(classes)}
+    guess = names.get(nearest(given.rpartition(".")[2], names) or "")
+    listed = f": {', '.join(sorted(names))}" if not guess and 0 < len(names) <= MOST_LISTED else ""
+    return f"{key} is {given}, which is no class that it can be" + (f"; did you mean {guess}?" if guess else listed)
+
+
+def _type_of(keys: list[str], owners: list[str], types: Mapping[str, Any]) -> Any:
+    """The type of the setting at `keys`: the parser's, or that of an argument of the class that owns it."""
+    if not owners:
+        return types.get(".".join(keys))
+    return get_type_hints(resolve_name(owners[-1]).__init__).get(keys[-1])
+
+
+def _concrete(kind: Any) -> Iterator[type]:
+    """The classes that a setting of that type can have, as far as they are imported."""
+    if get_args(kind):
+        for each in get_args(kind):
+            yield from _concrete(each)
+    elif isinstance(kind, type) and kind.__module__ != "builtins":
+        import_module(".".join(kind.__module__.split(".")[:2]))  # of ours, this imports all that it is known by
+        yield from (each for each in _subclasses(kind) or [kind] if not isabstract(each))
+
+
+def _subclasses(kind: Any) -> list[Any]:
+    return [each for child in kind.__subclasses__() for each in (child, *_subclasses(child))]
+
+
+def _short_path(kind: type) -> str:
+    """The shortest path that the class can be imported by."""
+    parts = kind.__module__.split(".")
+    packages = (".".join(parts[: place + 1]) for place in range(len(parts)))
+    module = next((name for name in packages if getattr(sys.modules.get(name), kind.__name__, None) is kind), None)
+    return f"{module or kind.__module__}.{kind.__name__}"

@@ -1,0 +1,113 @@
+"""A wrong value is told in one line: the setting, the value, what it may be, and what was probably meant."""
+
+from pathlib import Path
+
+import pytest
+
+from beamtrain.cli import main
+
+BEAM = ["--model.objective=beamtrain.objectives.BeamTraining"]
+LOSS = [*BEAM, "--model.objective.loss=beamtrain.objectives.ExpectedReward"]
+MISTAKES = {
+    "a number": (["--model.optimizer.lr=1,5"], "model.optimizer.lr is 1,5; it must be a number"),
+    "a whole number": (["--trainer.max_steps=2.5"], "trainer.max_steps is 2.5; it must be a whole number"),
+    "a truth": (["--data.deduplicate=maybe"], "data.deduplicate is maybe; it must be true or false"),
+    "a list": (["--model.optimizer.betas=0.9"], "model.optimizer.betas is 0.9; it must be a list"),
+    "one of two": (["--data.subwords=bpee"], "data.subwords is bpee; it must be unigram or bpe; did you mean bpe?"),
+    "one of several types": (
+        ["--trainer.deterministic=x"],
+        "trainer.deterministic is x; it must be warn or true or false or null",
+    ),
+    "of a network": (["--model.network.norm=mid"], "model.network.norm is mid; it must be pre or post"),
+    "of a part of an objective": (
+        [*BEAM, "--model.objective.unroll.selection=sfot"],
+        "model.objective.unroll.selection is sfot; it must be soft or straight_through or hard; did you mean soft?",
+    ),
+    "of a loss": (
+        [*LOSS, "--model.objective.loss.sharpness=x"],
+        "model.objective.loss.sharpness is x; it must be a number",
+    ),
+    "of a callback": (
+        ["--trainer.callbacks+=EarlyStopping", "--trainer.callbacks.patience=few"],
+        "trainer.callbacks.patience is few; it must be a whole number",
+    ),
+    "a short name": (
+        ["--model.schedule=Cosin"],
+        "model.schedule is Cosin, which is no class that it can be; did you mean beamtrain.training.Cosine?",
+    ),
+    "a wrong module": (
+        ["--model.network=beamtrain.modle.Transformer"],
+        "model.network is beamtrain.modle.Transformer, which is no class that it can be; did you mean "
+        "beamtrain.model.Transformer?",
+    ),
+    "a wrong name": (
+        ["--model.optimizer=torch.optim.AdmaW"],
+        "model.optimizer is torch.optim.AdmaW, which is no class that it can be; did you mean torch.optim.AdamW?",
+    ),
+    "a class of another kind": (
+        ["--model.schedule=beamtrain.model.Transformer"],
+        "model.schedule is beamtrain.model.Transformer, which is no class that it can be: Cosine, InverseSquareRoot",
+    ),
+    "a class that is none yet": (
+        ["--model.schedule=beamtrain.training.Schedule"],
+        "model.schedule is beamtrain.training.Schedule, which is no class that it can be: Cosine, InverseSquareRoot",
+    ),
+    "a class within classes": (
+        [*LOSS, "--model.objective.loss.reward=Glue"],
+        "model.objective.loss.reward is Glue, which is no class that it can be; did you mean "
+        "beamtrain.objectives.Gleu?",
+    ),
+    "an operator": (
+        [*BEAM, "--model.objective.operator=beamtrain.topk.SoftTopk"],
+        "model.objective.operator is beamtrain.topk.SoftTopk, which is no class that it can be; did you mean "
+        "beamtrain.topk.SoftTopK?",
+    ),
+    "a callback": (
+        ["--trainer.callbacks+=EarlyStoping"],
+        "trainer.callbacks is EarlyStoping, which is no class that it can be; did you mean "
+        "lightning.pytorch.callbacks.EarlyStopping?",
+    ),
+    "an argument that is needed": (
+        ["--model.schedule=Cosine"],
+        "model.schedule: Cosine needs total_steps; give it by --model.schedule.total_steps",
+    ),
+    "an argument that there is not": (
+        [*LOSS, "--model.objective.loss.sharpnes=1"],
+        "model.objective.loss.sharpnes is not a setting; did you mean model.objective.loss.sharpness?",
+    ),
+    "no value": (["--trainer.max_steps"], "--trainer.max_steps needs a value"),
+    "a value where there is none": (["--resume=yes"], "--resume takes no value, but has yes"),
+    "no option": (["quickly"], "quickly is no option, nor the value of one"),
+    "no file": (["--data=no.yaml"], "data is no.yaml; it must be a config file"),
+}
+
+
+@pytest.mark.parametrize("arguments, line", MISTAKES.values(), ids=MISTAKES)
+def test_a_wrong_option_is_told_in_one_line(capsys, tmp_path, monkeypatch, arguments, line):
+    monkeypatch.chdir(tmp_path)
+    assert main(["train", *arguments]) == 2
+    assert capsys.readouterr().err == f"beamtrain: {line}\n"
+
+
+def test_a_wrong_value_in_a_config_is_told_in_the_same_way(capsys, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    Path("wrong.yaml").write_text("""
+model:
+  objective:
+    class_path: beamtrain.objectives.BeamTraining
+    init_args:
+      loss: {class_path: beamtrain.objectives.MinimumRisk, init_args: {sharpness: high}}
+""")
+    assert main(["train", "--config=wrong.yaml"]) == 2
+    assert capsys.readouterr().err == "beamtrain: model.objective.loss.sharpness is high; it must be a number\n"
+    Path("wrong.yaml").write_text("model: {schedule: {class_path: beamtrain.training.Cosine, init_args: 5}}\n")
+    assert main(["train", "--config=wrong.yaml"]) == 2
+    assert "wrong.yaml: model.schedule.init_args is 5; it must be names with values" in capsys.readouterr().err
+
+
+def test_what_a_class_itself_says_is_kept(capsys, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    timer = ["--trainer.callbacks+=lightning.pytorch.callbacks.Timer", "--trainer.callbacks.duration=long"]
+    assert main(["train", *timer]) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith("beamtrain: `Timer(duration='long')` is not a valid duration. Expected")
