@@ -10,10 +10,13 @@ BIN := .venv/bin
 	$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[dev]'
 	touch $@
 
-quickstart: .venv/.installed  ## train on the bundled corpus, score it, translate a few lines
+quickstart: .venv/.installed  ## the tour: teacher forcing, the search in the loop, both scored, two lines translated
 	$(BIN)/python scripts/train.py --config quickstart.yaml --overwrite
+	$(BIN)/python scripts/train.py --config quickstart_beam.yaml --overwrite
+	$(BIN)/beamtrain compare --reference data/phrasebook/test.de.gz --changed 2 \
+	    runs/quickstart/report/test.hyp runs/quickstart_beam/report/test.hyp
 	@printf '%s\n' 'Could you please open the window?' 'The train to Vienna leaves at half past seven.' \
-	    | $(BIN)/beamtrain translate --model runs/quickstart
+	    | $(BIN)/beamtrain translate --model runs/quickstart_beam
 
 test: .venv/.installed  ## the default tests: offline, on the CPU
 	$(BIN)/python -m pytest

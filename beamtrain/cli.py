@@ -2,9 +2,11 @@
 
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 
 import typer
 
+from beamtrain.base import streams
 from beamtrain.base.errors import UserError
 from beamtrain.commands import compare, evaluate, train, translate
 
@@ -25,22 +27,35 @@ app.command("compare")(compare.compare)
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line (`sys.argv` without arguments); return the exit code."""
+    streams.prepare()
     try:
-        result = app(arguments, standalone_mode=False)
+        result = _run(arguments)
+        streams.finish()
     except UserError as error:
         return _refuse(str(error))
     except USAGE_ERROR as error:  # type: ignore[misc]
         return _refuse(error.format_message())
-    except BrokenPipeError:
-        raise
-    except OSError as error:  # such as a name that is too long for any file
+    except BrokenPipeError:  # who reads what is printed has read enough
+        streams.drop_output()
+        return 1
+    except OSError as error:  # such as a name that is too long for any file, or output to a full disk
         return _refuse(f"{error.filename or 'a file'}: {error.strerror or error}")
     except typer.Abort:
         return 130
     return result if isinstance(result, int) else 0
 
 
+def _run(arguments: Sequence[str] | None) -> object:
+    """What the command returns; the exit code, where it ends early, as after its help."""
+    try:
+        return app(arguments, standalone_mode=False)
+    except SystemExit as end:
+        return end.code
+
+
 def _refuse(message: str) -> int:
+    with suppress(OSError):
+        streams.finish()
     print(f"beamtrain: {message}", file=sys.stderr)
     return 2
 

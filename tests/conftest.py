@@ -21,7 +21,6 @@ from beamtrain.model.base import Seq2Seq
 from beamtrain.model.gru import GRUEncoderDecoder
 from beamtrain.model.transformer import Transformer
 from beamtrain.runs.description import Description, save_description
-from beamtrain.runs.networks import NETWORKS
 from beamtrain.runs.weights import save_weights
 from beamtrain.search.options import SearchOptions
 
@@ -58,7 +57,9 @@ def transformer(tokenizer: Tokenizer) -> Transformer:
 def transformer_run(tmp_path_factory: pytest.TempPathFactory, tokenizer: Tokenizer, transformer: Transformer) -> Path:
     """The random Transformer as a run's folder."""
     arguments = {"width": 16, "inner_width": 32, "heads": 2, "encoder_layers": 1, "decoder_layers": 1}
-    return _write_run(tmp_path_factory.mktemp("transformer"), transformer, "transformer", arguments, tokenizer)
+    return _write_run(
+        tmp_path_factory.mktemp("transformer"), transformer, "beamtrain.model.Transformer", arguments, tokenizer
+    )
 
 
 @pytest.fixture
@@ -67,7 +68,7 @@ def gru_run(tmp_path: Path, tokenizer: Tokenizer) -> Path:
     torch.manual_seed(4)
     arguments = {"width": 16, "heads": 2, "encoder_layers": 2, "decoder_layers": 3}
     network = GRUEncoderDecoder(tokenizer.target.vocab_size, **arguments)
-    return _write_run(tmp_path / "gru", network, "gru", arguments, tokenizer)
+    return _write_run(tmp_path / "gru", network, "beamtrain.model.GRUEncoderDecoder", arguments, tokenizer)
 
 
 @pytest.fixture(scope="session")
@@ -85,16 +86,15 @@ def train(words_corpus: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
 
 
 @pytest.fixture
-def echo_run(tmp_path: Path, tokenizer: Tokenizer, monkeypatch: pytest.MonkeyPatch) -> Path:
+def echo_run(tmp_path: Path, tokenizer: Tokenizer) -> Path:
     """The echo as a run's folder, for tests that stay in this process."""
-    monkeypatch.setitem(NETWORKS, "echo", Echo)
-    return _write_run(tmp_path / "echo", Echo(tokenizer.target.vocab_size), "echo", {}, tokenizer)
+    return _write_run(tmp_path / "echo", Echo(tokenizer.target.vocab_size), "tiny.Echo", {}, tokenizer)
 
 
-def _write_run(folder: Path, network: Seq2Seq, name: str, arguments: dict, tokenizer: Tokenizer) -> Path:
+def _write_run(folder: Path, network: Seq2Seq, class_path: str, arguments: dict, tokenizer: Tokenizer) -> Path:
     folder.mkdir(exist_ok=True)
     arguments = {"vocab_size": tokenizer.target.vocab_size, **arguments}
-    save_description(folder, Description(name, arguments, "en", "de", SearchOptions(beam_size=2)))
+    save_description(folder, Description(class_path, arguments, "en", "de", SearchOptions(beam_size=2)))
     save_weights(folder, network.state_dict(), {"step": 70, "dev_score": None})
     tokenizer.save(folder)
     return folder

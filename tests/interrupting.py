@@ -41,7 +41,7 @@ class KillInCheckpoint(pl.Callback):
         self._step, self._size = step, size
 
     def on_train_start(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
-        step, size, write, written = self._step, self._size, checkpoints._Digesting.write, 0
+        step, size, write, written = self._step, self._size, checkpoints._KeepsFirstError.write, 0
 
         def write_and_die(self: Any, data: bytes) -> int:
             nonlocal written
@@ -53,7 +53,7 @@ class KillInCheckpoint(pl.Callback):
                     os.kill(os.getpid(), signal.SIGKILL)
             return count
 
-        checkpoints._Digesting.write = write_and_die  # type: ignore[method-assign]
+        checkpoints._KeepsFirstError.write = write_and_die  # type: ignore[method-assign]
 
 
 class KillAfter(pl.Callback):

@@ -17,6 +17,7 @@ trainer: {{max_steps: 8, val_check_interval: 4, log_every_n_steps: 2, accelerato
 def write_corpus(folder: Path, rows: int) -> Path:
     """So many training pairs, 20 to validate and 12 to test, in `folder`."""
     draw = random.Random(5)
+    folder.mkdir(exist_ok=True)
     for split, count in (("train", rows), ("validation", 20), ("test", 12)):
         lines = [" ".join(draw.choices(WORDS, k=draw.randint(2, 8))) for _ in range(count)]
         (folder / f"{split}.en").write_text("".join(f"{line}\n" for line in lines))

@@ -9,6 +9,8 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 NEW_FILE_MODE = 0o666  # less the umask, as for every program
+UNFINISHED = ".*.part"
+"""Names of temporary files; only those of killed processes stay."""
 
 
 @contextmanager
@@ -45,7 +47,7 @@ def atomic_path(path: Path | str, previous: Path | None = None) -> Iterator[Path
 
 def remove_unfinished(folder: Path) -> None:
     """Remove what killed processes left of their temporary files in `folder`."""
-    for part in folder.glob(".*.part"):
+    for part in folder.glob(UNFINISHED):
         part.unlink(missing_ok=True)
 
 

@@ -7,14 +7,14 @@ and are taken off. Nothing else ends or changes a line: not U+2028, not NUL, not
 import gzip
 import io
 import select
-import sys
 import zlib
 from collections import deque
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable, Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import BinaryIO, cast
+from typing import IO, cast
 
+from beamtrain.base import streams
 from beamtrain.base.errors import UserError
 from beamtrain.base.files import atomic_path
 
@@ -104,14 +104,26 @@ class LineReader:
         self._ended = True
 
 
+def is_standard(path: Path | None) -> bool:
+    """Whether standard input or output is meant: where no path is given, and by `-`."""
+    return path is None or str(path) == "-"
+
+
+def check_one_standard(inputs: Iterable[tuple[str, Path | None]]) -> None:
+    """Raises UserError when more than one of the inputs, each with the option that names it, is standard input."""
+    names = [option for option, path in inputs if is_standard(path)]
+    if len(names) > 1:
+        raise UserError(f"{' and '.join(names)} are both standard input, which can be read once; give a file for one")
+
+
 @contextmanager
 def open_lines(path: Path | None) -> Iterator[LineReader]:
     """The lines of a file, unpacked if its name ends in .gz, or of standard input.
 
     Raises UserError when the file cannot be opened.
     """
-    if path is None:
-        yield LineReader(cast(io.BufferedIOBase, sys.stdin.buffer), "standard input")
+    if path is None or is_standard(path):
+        yield LineReader(streams.standard_input(), "standard input")
         return
     try:
         stream = gzip.open(path, "rb") if path.suffix == ".gz" else open(path, "rb")  # noqa: SIM115
@@ -130,34 +142,74 @@ def count_lines(path: Path) -> int:
         return sum(1 for _ in lines)
 
 
+class ByteWriter:
+    """Bytes on their way to a file, whose faults are told by its name."""
+
+    def __init__(self, file: IO[bytes], name: str) -> None:
+        self._file, self._name = file, name
+
+    def write(self, data: bytes) -> None:
+        """Raises UserError when there is no room, or whatever else is wrong."""
+        with _told(self._name):
+            self._file.write(data)
+
+    def flush(self) -> None:
+        """Raises UserError as `write` does."""
+        with _told(self._name):
+            self._file.flush()
+
+
 @contextmanager
-def open_output(path: Path | None) -> Iterator[BinaryIO]:
-    """Where output bytes go: standard output, or a file that appears when it is whole.
+def open_output(path: Path | None) -> Iterator[ByteWriter]:
+    """Where output bytes go: standard output, or a file that appears when it is whole, packed if its name ends in .gz.
 
     Raises UserError when the file cannot be written.
     """
-    if path is None:
-        yield sys.stdout.buffer
-        sys.stdout.buffer.flush()
-    elif path.exists() and not path.is_file():  # a device or a named pipe is written to, a folder refused
-        with _writable(path, path) as file:
-            yield file
-    else:
-        try:
-            with atomic_path(path) as temporary, _writable(temporary, path) as file:
-                yield file
-        except OSError as error:
-            raise UserError(f"cannot write {path}: {error.strerror}") from error
+    if path is None or is_standard(path):
+        output = ByteWriter(streams.standard_output(), streams.STANDARD_OUTPUT)
+        yield output
+        output.flush()
+        return
+    with ExitStack() as stack:
+        with _told(str(path)):
+            file = _open(path, stack)
+        yield ByteWriter(file, str(path))
+        with _told(str(path)):
+            stack.close()
+
+
+def _open(path: Path, stack: ExitStack) -> IO[bytes]:
+    """The file to write, which `stack` closes."""
+    in_place = path.exists() and not path.is_file()  # a device or a named pipe; a folder is refused
+    file = open(path if in_place else stack.enter_context(atomic_path(path)), "wb")  # noqa: SIM115 (the stack closes it)
+    stack.callback(_close, file, str(path))
+    if path.suffix != ".gz":
+        return file
+    packed = cast(IO[bytes], gzip.GzipFile("", "wb", fileobj=file, mtime=0))
+    stack.callback(_close, packed, str(path))
+    return packed
+
+
+def _close(file: IO[bytes], name: str) -> None:
+    with _told(name):
+        file.close()
 
 
 def write_output(path: Path | None, text: str) -> None:
-    """Write a whole text as UTF-8 to a file, or to standard output whatever the terminal's encoding."""
+    """Write a whole text as UTF-8 to a file, or to standard output whatever the terminal's encoding.
+
+    What is no letter, as in the name of a file that is not UTF-8, is written as JSON's escape.
+    """
     with open_output(path) as file:
-        file.write(text.encode("utf-8"))
+        file.write(text.encode("utf-8", "backslashreplace"))
 
 
-def _writable(path: Path, shown: Path) -> BinaryIO:
+@contextmanager
+def _told(name: str) -> Iterator[None]:
+    """Raises UserError for what goes wrong in writing, but not when nobody reads on."""
     try:
-        return open(path, "wb")
+        yield
+    except BrokenPipeError:
+        raise
     except OSError as error:
-        raise UserError(f"cannot write {shown}: {error.strerror}") from error
+        raise UserError(f"cannot write {name}: {error.strerror or error}") from error

@@ -9,7 +9,7 @@ from beamtrain.base.errors import UserError, nearest
 
 _NAMES = {
     int: "a whole number", float: "a number", str: "text", bool: "true or false", NoneType: "null",
-    dict: "names with values",
+    dict: "names with values", list: "a list",
 }  # fmt: skip
 
 
@@ -18,8 +18,8 @@ def check_values(values: Any, types: Mapping[str, Any], required: Collection[str
 
     Args:
         values: what was read.
-        types: for each key its type, of int, float, str, bool, dict, None, literals and unions of these. A value may
-            be anything where the type is something else.
+        types: for each key its type, of int, float, str, bool, dict, list, None, literals and unions of these. A
+            value may be anything where the type is something else.
         where: what the values are, for the message.
 
     Raises:

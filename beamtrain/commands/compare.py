@@ -7,7 +7,15 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from beamtrain.base.errors import UserError
-from beamtrain.commands.options import BleuTokenizerOption, JsonFile, ReportFormat, ReportFormatOption, scoring_options
+from beamtrain.base.streams import output_is_closed
+from beamtrain.commands.options import (
+    BleuTokenizerOption,
+    JsonFile,
+    ReportFormat,
+    ReportFormatOption,
+    check_report,
+    scoring_options,
+)
 
 if TYPE_CHECKING:
     from beamtrain.scoring.metrics import Estimate
@@ -30,15 +38,17 @@ def compare(
     json: JsonFile = None,
 ) -> None:
     """Compare outputs by paired bootstrap on BLEU and chrF2, and show the sentences that changed most."""
-    from beamtrain.base.text_io import write_output
+    from beamtrain.base.text_io import check_one_standard, write_output
     from beamtrain.data.lines import read_lines
     from beamtrain.runs.scoring import ScoringOptions
     from beamtrain.scoring.metrics import paired_bootstrap
     from beamtrain.scoring.reports import to_json
 
+    check_report(json)
     names = [str(path) for path in outputs]
     if len(set(names)) < len(names):
         raise UserError(f"a file is given twice ({', '.join(names)}); give each output once, the baseline first")
+    check_one_standard([*(("an output", path) for path in outputs), *(("--reference", path) for path in reference)])
     scoring = scoring_options(ScoringOptions(), tokenizer).of_language(target_lang)
     references = [list(read_lines(path)) for path in reference]
     systems = {str(path): list(read_lines(path)) for path in outputs}
@@ -51,6 +61,8 @@ def compare(
     }
     if json is not None:
         write_output(json, to_json(report))
+    if output_is_closed():
+        return
     if format is ReportFormat.json:
         write_output(None, to_json(report))
     else:

@@ -1,29 +1,30 @@
 """`beamtrain evaluate`: a model's scores on a test set, at one beam size or several."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from beamtrain.base.errors import UserError
 from beamtrain.base.limits import BATCH_TOKENS
+from beamtrain.base.streams import output_is_closed
 from beamtrain.commands.options import (
-    Alpha,
     BatchTokens,
     BleuTokenizerOption,
     Device,
+    Imports,
     JsonFile,
-    LengthPenalty,
     Model,
     Precision,
     ReportFormat,
     ReportFormatOption,
     SourceLang,
     TargetLang,
+    check_report,
     load_model,
     scoring_options,
-    search_options,
 )
+from beamtrain.commands.search_options import search_options, takes_search_options
 
 if TYPE_CHECKING:
     from beamtrain.runs.loading import Run
@@ -37,15 +38,16 @@ Beams = Annotated[str | None, typer.Option("--beam", help="Beam sizes, such as 5
 OutputFolder = Annotated[Path | None, typer.Option(help="Keep translations and the report in this folder.")]
 
 
+@takes_search_options("beam_size", "n_best")
 def evaluate(
     model: Model,
+    imports: Imports = None,
     source: Source = None,
     reference: References = None,
     split: SplitName = None,
     test_set: TestSet = None,
     beam: Beams = None,
-    length_penalty: LengthPenalty = None,
-    alpha: Alpha = None,
+    searching: dict[str, Any] = {},  # noqa: B006 (never changed)
     tokenizer: BleuTokenizerOption = None,
     output: OutputFolder = None,
     format: ReportFormatOption = ReportFormat.text,
@@ -58,14 +60,17 @@ def evaluate(
 ) -> None:
     """Translate a test set and score it: BLEU, chrF2 and TER with signatures, length ratio, speed."""
     beams = _beam_sizes(beam)
+    check_report(json, kept=output is not None)
+    if output is not None and str(output) == "-":
+        raise UserError("--output -: must be a folder; the report is printed anyway, with --format json as JSON")
     _check_choice_of_text(source, reference, split, test_set)
 
     from beamtrain.base.text_io import write_output
     from beamtrain.scoring import evaluation
     from beamtrain.scoring.reports import as_dict, print_scores, to_json, write_report
 
-    run = load_model(model, device, precision, source_lang, target_lang)
-    searches = [search_options(run, beam_size=size, length_penalty=length_penalty, alpha=alpha) for size in beams]
+    run = load_model(model, device, precision, source_lang, target_lang, imports)
+    searches = [search_options(run, searching | ({} if size is None else {"beam_size": size})) for size in beams]
     scoring = scoring_options(run.description.scoring.of_language(run.description.target_lang), tokenizer)
     text = _text(run, source, reference, split, test_set)
     evaluations = [
@@ -91,6 +96,8 @@ def evaluate(
     report = to_json(as_dict(title, evaluations))
     if json is not None:
         write_output(json, report)
+    if output_is_closed():
+        return
     if format is ReportFormat.json:
         write_output(None, report)
     else:
@@ -114,8 +121,12 @@ def _check_choice_of_text(
     source: Path | None, reference: list[Path] | None, split: str | None, test_set: str | None
 ) -> None:
     """Raises UserError unless exactly one text to evaluate on was chosen."""
+    from beamtrain.base.text_io import check_one_standard
+
     if (source is None) != (not reference):
         raise UserError("--source and --reference belong together: give both files")
+    if source is not None:
+        check_one_standard([("--source", source), *(("--reference", each) for each in reference or [])])
     choices = {"--source": source is not None, "--split": split is not None, "--test-set": test_set is not None}
     chosen = [name for name, given in choices.items() if given]
     if len(chosen) != 1:

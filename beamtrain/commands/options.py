@@ -1,5 +1,6 @@
-"""Options that several commands share, and the model and the search that they choose."""
+"""Options that several commands share, and the model that they choose."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 from enum import StrEnum
 from pathlib import Path
@@ -8,11 +9,12 @@ from typing import TYPE_CHECKING, Annotated, Any, cast
 import typer
 
 from beamtrain.base.errors import UserError
+from beamtrain.base.plugins import import_modules
+from beamtrain.base.streams import output_is_closed
 
 if TYPE_CHECKING:
     from beamtrain.runs.loading import Run
     from beamtrain.runs.scoring import ScoringOptions
-    from beamtrain.search.options import SearchOptions
 
 
 class ReportFormat(StrEnum):
@@ -23,12 +25,12 @@ class ReportFormat(StrEnum):
 
 
 Model = Annotated[Path, typer.Option(help="A run's folder, such as runs/quickstart.")]
+Imports = Annotated[
+    list[str] | None,
+    typer.Option("--import", metavar="MODULE", help="A module with the model's network, if that is yours; repeatable."),
+]
 SourceLang = Annotated[str | None, typer.Option(help="Refuse a model that does not translate from this language.")]
 TargetLang = Annotated[str | None, typer.Option(help="Refuse a model that does not translate into this language.")]
-LengthPenalty = Annotated[
-    str | None, typer.Option(help="gnmt, average or none. Default: the run's own (its config's `search`).")
-]
-Alpha = Annotated[float | None, typer.Option(help="Exponent of the length penalty. Default: the run's own.")]
 BatchTokens = Annotated[
     int, typer.Option(min=1, help="Source subwords in a batch, times beams; less needs less memory.")
 ]
@@ -41,16 +43,32 @@ ReportFormatOption = Annotated[ReportFormat, typer.Option("--format", help="How 
 JsonFile = Annotated[Path | None, typer.Option("--json", help="Also write the report as JSON to this file.")]
 
 
+def check_report(json: Path | None, kept: bool = False) -> None:
+    """Raises UserError for a report that would go nowhere, or where another goes too; `kept`: it goes to a folder."""
+    from beamtrain.base.text_io import is_standard
+
+    if json is not None and is_standard(json):
+        raise UserError("--json -: must be a file; for the report as JSON on standard output give --format json")
+    if output_is_closed() and json is None and not kept:
+        raise UserError("standard output is closed, so the report would be lost; give --json FILE")
+
+
 def load_model(
-    path: Path, device: str, precision: str, source_lang: str | None = None, target_lang: str | None = None
+    path: Path,
+    device: str,
+    precision: str,
+    source_lang: str | None = None,
+    target_lang: str | None = None,
+    imports: Sequence[str] | None = None,
 ) -> "Run":
-    """The run in folder `path`, on that device.
+    """The run in folder `path`, on that device, after importing modules of the user's own.
 
     Raises UserError when it is no run, does not translate between these languages, or cannot be used like that.
     """
     from beamtrain.runs.loading import load_run
     from beamtrain.translating.device import cast, choose_device
 
+    import_modules(imports or [])
     chosen = choose_device(device)
     run = load_run(path, chosen)
     for side, asked in (("source_lang", source_lang), ("target_lang", target_lang)):
@@ -77,11 +95,3 @@ def scoring_options(scoring: "ScoringOptions", tokenizer: str | None) -> "Scorin
         raise UserError(f"--tokenizer: {error}") from error
     check_tokenizer(scoring)
     return scoring
-
-
-def search_options(run: "Run", **given: Any) -> "SearchOptions":
-    """The run's own search settings, with those that were given (not None) in their place.
-
-    Raises UserError for a value out of its range.
-    """
-    return replace(run.description.search, **{name: value for name, value in given.items() if value is not None})

@@ -1,11 +1,11 @@
 """`beamtrain translate`: one output line for every input line, in order, as they come."""
 
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, BinaryIO
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -14,40 +14,30 @@ from beamtrain.base.limits import BATCH_TOKENS, MAX_SOURCE_TOKENS
 from beamtrain.base.progress import progress
 from beamtrain.commands.formats import OutputFormat, formatter
 from beamtrain.commands.options import (
-    Alpha,
     BatchTokens,
     Device,
-    LengthPenalty,
+    Imports,
     Model,
     Precision,
     SourceLang,
     TargetLang,
     load_model,
-    search_options,
 )
+from beamtrain.commands.search_options import option, search_options, takes_search_options
 
 if TYPE_CHECKING:
-    from beamtrain.base.text_io import LineReader
+    from beamtrain.base.text_io import ByteWriter, LineReader
     from beamtrain.translating.pool import TranslatorPool
     from beamtrain.translating.translator import Translation, Translator
 
 Input = Annotated[Path | None, typer.Option(help="Text to translate, a sentence per line. Default: standard input.")]
 Output = Annotated[Path | None, typer.Option(help="Where translations go. Default: standard output.")]
 Format = Annotated[OutputFormat, typer.Option(help="text: the best translation, one line for each line.")]
-Beam = Annotated[
-    int | None, typer.Option(min=1, max=1000, help="Beam size; 1 is greedy search. Default: the run's own.")
-]
 NBest = Annotated[
-    int, typer.Option(min=1, max=1000, help="Translations of each line, best first; needs --format tsv or jsonl.")
+    int,
+    typer.Option(min=1, max=1000, help="Translations of each line, best first, also of --sample; needs tsv or jsonl."),
 ]
-MinLength = Annotated[
-    int | None, typer.Option(min=0, max=10_000, help="Fewest subwords of a translation, with its end.")
-]
-MaxLength = Annotated[
-    int | None, typer.Option(min=1, max=1_000_000, help="Most subwords of a translation, with its end.")
-]
-NoRepeat = Annotated[int | None, typer.Option(min=0, help="Never repeat this many subwords in a translation; 0: may.")]
-Prefix = Annotated[Path | None, typer.Option(help="What each translation must begin with, a line for each input line.")]
+Prefix = Annotated[Path | None, typer.Option(help="What each translation must begin with: a line for each input line.")]
 Sample = Annotated[bool, typer.Option("--sample", help="Draw translations at random instead of searching.")]
 TopK = Annotated[int | None, typer.Option(min=0, help="--sample: from the likeliest k subwords. 0, the default: all.")]
 TopP = Annotated[
@@ -65,20 +55,19 @@ Processes = Annotated[
 MaxSourceTokens = Annotated[
     int, typer.Option(min=1, help="Subwords of a line; a longer one is left empty and reported.")
 ]
+ALSO_OF_SAMPLING = {"max_length", "max_length_ratio", "max_length_offset"}
+"""The search options that bound samples too."""
 
 
+@takes_search_options("n_best")
 def translate(
     model: Model,
+    imports: Imports = None,
     input: Input = None,
     output: Output = None,
     format: Format = OutputFormat.text,
-    beam: Beam = None,
+    searching: dict[str, Any] = {},  # noqa: B006 (never changed)
     nbest: NBest = 1,
-    length_penalty: LengthPenalty = None,
-    alpha: Alpha = None,
-    min_length: MinLength = None,
-    max_length: MaxLength = None,
-    no_repeat_ngram: NoRepeat = None,
     prefix: Prefix = None,
     sample: Sample = False,
     top_k: TopK = None,
@@ -98,20 +87,18 @@ def translate(
     """Translate text, one line at a time: beamtrain translate --model runs/quickstart < in.txt > out.txt"""
     _check_format(format, nbest, token_scores, attention)
     drawing = _given(top_k=top_k, top_p=top_p, temperature=temperature, seed=seed)
-    searching = _given(
-        beam=beam, length_penalty=length_penalty, alpha=alpha, min_length=min_length, no_repeat_ngram=no_repeat_ngram
-    )
-    _check_sampling(sample, drawing, searching | _given(prefix=prefix, attention=attention or None))
+    only_searching = {name: value for name, value in searching.items() if name not in ALSO_OF_SAMPLING}
+    _check_sampling(sample, drawing, only_searching | _given(prefix=prefix, attention=attention or None))
+    _check_inputs(input, prefix)
     total = _count_lines(input, prefix)
 
-    from beamtrain.base.text_io import open_lines, open_output
+    from beamtrain.base.text_io import is_standard, open_lines, open_output
     from beamtrain.data.lines import read_lines
     from beamtrain.translating.translator import Sampling, Translator
 
-    run = load_model(model, device, precision, source_lang, target_lang)
-    searching["beam_size"] = searching.pop("beam", None)
+    run = load_model(model, device, precision, source_lang, target_lang, imports)
     settings: dict[str, Any] = {
-        "options": search_options(run, **searching, max_length=max_length, n_best=None if sample else nbest),
+        "options": search_options(run, searching if sample else {**searching, "n_best": nbest}),
         "sampling": Sampling(samples=nbest, **drawing) if sample else None,
         "attention": attention,
         "batch_tokens": batch_tokens,
@@ -128,26 +115,29 @@ def translate(
             )
         else:
             del run
-            pool = stack.enter_context(_pool(processes, model, device, precision, settings))
+            make = partial(_make_translator, model, device, precision, imports, settings)
+            pool = stack.enter_context(_pool(make, processes))
             translations = pool.translate_windows(_windows(lines), prefixes, ready=lines.ready)
-        for translation in progress(_flushed(translations, out), total, to_file=output is not None):
+        for translation in progress(_flushed(translations, out), total, to_file=not is_standard(output)):
             if translation.problem:
                 print(f"beamtrain: line {translation.line}: {translation.problem}", file=sys.stderr)
             out.write(write(translation).encode("utf-8"))
 
 
-def _pool(processes: int, model: Path, device: str, precision: str, settings: dict[str, Any]) -> "TranslatorPool":
+def _pool(make: Callable[[int], "Translator"], processes: int) -> "TranslatorPool":
     from beamtrain.translating.pool import TranslatorPool
 
-    return TranslatorPool(partial(_make_translator, model, device, precision, settings), processes)
+    return TranslatorPool(make, processes)
 
 
-def _make_translator(model: Path, device: str, precision: str, settings: dict[str, Any], rank: int) -> "Translator":
+def _make_translator(
+    model: Path, device: str, precision: str, imports: list[str] | None, settings: dict[str, Any], rank: int
+) -> "Translator":
     """The translator of process `rank`."""
     from beamtrain.translating.device import device_of_process
     from beamtrain.translating.translator import Translator
 
-    run = load_model(model, device_of_process(device, rank), precision)
+    run = load_model(model, device_of_process(device, rank), precision, imports=imports)
     return Translator(run.network, run.tokenizer, **settings)
 
 
@@ -158,9 +148,9 @@ def _given(**options: Any) -> dict[str, Any]:
 def _check_sampling(sample: bool, drawing: dict[str, Any], searching: dict[str, Any]) -> None:
     """Raises UserError for options that would have no effect."""
     for name in drawing if not sample else searching:
-        option = "--" + name.replace("_", "-")
         wants = "only works together with" if not sample else "does not work together with"
-        raise UserError(f"{option} {wants} --sample; leave {option} out" + ("" if sample else " or add --sample"))
+        said = option(name)
+        raise UserError(f"{said} {wants} --sample; leave {said} out" + ("" if sample else " or add --sample"))
 
 
 def _check_format(format: OutputFormat, nbest: int, token_scores: bool, attention: bool) -> None:
@@ -171,21 +161,29 @@ def _check_format(format: OutputFormat, nbest: int, token_scores: bool, attentio
         raise UserError("--attention: only JSON holds a table for each line; add --format jsonl")
 
 
+def _check_inputs(input: Path | None, prefix: Path | None) -> None:
+    from beamtrain.base.text_io import check_one_standard
+
+    check_one_standard([("--input", input)] + ([("--prefix", prefix)] if prefix is not None else []))
+
+
 def _count_lines(input: Path | None, prefix: Path | None) -> int | None:
     """Lines of the input, if it is a file that can be read twice: its faults are known before the work begins.
 
     Raises UserError for a line that is not valid UTF-8, and when there are not as many prefixes as lines.
     """
-    from beamtrain.base.text_io import count_lines
+    from beamtrain.base.text_io import count_lines, is_standard
 
-    if input is None or not input.is_file():
-        return None
-    count = count_lines(input)
-    if prefix is not None and prefix.is_file() and (prefixes := count_lines(prefix)) != count:
+    def count(path: Path | None) -> int | None:
+        can_be_read_twice = path is not None and not is_standard(path) and path.is_file()
+        return count_lines(path) if path is not None and can_be_read_twice else None
+
+    lines, prefixes = count(input), count(prefix)
+    if lines is not None and prefixes not in (None, lines):
         raise UserError(
-            f"{prefix} has {prefixes:,} lines and {input} {count:,}; each line needs its prefix, even if empty"
+            f"{prefix} has {prefixes:,} lines and {input} {lines:,}; each line needs its prefix, even if empty"
         )
-    return count
+    return lines
 
 
 def _windows(lines: "LineReader") -> Iterator[list[str]]:
@@ -199,7 +197,7 @@ def _windows(lines: "LineReader") -> Iterator[list[str]]:
         yield window
 
 
-def _flushed(windows: Iterable[list["Translation"]], out: BinaryIO) -> Iterator["Translation"]:
+def _flushed(windows: Iterable[list["Translation"]], out: "ByteWriter") -> Iterator["Translation"]:
     """The translations one by one; what came of a window is on its way before the next is waited for."""
     for translations in windows:
         yield from translations

@@ -21,7 +21,7 @@ class Batch:
         target_in: (B, T) BOS, then tokens: what the decoder reads.
         target_out: (B, T) tokens, then EOS: what it should say next.
         places: (N,) where the N target tokens, EOS included, stand among the B * T positions.
-        lengths: (B,) target tokens of each pair, EOS included; always in the host's memory.
+        source_lengths, target_lengths: (B,) tokens of each side, EOS included; always in the host's memory.
         index: (B,) row of each pair in its split, as the corpus counts rows (from 0); in the host's memory too.
     """
 
@@ -29,7 +29,8 @@ class Batch:
     target_in: Tensor
     target_out: Tensor
     places: Tensor
-    lengths: Tensor
+    source_lengths: Tensor
+    target_lengths: Tensor
     index: Tensor
 
     @classmethod
@@ -38,8 +39,16 @@ class Batch:
         target_in = torch.roll(target, 1, dims=1)  # (B, T) one position later
         target_in[target_in == EOS] = PAD
         target_in[:, 0] = BOS
-        real = target != PAD
-        return cls(source, target_in, target, real.flatten().nonzero().squeeze(1), real.sum(1), index)
+        real = target != PAD  # (B, T)
+        return cls(
+            source=source,
+            target_in=target_in,
+            target_out=target,
+            places=real.flatten().nonzero().squeeze(1),
+            source_lengths=(source != PAD).sum(1),
+            target_lengths=real.sum(1),
+            index=index,
+        )
 
     def __len__(self) -> int:
         return len(self.index)

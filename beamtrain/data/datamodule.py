@@ -47,7 +47,7 @@ class TranslationData(LightningDataModule):
         max_length_ratio: training pairs with one side so many times longer than the other are dropped, in subwords.
         deduplicate: drop training pairs that occurred before.
         batch_tokens: budget of a training batch on each process, rows x longest side, in subwords.
-        eval_batch_tokens: the same for validation and test.
+        eval_batch_tokens: the same for the likelihood of the validation text; translating it has batches of its own.
         num_workers: processes that make training batches ahead; 0 makes them in the training process.
         cache_dir: folder for prepared corpora; None is `beamtrain` in XDG_CACHE_HOME or ~/.cache.
         seed: fixes the batches and their order.

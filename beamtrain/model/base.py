@@ -30,6 +30,10 @@ class Seq2Seq(nn.Module, ABC):
     def encode(self, source: Tensor) -> Memory:
         """Encode source ids (B, S), padded with PAD."""
 
+    def encode_counted(self, source: Tensor, lengths: Tensor) -> Memory:
+        """The same of sources whose numbers of tokens (B,) are known to the host, for networks that have to ask."""
+        return self.encode(source)
+
     @abstractmethod
     def decode(self, memory: Memory, target_in: Tensor) -> Tensor:
         """Decoder outputs (B, T, D) for all positions of the target ids (B, T), which start with BOS."""
@@ -51,7 +55,11 @@ class Seq2Seq(nn.Module, ABC):
 
     @abstractmethod
     def start(self, memory: Memory, beams: int) -> DecoderState:
-        """The state before the first position, with `beams` (K) beams for each sentence."""
+        """The state before the first position, with `beams` (K) beams for each sentence.
+
+        Training with the search in the loop differentiates the steps of any network but the Transformer as they were
+        made: a state that is written in place would break their graph.
+        """
 
     @abstractmethod
     def step(self, inputs: Tensor, state: DecoderState) -> Tensor:

@@ -45,12 +45,17 @@ class Encoder(nn.Module):
         self.gru = nn.GRU(D, D // 2, layers, batch_first=True, dropout=between, bidirectional=True)
         self.dropout = Dropout(dropout)
 
-    def forward(self, x: Tensor, mask: Tensor) -> Tensor:
-        """x (B, S, D), mask (B, S) -> (B, S, D), 0 where the mask says padding"""
-        lengths = mask.sum(1).cpu()  # where packing wants them, on every device
-        packed = pack_padded_sequence(x, lengths, batch_first=True, enforce_sorted=False)
+    def forward(self, x: Tensor, lengths: Tensor) -> Tensor:
+        """x (B, S, D), lengths (B,) in the host's memory -> (B, S, D), 0 beyond the lengths"""
+        order = lengths.argsort(descending=True)
+        packed = pack_padded_sequence(x[_moved(order, x.device)], lengths[order], batch_first=True)
         states, _ = pad_packed_sequence(self.gru(packed)[0], batch_first=True, total_length=x.size(1))
-        return self.dropout(states)
+        return self.dropout(states[_moved(order.argsort(), x.device)])
+
+
+def _moved(index: Tensor, device: torch.device) -> Tensor:
+    """From the host's memory to the device; PyTorch's own packing of unsorted rows would wait for a GPU."""
+    return index.pin_memory().to(device, non_blocking=True) if device.type == "cuda" else index.to(device)
 
 
 class Decoder(nn.Module):
@@ -132,8 +137,10 @@ class GRUEncoderDecoder(Seq2Seq):
                 nn.init.zeros_(module.bias)
 
     def encode(self, source: Tensor) -> Memory:
-        mask = source != PAD  # (B, S)
-        return Memory(self.encoder(self.source_embedding(source), mask), mask)  # (B, S) -> (B, S, D)
+        return self.encode_counted(source, (source != PAD).sum(1).cpu())
+
+    def encode_counted(self, source: Tensor, lengths: Tensor) -> Memory:
+        return Memory(self.encoder(self.source_embedding(source), lengths), source != PAD)  # (B, S) -> (B, S, D)
 
     def decode(self, memory: Memory, target_in: Tensor) -> Tensor:
         attention = self.decoder.attention

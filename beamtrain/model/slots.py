@@ -3,6 +3,7 @@
 from torch import Tensor
 
 from beamtrain.data.tokenizer import EOS, PAD
+from beamtrain.topk.checks import may_wait
 
 
 class OpenSlots:
@@ -16,7 +17,7 @@ class OpenSlots:
         """`inputs` are token ids (B, K), of which EOS and PAD say that a hypothesis has ended, or vectors (B, K, D)."""
         self._shape = inputs.shape[:2]
         self._rows: Tensor | None = None  # (R,) the open ones of all B * K slots; None: all
-        if not inputs.is_floating_point() and not inputs.is_cuda:
+        if not inputs.is_floating_point() and may_wait(inputs):
             going = ((inputs != EOS) & (inputs != PAD)).flatten()  # (B, K) -> (B * K,)
             rows = going.nonzero().squeeze(1)
             if 0 < rows.size(0) < going.size(0):

@@ -25,6 +25,11 @@ class Objective(nn.Module):
         """Whether it makes no sense to begin with random weights."""
         return False
 
+    @property
+    def takes_loss_scale(self) -> bool:
+        """Whether a loss multiplied by a scale, as float16 needs it, keeps all its gradients from vanishing."""
+        return True
+
     @abstractmethod
     def forward(self, network: Seq2Seq, batch: Batch, step: int = 0) -> Loss:
         """The loss of `network` on `batch`, after `step` optimiser steps."""

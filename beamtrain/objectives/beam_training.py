@@ -93,6 +93,10 @@ class BeamTraining(Objective):
     def needs_trained_network(self) -> bool:
         return self.start_step == 0 and self.weight > 0
 
+    @property
+    def takes_loss_scale(self) -> bool:
+        return not self.weight  # both parts' gradients are taken by themselves
+
     def forward(self, network: Seq2Seq, batch: Batch, step: int = 0) -> Loss:
         if step < self.start_step or not self.weight:
             return self.teacher_forcing(network, batch)
@@ -125,7 +129,7 @@ class BeamTraining(Objective):
     def beam_part(self, network: Seq2Seq, batch: Batch) -> tuple[Tensor, dict[str, Tensor]]:
         """The mean over sentences of the loss on the search's beams, and figures to watch."""
         with self._mode_of_search(network):
-            memory = network.encode(batch.source)
+            memory = network.encode_counted(batch.source, batch.source_lengths)
             beams = self.search(network, memory, batch)
             gold = _gold_log_probs(network, memory, batch) if self.loss.reads_gold else None
         mean = self.loss(beams, batch, gold).mean()
@@ -144,12 +148,12 @@ class BeamTraining(Objective):
 
     def search(self, network: Seq2Seq, memory: Memory, batch: Batch) -> SoftBeams:
         """The unroll, in parallel where choices do not depend on one another."""
-        lengths = batch.lengths + self.margin  # (B,) on the host
+        lengths = batch.target_lengths + self.margin  # (B,) on the host
         limits = Limits(gold_limits(batch.target_out, self.margin), int(lengths.min()), int(lengths.max()))
         loss, U = self.loss, batch.target_out.size(1)
         reference = batch.target_out if loss.reads_reference else None
         at_least = U if loss.reads_ended or loss.reads_gold else 0
-        search = one_hot_beam_search if fits(self.unroll) else soft_beam_search
+        search = one_hot_beam_search if fits(self.unroll, network) else soft_beam_search
         return search(network, memory, limits, self.unroll, self.operator, reference, at_least, loss.reads_ended)
 
 

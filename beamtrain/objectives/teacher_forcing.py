@@ -31,7 +31,8 @@ class TeacherForcing(Objective):
         self.label_smoothing = label_smoothing
 
     def forward(self, network: Seq2Seq, batch: Batch, step: int = 0) -> Loss:
-        hidden = network.decode(network.encode(batch.source), batch.target_in)  # (B, T, D)
+        memory = network.encode_counted(batch.source, batch.source_lengths)
+        hidden = network.decode(memory, batch.target_in)  # (B, T, D)
         logits = network.logits(batch.at_targets(hidden))  # (B, T, D) -> (N, D) -> (N, V)
         gold = batch.at_targets(batch.target_out)  # (N,)
         smoothed, likelihood = smoothed_cross_entropy(logits, gold, self.label_smoothing)

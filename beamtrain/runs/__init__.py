@@ -4,6 +4,8 @@
     tokenizer*.model    the subwords                            model.json        what the network is, and its defaults
     model.safetensors   the best weights                        checkpoints/      last.ckpt to resume, best.ckpt
     logs/               TensorBoard and CSV                     report/           scores and output of the test set
+    .lock               held by the process that trains there
 
-Nothing in the folder is executed: the network is one of `NETWORKS`, weights are tensors only.
+Nothing in the folder is executed or imported: the network is a class that is imported already or refused (`networks`),
+weights are tensors only.
 """

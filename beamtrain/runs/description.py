@@ -24,7 +24,7 @@ class Description:
     """What model.json says."""
 
     network: str
-    """One of `NETWORKS`."""
+    """The path of its class."""
     arguments: dict[str, Any]
     """Of the network."""
     source_lang: str
@@ -33,6 +33,8 @@ class Description:
     """How the run was validated."""
     corpus: dict[str, Any] = field(default_factory=dict)
     """What the run was trained on: some of `CORPUS`."""
+    imports: list[str] = field(default_factory=list)
+    """The modules that the user has to import for a network that is not the package's."""
     scoring: ScoringOptions = field(default_factory=ScoringOptions)
     """How the validation was scored."""
 
@@ -40,12 +42,14 @@ class Description:
 def save_description(folder: Path, description: Description) -> None:
     """Write model.json."""
     content = asdict(description)
-    content["network"] = {"name": content["network"], "arguments": content.pop("arguments")}
+    network = {"class_path": content["network"], "arguments": content.pop("arguments")}
+    imports = content.pop("imports")
+    content["network"] = {**network, "import": imports} if imports else network
     write_text(folder / "model.json", json.dumps(content, indent=2, ensure_ascii=False) + "\n")
 
 
 def load_description(folder: Path) -> Description:
-    """Read model.json, and check all that it says but the network's name and arguments, which `build_network` checks.
+    """Read model.json, and check all that it says but what `build_network` checks: the network's class and arguments.
 
     Raises:
         UserError: the folder is missing or holds no readable model.json, or what it says is not what it must be.
@@ -54,16 +58,18 @@ def load_description(folder: Path) -> Description:
     content = _read(path, folder)
     check_values(content, _LAYOUT, ("network", "source_lang", "target_lang"), str(path))
     network = content["network"]
-    check_values(network, {"name": str, "arguments": dict}, ("name", "arguments"), f"{path}: network")
+    parts = {"class_path": str, "arguments": dict, "import": list}
+    check_values(network, parts, ("class_path", "arguments"), f"{path}: network")
     corpus = content.get("corpus", {})
     check_values(corpus, dict.fromkeys(CORPUS, str | None), (), f"{path}: corpus")
     return Description(
-        network["name"],
+        network["class_path"],
         network["arguments"],
         content["source_lang"],
         content["target_lang"],
         _options(SearchOptions, content, "search", path),
         corpus,
+        network.get("import", []),
         _options(ScoringOptions, content, "scoring", path),
     )
 

@@ -34,6 +34,9 @@ class Run:
 def load_run(path: Path | str, device: torch.device | str = "cpu") -> Run:
     """Load the run in folder `path`: the best weights, or those of the newest checkpoint while there are no others.
 
+    A network that is not the package's is found if its module is imported already, or announced by an installed
+    distribution (`base.plugins`).
+
     Raises:
         UserError: the folder is missing or is not a run, or its files do not belong together.
     """
@@ -41,7 +44,7 @@ def load_run(path: Path | str, device: torch.device | str = "cpu") -> Run:
     description = load_description(folder)
     weights, about, origin = load_weights(folder)
     with _NotLargerThan(weights, f"{folder}/model.json asks for a larger network than that of {origin}"):
-        network = build_network(description.network, description.arguments, f"{folder}/model.json")
+        network = build_network(description, f"{folder}/model.json")
     state = network.state_dict()
     for names in same_tensors(state):  # which may have been written under one of their names
         there = next((name for name in names if name in weights), None)

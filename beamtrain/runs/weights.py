@@ -22,7 +22,7 @@ PREFIX = "network."  # of the network's weights inside a training checkpoint
 def save_weights(folder: Path, weights: dict[str, torch.Tensor], about: dict[str, Any] | None = None) -> None:
     """Write model.safetensors from a network's state dict; a tensor that appears twice is written once.
 
-    `about` (of `ABOUT`) travels in the file, and is what `Run.info["weights"]` gives back. So does a checksum.
+    `about` (of `ABOUT`) travels in the file, and is what `Run.weights` gives back. So does a checksum.
     """
     kept = {names[0]: _apart(weights[names[0]]) for names in same_tensors(weights)}
     text = json.dumps(about or {})

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from beamtrain.base.errors import UserError, nearest
+from beamtrain.base.text_io import is_standard
 from beamtrain.data.lines import read_lines
 from beamtrain.runs.loading import Run
 
@@ -20,11 +21,12 @@ class ParallelText:
 
 
 def from_files(source: Path, references: Sequence[Path]) -> ParallelText:
-    """Parallel text in files, plain or .gz.
+    """Parallel text in files, plain or .gz, one of which may be standard input.
 
     Raises UserError for a file that cannot be read or is not UTF-8.
     """
-    return ParallelText(source.name, list(read_lines(source)), [list(read_lines(path)) for path in references])
+    name = "standard input" if is_standard(source) else source.name
+    return ParallelText(name, list(read_lines(source)), [list(read_lines(path)) for path in references])
 
 
 def from_split(run: Run, split: str) -> ParallelText:

@@ -9,6 +9,7 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
+from beamtrain.base.streams import encodable
 from beamtrain.base.text_io import write_output
 from beamtrain.scoring.evaluation import Evaluation
 
@@ -29,9 +30,9 @@ def print_table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
         console.width = WIDTH_OF_A_FILE
     table = Table(box=None, pad_edge=False)
     for index, column in enumerate(columns):
-        table.add_column(column, justify="left" if index == 0 else "right", overflow="fold")
+        table.add_column(encodable(column), justify="left" if index == 0 else "right", overflow="fold")
     for row in rows:
-        table.add_row(*row)
+        table.add_row(*map(encodable, row))
     console.print(table, markup=False, highlight=False)
 
 

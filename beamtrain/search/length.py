@@ -1,14 +1,9 @@
 """How long a translation may get, and how its length enters its score."""
 
-import math
-from typing import Literal
-
 import torch
 from torch import Tensor
 
-from beamtrain.base.errors import UserError
-
-LengthPenalty = Literal["gnmt", "average", "none"]
+from beamtrain.search.options import LengthPenalty
 
 
 def length_penalties(longest: int, kind: LengthPenalty, alpha: float) -> Tensor:
@@ -27,28 +22,6 @@ def length_penalties(longest: int, kind: LengthPenalty, alpha: float) -> Tensor:
     if kind == "none":
         return torch.ones(longest + 1)
     return (lengths if kind == "average" else (5 + lengths) / 6).pow(alpha).float()
-
-
-def check_length_penalty(kind: str, alpha: float) -> None:
-    """Raises UserError unless the penalty is known and alpha is a number that leaves every lp(n) representable."""
-    if kind not in ("gnmt", "average", "none"):
-        raise UserError(f"length_penalty is {kind!r}; it must be gnmt, average or none")
-    if not (math.isfinite(alpha) and abs(alpha) <= 10):
-        raise UserError(f"alpha is {alpha}; it must be a number from -10 to 10 (0 ignores the length)")
-
-
-def check_length_limits(max_length: int | None, ratio: float, offset: int, min_length: int = 0) -> None:
-    """Raises UserError unless `length_limits` can be computed from these settings."""
-    if min_length < 0:
-        raise UserError(f"min_length is {min_length}; it must be 0 or more (it counts the tokens with EOS)")
-    if max_length is not None and max_length < 1:
-        raise UserError(f"max_length is {max_length}; it must be 1 or more (it counts the tokens with EOS)")
-    if max_length is not None and min_length > max_length:
-        raise UserError(f"min_length {min_length} is above max_length {max_length}; lower one or raise the other")
-    if not (math.isfinite(ratio) and ratio >= 0):
-        raise UserError(f"max_length_ratio is {ratio}; it must be a finite number, 0 or more")
-    if offset < 0:
-        raise UserError(f"max_length_offset is {offset}; it must be 0 or more")
 
 
 def length_limits(

@@ -1,9 +1,12 @@
-"""How users search: what `beamtrain translate` and a config's `model.search` can set."""
+"""How users search. A field here is a setting of `model.search` and an option of the commands that search."""
 
+import math
 from dataclasses import dataclass
+from typing import Literal
 
 from beamtrain.base.errors import UserError
-from beamtrain.search.length import LengthPenalty, check_length_limits, check_length_penalty
+
+LengthPenalty = Literal["gnmt", "average", "none"]
 
 MOST = {
     "beam_size": 1000,
@@ -39,7 +42,7 @@ class SearchOptions:
     max_length_ratio: float = 2.0
     """A translation has at most max_length_ratio * source tokens + max_length_offset tokens."""
     max_length_offset: int = 10
-    """See max_length_ratio."""
+    """Tokens that a translation may have whatever its source, see max_length_ratio."""
     no_repeat_ngram: int = 0
     """No n-gram of this many tokens occurs twice in a hypothesis; 0: any may."""
 
@@ -57,3 +60,25 @@ class SearchOptions:
             raise UserError(f"no_repeat_ngram is {self.no_repeat_ngram}; it must be 1 or more, or 0 to allow repeats")
         check_length_penalty(self.length_penalty, self.alpha)
         check_length_limits(self.max_length, self.max_length_ratio, self.max_length_offset, self.min_length)
+
+
+def check_length_penalty(kind: str, alpha: float) -> None:
+    """Raises UserError unless the penalty is known and alpha is a number that leaves every lp(n) representable."""
+    if kind not in ("gnmt", "average", "none"):
+        raise UserError(f"length_penalty is {kind!r}; it must be gnmt, average or none")
+    if not (math.isfinite(alpha) and abs(alpha) <= 10):
+        raise UserError(f"alpha is {alpha}; it must be a number from -10 to 10 (0 ignores the length)")
+
+
+def check_length_limits(max_length: int | None, ratio: float, offset: int, min_length: int = 0) -> None:
+    """Raises UserError unless `length_limits` can be computed from these settings."""
+    if min_length < 0:
+        raise UserError(f"min_length is {min_length}; it must be 0 or more (it counts the tokens with EOS)")
+    if max_length is not None and max_length < 1:
+        raise UserError(f"max_length is {max_length}; it must be 1 or more (it counts the tokens with EOS)")
+    if max_length is not None and min_length > max_length:
+        raise UserError(f"min_length {min_length} is above max_length {max_length}; lower one or raise the other")
+    if not (math.isfinite(ratio) and ratio >= 0):
+        raise UserError(f"max_length_ratio is {ratio}; it must be a finite number, 0 or more")
+    if offset < 0:
+        raise UserError(f"max_length_offset is {offset}; it must be 0 or more")

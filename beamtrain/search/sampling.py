@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Sequence
+from random import Random
 
 import torch
 from torch import Tensor
@@ -13,7 +14,7 @@ from beamtrain.search.beams import Beams
 from beamtrain.search.constraints import Constraints
 from beamtrain.search.decode import Strategy, decode
 from beamtrain.search.hypothesis import Hypothesis
-from beamtrain.search.length import check_length_limits
+from beamtrain.search.options import check_length_limits
 from beamtrain.search.step import Candidates
 
 
@@ -62,8 +63,8 @@ def sample(
     section 5.2), and of these the fewest that together have a probability of at least `top_p` (Holtzman et al. 2020,
     eq. 2 and 3). `score` and `log_prob` of a hypothesis are the model's log-probability, not that of the draw.
 
-    Each sentence has its own random numbers, so that its samples depend on its seed alone: not on the rest of the
-    batch, nor on the device, up to the rounding of the network.
+    Each draw has its own random numbers, which follow from the sentence's seed and the draw's place among its draws
+    alone: not from the rest of the batch, the number of draws, or the device, up to the rounding of the network.
 
     Args:
         network: used as it is; put it into eval mode first.
@@ -122,9 +123,13 @@ def draw(probs: Tensor, uniform: Tensor) -> Tensor:
 
 
 def _uniform(seeds: Sequence[int], samples: int, length: int) -> Tensor:
-    """Random numbers in [0, 1), a row for each seed: (B, samples, length). They do not depend on `length`."""
-    rows = [torch.rand(length, samples, generator=torch.Generator().manual_seed(seed)) for seed in seeds]
-    return torch.stack(rows).transpose(1, 2)  # (B, length, samples) -> (B, samples, length)
+    """Random numbers in [0, 1): (B, samples, length). Those of a draw do not depend on `samples` and `length`."""
+    generator, numbers = torch.Generator(), torch.empty(len(seeds), samples, length)
+    for seed, row in zip(seeds, numbers, strict=True):
+        for number, draw in enumerate(row):
+            generator.manual_seed(Random(f"{seed} {number}").getrandbits(63))
+            draw.uniform_(generator=generator)
+    return numbers
 
 
 def _check(samples: int, temperature: float, top_k: int, top_p: float) -> None:

@@ -13,6 +13,7 @@ from torch import Tensor
 
 from beamtrain.topk.checks import check_best, check_scores, check_sizes, check_temperature
 from beamtrain.topk.hard import hard_topk
+from beamtrain.topk.transforms import in_full_precision
 
 Ability = Literal["weights", "order", "gradient", "ranks", "values"]
 
@@ -38,7 +39,7 @@ class Selection(NamedTuple):
             return self.weights
         shape = (*self.weights.shape[:-1], columns)
         target = self.indices.unsqueeze(-2).expand(self.weights.shape)  # (B, M) -> (B, k, M)
-        return self.weights.new_zeros(shape).scatter(-1, target, self.weights)
+        return self.weights.new_zeros(shape).scatter_add_(-1, target, self.weights)
 
 
 class Operator(ABC):  # noqa: B024 - which of the methods a subclass implements is what `gives` declares
@@ -55,13 +56,14 @@ class Operator(ABC):  # noqa: B024 - which of the methods a subclass implements 
         self.temperature = temperature
         self.candidates = candidates
 
+    @in_full_precision
     def select(self, scores: Tensor, k: int, generator: torch.Generator | None = None) -> Selection:
         """Weights over the best candidates of scores (..., N). generator: for operators that draw; others ignore it.
 
         Raises ValueError for NaN, +inf, k out of range, fewer than k finite scores, and for what is not in `gives`.
         """
         self.require("weights")
-        check_sizes(scores, k, self.temperature, self.candidates)
+        check_sizes(scores, self.temperature, k, self.candidates)
         if self.draws:
             self.needed(generator)
         if self.candidates is None:

@@ -11,6 +11,8 @@ from torch import Tensor
 
 from beamtrain.topk.base import Operator, Selection, Wrapper, split_masked
 from beamtrain.topk.checks import check_scores, check_sizes
+from beamtrain.topk.hard import one_hot_ranks
+from beamtrain.topk.transforms import in_full_precision
 
 
 def gumbel_noise(like: Tensor, generator: torch.Generator) -> Tensor:
@@ -18,19 +20,19 @@ def gumbel_noise(like: Tensor, generator: torch.Generator) -> Tensor:
     return torch.empty_like(like).exponential_(generator=generator).log_().neg_()
 
 
+@in_full_precision
 def gumbel_softmax(scores: Tensor, temperature: float, generator: torch.Generator, *, hard: bool = False) -> Tensor:
     """softmax((scores + Gumbel noise) / temperature): (..., N) -> (..., N), a relaxed one-hot sample from
     softmax(scores).
 
     hard: one-hot forward, the gradient of the relaxed sample backward. Masked scores are never drawn.
     """
-    check_sizes(scores, 1, temperature)
+    check_sizes(scores, temperature)
     check_scores(scores)
     soft = ((scores + gumbel_noise(scores, generator)) / temperature).softmax(-1)
     if not hard:
         return soft
-    one_hot = torch.zeros_like(soft).scatter_(-1, soft.argmax(-1, keepdim=True), 1.0)
-    return one_hot + (soft - soft.detach())
+    return one_hot_ranks(soft, 1).squeeze(-2) + (soft - soft.detach())
 
 
 def subset_topk(scores: Tensor, k: int, temperature: float = 0.1) -> Tensor:

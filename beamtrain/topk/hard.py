@@ -22,3 +22,9 @@ def hard_topk(scores: Tensor, k: int) -> tuple[Tensor, Tensor]:
     pool = torch.cat([inside.flatten(-2), left], -1)  # (..., GROUP k + N mod GROUP)
     best, places = scores.gather(-1, pool).topk(k, dim=-1)
     return best, pool.gather(-1, places)
+
+
+def one_hot_ranks(scores: Tensor, k: int) -> Tensor:
+    """(..., M) -> (..., k, M): row r has 1 at the r-th best."""
+    places = scores.detach().topk(k, dim=-1).indices.unsqueeze(-1)  # (..., k, 1)
+    return (places == torch.arange(scores.shape[-1], device=scores.device)).to(scores.dtype)

@@ -41,7 +41,7 @@ def entropic_blocks(values: Floats, weights: Floats) -> Indices:
     while True:
         level = above - below
         pooled = np.empty(len(starts), dtype=bool)  # whether a block joins the one before it
-        pooled[0] = False
+        pooled[:1] = False
         pooled[1:] = (level[:-1] > level[1:]) & (starts[1:] % columns != 0)
         if not pooled.any():
             return np.concatenate([starts, [rows * columns]])

@@ -7,12 +7,18 @@ where sum_i F((x_i - b_r) / temperature) = r. Between two neighbouring scores, w
 
 a quadratic equation in e^b. The row of rank r is p_r - p_{r-1}, as in the paper's soft permutation: rows sum to 1 and
 columns to at most 1. Cost O(N log N + kN).
+
+The threshold moves with the scores by db = sum_i f_i dx_i / sum_i f_i, f the density at x_i - b; as a function of both,
+that gives derivatives of every order. F has no second derivative at 0, where a score is its own threshold.
 """
+
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from beamtrain.topk.base import Operator, split_masked
+from beamtrain.topk.transforms import Transformable, forward_rule, primals
 
 FAR_BELOW = 90.0  # temperatures below the last score, where all candidates are chosen for certain
 
@@ -32,26 +38,66 @@ class LapSum(Operator):
             self.gives = self.gives - {"order"}  # type: ignore[misc]
 
     def weights(self, scores: Tensor, k: int, generator: torch.Generator | None) -> Tensor:
-        finite, masked = split_masked(scores.double())
-        centre = scores.double().topk(k, dim=-1).values[..., -1:].detach()
-        scaled = (finite - centre) / self.temperature
-        counts = torch.arange(1 if self.sorted else k, k + 1, device=scores.device)
-        with torch.no_grad():
-            cuts = laplace_thresholds(scaled.masked_fill(masked, -torch.inf), counts)
-        reach = scaled.unsqueeze(-2) - cuts.unsqueeze(-1)  # (..., 1, M) - (..., R, 1) -> (..., R, M)
-        outside = masked.unsqueeze(-2)
-        density = (0.5 * (-reach.detach().abs()).exp()).masked_fill(outside, 0.0)
-        # one Newton step: it moves nothing, and gives the threshold its derivative, the density's mean of dx
-        excess = laplace_cdf(reach).masked_fill(outside, 0.0).sum(-1) - counts
-        cuts = cuts + excess / density.sum(-1).clamp_min(1e-300)
-        sets = laplace_cdf(scaled.unsqueeze(-2) - cuts.unsqueeze(-1)).masked_fill(outside, 0.0)
+        exact = scores.double()
+        centre = exact.detach().topk(k, dim=-1).values[..., -1:]
+        finite, masked = split_masked(exact)
+        scaled = ((finite - centre) / self.temperature).masked_fill(masked, -torch.inf)
+        function = _Thresholds if torch.compiler.is_compiling() else _ForwardThresholds
+        thresholds = function.apply(scaled, 1 if self.sorted else k, k)
+        sets = laplace_cdf(scaled.unsqueeze(-2) - thresholds.unsqueeze(-1))  # (..., 1, M) - (..., R, 1) -> (..., R, M)
         rows = torch.diff(sets, dim=-2, prepend=torch.zeros_like(sets[..., :1, :])) if self.sorted else sets
         return rows.clamp(0.0, 1.0).to(scores.dtype)
 
 
+class _Thresholds(Transformable):
+    """b (..., R) with sum_i F(x_i - b_r) = r for r = first..last, for x (..., M) in units of the temperature, -inf
+    allowed; without the forward mode."""
+
+    @staticmethod
+    def forward(scaled: Tensor, first: int, last: int) -> Tensor:
+        counts = torch.arange(first, last + 1, device=scaled.device)
+        thresholds = laplace_thresholds(scaled, counts)
+        reach = scaled.unsqueeze(-2) - thresholds.unsqueeze(-1)
+        excess = laplace_cdf(reach).sum(-1) - counts  # what rounding left of it: one Newton step
+        return thresholds + excess / laplace_density(reach).sum(-1).clamp_min(1e-300)
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
+        ctx.save_for_backward(inputs[0], output)
+        ctx.save_for_forward(inputs[0], output)
+
+    @staticmethod
+    def backward(ctx: Any, by_thresholds: Tensor) -> tuple[Any, ...]:
+        return (by_thresholds.unsqueeze(-1) * _shares(*ctx.saved_tensors)).sum(-2), None, None
+
+    @staticmethod
+    def vmap(_: Any, in_dims: Any, scaled: Tensor, first: int, last: int) -> tuple[Tensor, int]:
+        return _ForwardThresholds.apply(scaled.movedim(in_dims[0], 0), first, last), 0
+
+
+class _ForwardThresholds(_Thresholds):
+    """The same with the forward mode."""
+
+    @staticmethod
+    @forward_rule
+    def jvp(ctx: Any, tangent: Tensor, *_: None) -> Tensor:
+        return (_shares(*primals(ctx)) * tangent.unsqueeze(-2)).sum(-1)
+
+
+def _shares(scaled: Tensor, thresholds: Tensor) -> Tensor:
+    """db_r / dx_i (..., R, M)."""
+    density = laplace_density(scaled.unsqueeze(-2) - thresholds.unsqueeze(-1))
+    return density / density.sum(-1, keepdim=True).clamp_min(1e-300)
+
+
+def laplace_density(value: Tensor) -> Tensor:
+    """F'(v) = e^-|v| / 2"""
+    return 0.5 * (-value.abs()).exp()
+
+
 def laplace_cdf(value: Tensor) -> Tensor:
     """F(v) = e^v / 2 below 0 and 1 - e^-v / 2 above."""
-    half = 0.5 * (-value.abs()).exp()
+    half = laplace_density(value)
     return torch.where(value > 0, 1.0 - half, half)
 
 

@@ -17,6 +17,8 @@ import torch
 from torch import Tensor
 
 from beamtrain.topk.base import Operator, split_masked
+from beamtrain.topk.checks import check_sizes, check_unmasked
+from beamtrain.topk.transforms import in_full_precision
 
 
 def neural_topk(scores: Tensor, k: int, temperature: float = 0.1) -> Tensor:
@@ -24,8 +26,11 @@ def neural_topk(scores: Tensor, k: int, temperature: float = 0.1) -> Tensor:
     return NeuralSort(temperature, None).select(scores, k).weights
 
 
+@in_full_precision
 def neural_sort(scores: Tensor, temperature: float = 0.1) -> Tensor:
-    """The relaxed permutation matrix (..., N, N) that sorts scores (..., N), best first."""
+    """The relaxed permutation matrix (..., N, N) that sorts scores (..., N), best first; none may be masked."""
+    check_sizes(scores, temperature)
+    check_unmasked(scores)
     return neural_topk(scores, scores.shape[-1], temperature)
 
 

@@ -5,16 +5,15 @@ scores.
 
 Both expectations are means over `samples` draws, so the gradient is an unbiased estimate and not the derivative of the
 output; its variance falls with the number of samples and with a leave-one-out baseline, which the paper does not use.
-Rows are in rank order (the paper sorts the chosen by index).
+It is the derivative of the draws' likelihood under the scores, weighted with what they chose, so that derivatives of
+higher order are unbiased estimates too (as with DiCE, Foerster et al. 2018); their variance grows as
+temperature^-2 with each. Rows are in rank order (the paper sorts the chosen by index).
 """
-
-from typing import Any
 
 import torch
 from torch import Tensor
-from torch.autograd.function import once_differentiable
 
-from beamtrain.topk.base import Operator
+from beamtrain.topk.base import Operator, split_masked
 
 
 def perturbed_topk(
@@ -36,29 +35,17 @@ class Perturbed(Operator):
         self.samples = samples
 
     def weights(self, scores: Tensor, k: int, generator: torch.Generator | None) -> Tensor:
+        finite, _ = split_masked(scores)
         noise = torch.randn(
             self.samples, *scores.shape, generator=self.needed(generator), dtype=scores.dtype, device=scores.device
         )
-        return _Mean.apply(scores, noise, k, self.temperature)
-
-
-class _Mean(torch.autograd.Function):
-    """The mean of the hard selections, and the estimate of its gradient."""
-
-    @staticmethod
-    def forward(ctx: Any, scores: Tensor, noise: Tensor, k: int, temperature: float) -> Tensor:
-        chosen = (scores + temperature * noise).topk(k, dim=-1).indices  # (samples, ..., M) -> (samples, ..., k)
-        ctx.save_for_backward(scores, noise, chosen)
-        ctx.temperature = temperature
-        weights = scores.new_zeros(*scores.shape[:-1], k, scores.shape[-1])  # (..., k, M)
+        chosen = (scores.detach() + self.temperature * noise).topk(k, dim=-1).indices  # (samples, ..., M) -> (.., k)
         by_rank = chosen.movedim(0, -1)  # (..., k, samples)
-        return weights.scatter_add_(-1, by_rank, torch.full_like(by_rank, 1.0 / len(noise), dtype=scores.dtype))
-
-    @staticmethod
-    @once_differentiable
-    def backward(ctx: Any, by_weights: Tensor) -> tuple[Any, ...]:
-        scores, noise, chosen = ctx.saved_tensors
-        gain = by_weights.gather(-1, chosen.movedim(0, -1)).sum(-2)  # (..., k, samples) -> (..., samples)
-        gain = (gain - gain.mean(-1, keepdim=True)) / ((len(noise) - 1) * ctx.temperature)
-        gradient = (gain.movedim(-1, 0).unsqueeze(-1) * noise).sum(0)  # (samples, ..., M) -> (..., M)
-        return gradient.masked_fill(scores == -torch.inf, 0.0), None, None, None
+        nothing = scores.new_zeros(*scores.shape[:-1], k, scores.shape[-1])  # (..., k, M)
+        share = torch.full_like(by_rank, 1.0 / self.samples, dtype=scores.dtype)
+        mean = nothing.scatter_add(-1, by_rank, share)
+        moved = (finite - finite.detach()) / self.temperature  # (..., M), zero, as is all that follows from it
+        log_likelihood = (noise * moved).sum(-1) - 0.5 * moved.square().sum(-1)  # (samples, ...)
+        gain = torch.expm1(log_likelihood).movedim(0, -1).unsqueeze(-2) / (self.samples - 1)  # (..., 1, samples)
+        carried = nothing.scatter_add(-1, by_rank, gain.expand(by_rank.shape))
+        return mean + (carried - mean * gain.sum(-1, keepdim=True))

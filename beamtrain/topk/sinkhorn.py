@@ -15,12 +15,13 @@ from typing import Any, Literal
 
 import torch
 from torch import Tensor
-from torch.autograd.function import once_differentiable
 
 from beamtrain.topk.base import Operator
-from beamtrain.topk.checks import check_scores, check_sizes
+from beamtrain.topk.checks import check_at_least, check_finite, check_scores, check_sizes
+from beamtrain.topk.transforms import Transformable, forward_rule, in_full_precision, over_more_rows, primals
 
 
+@in_full_precision
 def sinkhorn_topk(
     scores: Tensor,
     k: int,
@@ -36,22 +37,22 @@ def sinkhorn_topk(
     gradient: "kkt" differentiates the optimality conditions (Xie et al. 2020, Theorem 3), exact only at convergence;
     "autograd" differentiates the iterations and keeps every one of them in memory.
     """
-    check_sizes(scores, k, temperature)
-    if iterations < 1:
-        raise ValueError(f"iterations must be at least 1, got {iterations}")
+    check_sizes(scores, temperature, k)
+    check_at_least(1, iterations=iterations)
     if domain not in ("log", "plain") or gradient not in ("kkt", "autograd"):
         raise ValueError(f'domain must be "log" or "plain" and gradient "kkt" or "autograd", got {domain}, {gradient}')
     check_scores(scores, k)
     flat = scores.reshape(-1, scores.shape[-1])  # (..., N) -> (B, N)
     flat = flat.float() if flat.dtype in (torch.bfloat16, torch.float16) else flat
-    flat = flat - flat.topk(k, dim=-1).values[:, -1:].detach()
+    flat = flat - flat.topk(k, dim=-1).values[:, -1:]
     atoms = k if sorted else 1
     if gradient == "kkt":
-        plan = _Kkt.apply(flat, k, atoms, float(temperature), iterations, domain)
+        function = _Kkt if torch.compiler.is_compiling() else _ForwardKkt
+        (plan,) = function.apply(flat, k, atoms, float(temperature), iterations, domain)
     else:
         plan = _iterate(_affinity(flat, atoms, temperature), _masses(flat, k, atoms), iterations, domain)
     weights = plan[..., 1:].flip(-1).mT  # (B, N, J) -> (B, k, N), atoms 1..k -> ranks 1..k
-    return weights.to(scores.dtype).reshape(*scores.shape[:-1], atoms, -1)
+    return weights.to(scores.dtype).reshape(*scores.shape[:-1], *weights.shape[1:])
 
 
 def _affinity(scores: Tensor, atoms: int, temperature: float) -> Tensor:
@@ -76,47 +77,77 @@ def _iterate(affinity: Tensor, masses: Tensor, iterations: int, domain: str) -> 
             columns = masses.log() - torch.logsumexp(affinity + rows, -2, keepdim=True)
         return (affinity + rows + columns).exp()
     kernel = (affinity - affinity.amax(-1, keepdim=True)).exp()  # a factor of each row is absorbed by its fit
+    product = _summed if torch.is_grad_enabled() else torch.matmul  # autocast would cast what is recorded
     right = torch.ones_like(kernel[:, 0]).unsqueeze(-1)  # (B, J, 1)
     for _ in range(iterations):
-        left = (kernel @ right).reciprocal()  # (B, N, J) x (B, J, 1) -> (B, N, 1)
-        right = masses.unsqueeze(-1) / (kernel.mT @ left)  # (B, J, N) x (B, N, 1) -> (B, J, 1)
+        left = product(kernel, right).reciprocal()  # (B, N, J) x (B, J, 1) -> (B, N, 1)
+        right = masses.unsqueeze(-1) / product(kernel.mT, left)  # (B, J, N) x (B, N, 1) -> (B, J, 1)
     plan = left * kernel * right.mT
-    if not torch.compiler.is_compiling() and not bool(plan.isfinite().all()):
-        raise ValueError(
-            "plain Sinkhorn overflowed: the scores spread over too many temperatures; "
-            'use domain="log", a higher temperature, or float64'
-        )
+    check_finite(
+        plan,
+        "plain Sinkhorn overflowed: the scores spread over too many temperatures; "
+        'use domain="log", a higher temperature, or float64',
+    )
     return plan
 
 
-class _Kkt(torch.autograd.Function):
-    """Sinkhorn forward, gradient from the optimality conditions: k + 1 multipliers instead of a recorded iteration."""
+def _summed(matrix: Tensor, vector: Tensor) -> Tensor:
+    """matrix (B, N, J) times vector (B, J, 1), by a sum."""
+    return (matrix * vector.mT).sum(-1, keepdim=True)
+
+
+class _Kkt(Transformable):
+    """Sinkhorn forward, derivatives from the optimality conditions: k + 1 multipliers instead of a recorded iteration.
+    Without the forward mode."""
 
     @staticmethod
-    def forward(
-        ctx: Any, scores: Tensor, k: int, atoms: int, temperature: float, iterations: int, domain: str
-    ) -> Tensor:
-        masses = _masses(scores, k, atoms)
-        plan = _iterate(_affinity(scores, atoms, temperature), masses, iterations, domain)
-        ctx.save_for_backward(plan, masses)
-        ctx.temperature = temperature
-        return plan
+    def forward(scores: Tensor, k: int, atoms: int, temperature: float, iterations: int, domain: str) -> tuple[Tensor]:
+        return (_iterate(_affinity(scores, atoms, temperature), _masses(scores, k, atoms), iterations, domain),)
 
     @staticmethod
-    @once_differentiable
+    def setup_context(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor]) -> None:
+        scores, k, atoms, ctx.temperature, *_ = inputs
+        ctx.masses = _masses(scores, k, atoms)
+        ctx.save_for_backward(*output)
+        ctx.save_for_forward(*output)
+
+    @staticmethod
+    @in_full_precision
     def backward(ctx: Any, by_plan: Tensor) -> tuple[Any, ...]:
-        """dP = P (dS + a_i + b_j) with a, b keeping the row and column sums; b_0 = 0 fixes their common constant."""
-        plan, masses = ctx.saved_tensors
-        weighted = by_plan * plan  # (B, N, J)
-        rows = weighted.sum(-1, keepdim=True)  # (B, N, 1)
-        chosen = plan[..., 1:]
-        system = torch.diag(masses[1:]) - chosen.mT @ chosen  # (B, k, k)
-        target = (weighted[..., 1:] - chosen * rows).sum(-2)  # (B, k)
-        columns = torch.linalg.solve_ex(system, target)[0].unsqueeze(-2)  # (B, 1, k)
-        rows = rows - (chosen * columns).sum(-1, keepdim=True)
-        by_affinity = weighted[..., 1:] - chosen * (rows + columns)  # (B, N, k), atom 0 has no affinity
-        levels = torch.arange(1, plan.shape[-1], device=plan.device, dtype=plan.dtype)
-        return (by_affinity @ levels) / ctx.temperature, None, None, None, None, None
+        (plan,) = ctx.saved_tensors
+        by_affinity = _keeping_sums(plan, ctx.masses, by_plan)
+        levels = torch.arange(plan.shape[-1], device=plan.device, dtype=plan.dtype)
+        return (by_affinity * levels).sum(-1) / ctx.temperature, None, None, None, None, None
+
+    @staticmethod
+    def vmap(_: Any, in_dims: Any, scores: Tensor, *settings: Any) -> tuple[tuple[Tensor, ...], tuple[int, ...]]:
+        return over_more_rows(_ForwardKkt, in_dims[0], (0,), scores, *settings)
+
+
+class _ForwardKkt(_Kkt):
+    """The same with the forward mode."""
+
+    @staticmethod
+    @forward_rule
+    @in_full_precision
+    def jvp(ctx: Any, tangent: Tensor, *_: None) -> tuple[Tensor]:
+        (plan,) = primals(ctx)
+        return (_keeping_sums(plan, ctx.masses, _affinity(tangent, plan.shape[-1] - 1, ctx.temperature)),)
+
+
+def _keeping_sums(plan: Tensor, masses: Tensor, values: Tensor) -> Tensor:
+    """P (V + a_i + b_j) (B, N, J) with a and b such that its rows and columns sum to 0: the derivative of the plan P
+    along the affinities V, and its transpose. b_0 = 0 fixes the common constant of a and b."""
+    weighted = values * plan
+    rows = weighted.sum(-1, keepdim=True)  # (B, N, 1)
+    chosen = plan[..., 1:]
+    factor = chosen.double() if torch.is_grad_enabled() else chosen  # autocast would cast what is recorded in float32
+    constant_is_free = masses[0] == 0  # k = N: nobody goes to atom 0, and adding to b what a loses changes nothing
+    system = torch.diag(masses[1:]) - factor.mT @ factor + constant_is_free  # (B, k, k)
+    target = (weighted[..., 1:] - chosen * rows).sum(-2)  # (B, k)
+    columns = torch.linalg.solve_ex(system.double(), target.double().unsqueeze(-1))[0].mT.to(plan.dtype)  # (B, 1, k)
+    rows = rows - (chosen * columns).sum(-1, keepdim=True)
+    return weighted - plan * (rows + torch.nn.functional.pad(columns, (1, 0)))
 
 
 class SinkhornTopK(Operator):

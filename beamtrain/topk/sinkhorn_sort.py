@@ -17,28 +17,32 @@ import torch
 from torch import Tensor
 
 from beamtrain.topk.base import Operator, split_masked
-from beamtrain.topk.checks import check_scores, check_sizes
+from beamtrain.topk.checks import check_at_least, check_scores, check_sizes
+from beamtrain.topk.transforms import in_full_precision
 
 
+@in_full_precision
 def sinkhorn_rank(scores: Tensor, temperature: float = 0.1, *, iterations: int = 200) -> Tensor:
     """Soft ranks (..., N) of scores (..., N)."""
-    finite, masked = _prepared(scores, temperature)
+    finite, masked = _prepared(scores, temperature, iterations)
     plan = _square_plan(finite, masked, temperature, iterations)
     places = torch.arange(1, scores.shape[-1] + 1, device=plan.device, dtype=plan.dtype)
     present = (~masked).sum(-1, keepdim=True)
     last = (present + 1 + scores.shape[-1]) / 2  # the mean of the ranks that are left to the masked
-    return torch.where(masked, last.to(plan.dtype), plan @ places).to(scores.dtype)
+    return torch.where(masked, last.to(plan.dtype), (plan * places).sum(-1)).to(scores.dtype)
 
 
+@in_full_precision
 def sinkhorn_sort(scores: Tensor, temperature: float = 0.1, *, iterations: int = 200) -> Tensor:
     """Softly sorted scores (..., N), best first."""
-    finite, masked = _prepared(scores, temperature)
+    finite, masked = _prepared(scores, temperature, iterations)
     plan = _square_plan(finite, masked, temperature, iterations)
-    values = (plan.mT @ finite.unsqueeze(-1)).squeeze(-1)  # (..., N, N) x (..., N, 1) -> (..., N)
+    values = (plan * finite.unsqueeze(-1)).sum(-2)  # (..., N, N) x (..., N, 1) -> (..., N)
     absent = torch.arange(scores.shape[-1], device=scores.device) >= (~masked).sum(-1, keepdim=True)
     return values.masked_fill(absent, -torch.inf).to(scores.dtype)
 
 
+@in_full_precision
 def sinkhorn_quantile(
     scores: Tensor, level: float, temperature: float = 0.1, *, width: float = 0.05, iterations: int = 200
 ) -> Tensor:
@@ -54,7 +58,7 @@ def sinkhorn_quantile(
             f"level - width/2 and level + width/2 must lie inside (0, 1), got level {level} and width {width}; "
             "move the level or narrow the width"
         )
-    finite, masked = _prepared(scores, temperature)
+    finite, masked = _prepared(scores, temperature, iterations)
     count = (~masked).sum(-1, keepdim=True)
     targets = torch.tensor([low, width, high], device=finite.device, dtype=finite.dtype) * count  # (..., 3)
     levels = torch.tensor([0.0, 1.0, 2.0], device=finite.device, dtype=finite.dtype)
@@ -71,12 +75,11 @@ class SinkhornSort(Operator):
 
     def __init__(self, temperature: float = 0.1, candidates: int | None = 64, *, iterations: int = 200) -> None:
         super().__init__(temperature, candidates)
-        if iterations < 1:
-            raise ValueError(f"iterations must be at least 1, got {iterations}")
+        check_at_least(1, iterations=iterations)
         self.iterations = iterations
 
     def weights(self, scores: Tensor, k: int, generator: torch.Generator | None) -> Tensor:
-        finite, masked = _prepared(scores, self.temperature)
+        finite, masked = _prepared(scores, self.temperature, self.iterations)
         return _square_plan(finite, masked, self.temperature, self.iterations)[..., :k].mT.to(scores.dtype)
 
     def rank(self, scores: Tensor) -> Tensor:
@@ -86,8 +89,9 @@ class SinkhornSort(Operator):
         return sinkhorn_sort(scores, self.temperature, iterations=self.iterations)
 
 
-def _prepared(scores: Tensor, temperature: float) -> tuple[Tensor, Tensor]:
-    check_sizes(scores, 1, temperature)
+def _prepared(scores: Tensor, temperature: float, iterations: int) -> tuple[Tensor, Tensor]:
+    check_sizes(scores, temperature)
+    check_at_least(1, iterations=iterations)
     check_scores(scores)
     wide = scores.float() if scores.dtype in (torch.bfloat16, torch.float16) else scores
     return split_masked(wide)
@@ -97,7 +101,7 @@ def _square_plan(finite: Tensor, masked: Tensor, temperature: float, iterations:
     """(..., N, N): candidates to ranks, best first; masked candidates and the ranks left to them have no mass."""
     count = finite.shape[-1]
     levels = torch.arange(count - 1, -1, -1, device=finite.device, dtype=finite.dtype)  # rank 1 highest
-    centred = finite - finite.detach().masked_fill(masked, -torch.inf).amax(-1, keepdim=True)
+    centred = finite - finite.masked_fill(masked, -torch.inf).amax(-1, keepdim=True)
     present = (~masked).sum(-1, keepdim=True)
     log_targets = torch.zeros_like(finite).masked_fill(torch.arange(count, device=finite.device) >= present, -torch.inf)
     return _fit(centred.unsqueeze(-1) * levels / temperature, masked, log_targets, iterations)

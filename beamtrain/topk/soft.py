@@ -29,6 +29,7 @@ from torch import Tensor
 from beamtrain.topk.base import Operator, Selection
 from beamtrain.topk.checks import check_sizes
 from beamtrain.topk.soft_solver.solve import solve_for_all, solve_for_best
+from beamtrain.topk.transforms import in_full_precision
 
 
 class SoftSelection(NamedTuple):
@@ -40,6 +41,7 @@ class SoftSelection(NamedTuple):
     tail: Tensor  # (...) bound on the mass that the exact solution gives to the pruned candidates; no gradient
 
 
+@in_full_precision
 def soft_topk(
     scores: Tensor, k: int, temperature: float = 0.1, *, sorted: bool = True, candidates: int | None = 64
 ) -> SoftSelection:
@@ -49,10 +51,11 @@ def soft_topk(
     top-k as it falls. sorted: a row of weights for each rank, or one row for the set. candidates: solve for the best M
     only and lump all others into one candidate (the rows sum to 1 less the mass that is the others'); None: all N.
 
-    First-order gradients of weights and thresholds. Raises ValueError for NaN, +inf, k out of range, temperature <= 0,
-    and fewer than k finite scores in a row; see checks.unchecked for what that costs on a GPU.
+    Weights and thresholds have derivatives of every order, in reverse and forward mode. Raises ValueError for NaN,
+    +inf, k out of range, temperature <= 0, and fewer than k finite scores in a row; see checks.unchecked for what that
+    costs on a GPU.
     """
-    check_sizes(scores, k, temperature, candidates)
+    check_sizes(scores, temperature, k, candidates)
     shape = scores.shape[:-1]
     flat = scores.reshape(-1, scores.shape[-1])  # (..., N) -> (B, N)
     flat = flat.float() if flat.dtype in (torch.bfloat16, torch.float16) else flat

@@ -4,6 +4,7 @@ import torch
 from torch import Tensor
 
 from beamtrain.topk.base import Operator, Selection, Wrapper
+from beamtrain.topk.hard import one_hot_ranks
 
 
 class Hard(Operator):
@@ -41,10 +42,3 @@ class StraightThrough(Wrapper):
         if "order" not in self.gives:
             hard = hard.sum(-2, keepdim=True)  # (..., k, M) -> (..., 1, M)
         return Selection(hard + (soft - soft.detach()), indices)  # the bracket is exactly 0
-
-
-def one_hot_ranks(scores: Tensor, k: int) -> Tensor:
-    """(..., M) -> (..., k, M): row r has 1 at the r-th best."""
-    places = scores.topk(k, dim=-1).indices.unsqueeze(-1)  # (..., k, 1)
-    rows = scores.new_zeros(*scores.shape[:-1], k, scores.shape[-1])
-    return rows.scatter_(-1, places, 1.0)

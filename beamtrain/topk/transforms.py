@@ -14,6 +14,9 @@ from torch.autograd import Function
 from torch.autograd.forward_ad import _set_fwd_grad_enabled as set_forward_mode  # there is no public name for it
 from torch.autograd.forward_ad import unpack_dual
 
+# there is no public name for it; without it every call takes the slower way, which is right too
+_transforming = getattr(torch._C, "_are_functorch_transforms_active", lambda: True)
+
 Given = ParamSpec("Given")
 Result = TypeVar("Result")
 
@@ -33,9 +36,19 @@ def in_full_precision(function: Callable[Given, Result]) -> Callable[Given, Resu
     return called
 
 
+class Transformable(Function):
+    """An autograd function that works under torch.func and vmap, and costs nothing more where neither is at work."""
+
+    @classmethod
+    def apply(cls, *arguments: Any) -> Any:
+        if _transforming():
+            return super().apply(*arguments)
+        return super(Function, cls).apply(*arguments)  # type: ignore[misc] # which skips matching arguments to names
+
+
 def forward_rule(rule: Callable[Given, Result]) -> Callable[Given, Result]:
-    """A jvp whose result can be differentiated in forward mode again: PyTorch turns that mode off inside, and the second
-    derivative would be zero. Such a rule must take what was saved from `primals`."""
+    """A jvp whose result can be differentiated in forward mode again: PyTorch turns that mode off inside, and the
+    second derivative would be zero. Such a rule must take what was saved from `primals`."""
 
     @wraps(rule)
     def called(*arguments: Given.args, **named: Given.kwargs) -> Result:

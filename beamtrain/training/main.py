@@ -6,19 +6,16 @@ Every setting is a key of a YAML file and an option of the command line; `--prin
 import json
 import logging
 import os
-import platform
-import subprocess
+import shlex
 import sys
 import warnings
 from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import asdict
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import lightning.pytorch as pl
-import torch
 from jsonargparse import ArgumentError, Namespace
 from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch.callbacks import Checkpoint
@@ -27,11 +24,12 @@ from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
 from beamtrain.base.allocator import keep_freed_memory
 from beamtrain.base.errors import UserError
 from beamtrain.base.files import write_text
+from beamtrain.base.plugins import OPTION as IMPORT
 from beamtrain.data.datamodule import TranslationData, with_absolute_places
 from beamtrain.runs.checkpoints import load_checkpoint
 from beamtrain.runs.description import CORPUS, Description
 from beamtrain.runs.loading import load_run
-from beamtrain.runs.networks import NETWORKS
+from beamtrain.runs.networks import OWN, check_plain, find_network
 from beamtrain.runs.scoring import ScoringOptions
 from beamtrain.runs.weights import save_weights, weights_in
 from beamtrain.scoring.metrics import check_tokenizer
@@ -48,9 +46,12 @@ from beamtrain.training.callbacks.save_checkpoints import BestCheckpoint, LastCh
 from beamtrain.training.callbacks.seed_each_batch import SeedEachBatch
 from beamtrain.training.callbacks.stop_on_signal import Interrupted, StopOnSignal
 from beamtrain.training.class_defaults import own_defaults
+from beamtrain.training.class_paths import check_class_paths, with_imports
 from beamtrain.training.ending import why_stopped
+from beamtrain.training.environment import environment
 from beamtrain.training.mistakes import explained
 from beamtrain.training.module import TranslationModule
+from beamtrain.training.precision import check_precision
 from beamtrain.training.processes import (
     ProcessLost,
     check_number,
@@ -60,10 +61,10 @@ from beamtrain.training.processes import (
 )
 from beamtrain.training.provenance import provenance
 from beamtrain.training.run_folder import BEST, LAST, RunFolder, folder_of
-from beamtrain.training.settings import check_keys, class_of, located
-from beamtrain.training.start import START_OPTIONS, check_rate, find_start, keep_subwords, same_command, say
+from beamtrain.training.settings import check_keys, located
+from beamtrain.training.start import START_OPTIONS, check_rate, find_start, keep_subwords, same_command
 from beamtrain.training.trainer_options import check_monitors, check_trainer
-from beamtrain.training.warm_start import OPTION, checked_origin, copy_weights, inherited, origin
+from beamtrain.training.warm_start import OPTION, inherited, origin, warm_start
 
 TRAINER_DEFAULTS: dict[str, Any] = {
     "max_steps": 100_000,
@@ -81,7 +82,6 @@ CLASS_DEFAULTS = {
     "model.objective": "beamtrain.objectives.TeacherForcing",
     "model.schedule": "beamtrain.training.InverseSquareRoot",
 }
-PACKAGES = ("beamtrain", "torch", "lightning", "sentencepiece", "sacrebleu", "datasets")
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -95,7 +95,9 @@ def main(arguments: Sequence[str]) -> int:
     with ExitStack() as held:
         try:
             arguments, configs = located(list(arguments))
-            cli = _command_line(arguments, configs, origin(arguments, configs))
+            settings = with_imports(arguments, configs)
+            check_class_paths(settings, configs)
+            cli = _command_line(settings, configs, origin(settings, configs))
             check_number(cli.trainer)
             held.enter_context(cli.folder)
             again = same_command(arguments)
@@ -112,7 +114,7 @@ def _train(cli: "TrainingCLI", starting_point: Path | None, arguments: list[str]
     folder, to_go_on = cli.folder.path, f"to go on: {again} --resume"
     try:
         with joined(cli.trainer, arguments):
-            cli.trainer.fit(cli.model, cli.datamodule, ckpt_path=starting_point, weights_only=True)
+            _fit(cli, starting_point)
     except Interrupted as stop:
         if cli.trainer.is_global_zero:
             print(f"{stop}; {folder} can be used as it is", to_go_on, sep="\n", file=sys.stderr)
@@ -139,6 +141,13 @@ def _train(cli: "TrainingCLI", starting_point: Path | None, arguments: list[str]
     return 0
 
 
+def _fit(cli: "TrainingCLI", starting_point: Path | None) -> None:
+    try:
+        cli.trainer.fit(cli.model, cli.datamodule, ckpt_path=starting_point, weights_only=True)
+    except MisconfigurationException as error:
+        raise UserError(" ".join(str(error).split())) from error
+
+
 def _finish(cli: "TrainingCLI", folder: Path) -> None:
     """What follows the last step, also of a run that was killed after it."""
     reason = why_stopped(cli.trainer)
@@ -152,7 +161,7 @@ def _finish(cli: "TrainingCLI", folder: Path) -> None:
         save_weights(folder, *weights_in(load_checkpoint(best if best.exists() else last)))
     if cli.config.score_test:
         _score_test(cli)
-    print(f"the run lies in {folder}; to use it: beamtrain translate --model {folder} < FILE")
+    print(f"the run lies in {folder}; to use it: beamtrain translate {cli.to_load} < FILE")
 
 
 def _start(cli: "TrainingCLI", again: str) -> Path | None:
@@ -163,17 +172,18 @@ def _start(cli: "TrainingCLI", again: str) -> Path | None:
     """
     start = find_start(cli.folder, cli.config, again)
     if start.checkpoint is None:
-        _warm_start(cli)
+        warm_start(cli.model, cli.config.init_from, cli.description, cli.folder.path)
     cli.datamodule.setup()
     optimizer = cli.model.configure_optimizers()["optimizer"]
-    made_with = provenance(cli.config, _registered_name(cli.config.model.network.class_path), cli.datamodule, optimizer)
+    check_precision(cli.config.trainer.precision, cli.model.objective, optimizer)
+    made_with = provenance(cli.config, cli.description.network, cli.datamodule, optimizer)
     start.check(made_with, cli.model, cli.trainer)
     check_rate(cli.model.schedule, start.step, cli.config.trainer.max_steps)
     begin = BeginRun(
         start,
         cli.kept_settings(),
-        _environment(cli.config),
-        _description(cli.config),
+        environment(cli.config.seed_everything),
+        cli.description,
         made_with,
         tensorboard=cli.config.trainer.logger is None,
     )
@@ -205,6 +215,13 @@ class TrainingCLI(LightningCLI):
     def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
         parser.add_argument("--name", type=str | None, default=None, help="the run's name (default: the config's name)")
         parser.add_argument("--runs", type=str | None, default=None, help="the folder that runs lie in (default: runs)")
+        parser.add_argument(
+            IMPORT,
+            type=list[str],
+            default=[],
+            metavar="MODULE",
+            help="import this module of yours first; may be given several times",
+        )
         parser.add_argument("--resume", action="store_true", help="go on with the run of that name")
         parser.add_argument(
             "--resume_from", type=str | None, default=None, help="go on from this checkpoint of the run, not its last"
@@ -241,14 +258,14 @@ class TrainingCLI(LightningCLI):
             raise _our_own(error) or UserError(explained(str(error), types)) from error
 
     def before_instantiate_classes(self) -> None:
-        _registered_name(self.config.model.network.class_path)
         check_strategy(self.config.trainer.strategy, self.config.trainer.num_nodes)
         check_bounds(dict(self.config.items()))
-        check_size(self.config.model.network.class_path, vars(self.config.model.network.init_args))
         check_trainer(vars(self.config.trainer))
         scoring = ScoringOptions(**vars(self.config.model.scoring)).of_language(self.config.data.target_lang)
         check_tokenizer(scoring)
         self.config.model.scoring = Namespace(asdict(scoring))
+        self.description = _describe(self.config)
+        check_size(self.description.network, self.description.arguments)
         self.folder = folder_of(self.config.name, self.config.runs, self._configs)
         keep_subwords(self.config, self.folder)
 
@@ -284,6 +301,12 @@ class TrainingCLI(LightningCLI):
         ]
         return trainer
 
+    @property
+    def to_load(self) -> str:
+        """The options with which other commands load the run."""
+        own = [word for module in self.description.imports for word in (IMPORT, module)]
+        return shlex.join(["--model", str(self.folder), *own])
+
     def kept_settings(self) -> str:
         """The text of config.yaml: every setting of what is trained, in words that hold in every folder."""
         settings = self.config.clone()
@@ -309,23 +332,6 @@ class TrainingCLI(LightningCLI):
 
 def _source_vocab_size(joint: bool, vocab_size: int) -> int | None:
     return None if joint else vocab_size
-
-
-def _warm_start(cli: TrainingCLI) -> None:
-    """Begin with the weights of the run `--init_from`, or see to it that random ones make sense."""
-    objective = cli.model.objective
-    if cli.config.init_from is not None:
-        origin = checked_origin(cli.config.init_from)
-        if origin.resolve() == cli.folder.path.resolve():
-            raise UserError(f"{OPTION} {origin} is the run itself: give the new one another --name")
-        run = copy_weights(origin, cli.model.network, vars(cli.config.model.network.init_args))
-        say(f"weights of {origin}, step {run.weights.get('step')}")
-    elif objective.needs_trained_network:
-        raise UserError(
-            f"{type(objective).__name__} from random weights learns nothing: the search of an untrained network "
-            f"finds nothing that a loss could tell apart. Give {OPTION} RUN, or let teacher forcing go first with "
-            "--model.objective.start_step STEPS"
-        )
 
 
 def _command_line(arguments: list[str], configs: list[Path], origin: Path | None) -> TrainingCLI:
@@ -354,54 +360,28 @@ def _quiet() -> None:
     warnings.filterwarnings("ignore", module="torch.optim.lr_scheduler")
 
 
-def _environment(config: Any) -> str:
-    """The text of environment.json."""
-    environment = {
-        "command": " ".join(sys.argv),
-        "seed": config.seed_everything,
-        "git_commit": _git_commit(),
-        "python": platform.python_version(),
-        "machine": platform.platform(),
-        "threads": torch.get_num_threads(),
-        "cuda": torch.version.cuda,
-        "packages": {name: version(name) for name in PACKAGES},
-    }
-    return json.dumps(environment, indent=2) + "\n"
-
-
-def _git_commit() -> str | None:
-    """The commit of the code that runs, with "+changes" when it was edited since; None outside a checkout."""
-    git = ["git", "-C", str(Path(__file__).parent)]
-    try:
-        commit = subprocess.run([*git, "rev-parse", "HEAD"], capture_output=True, text=True, check=True).stdout.strip()
-        status = subprocess.run([*git, "status", "--porcelain", "-uno"], capture_output=True, text=True, check=True)
-    except (OSError, subprocess.CalledProcessError):
-        return None
-    return commit + ("+changes" if status.stdout.strip() else "")
-
-
-def _registered_name(class_path: str) -> str:
-    """What model.json calls the network, by which the run is loaded."""
-    names = {network: name for name, network in NETWORKS.items()}
-    network = class_of(class_path)
-    if network not in names:
-        raise UserError(
-            f"model.network is {class_path}, by which no run could be loaded again: the module that defines it must "
-            f"add it to beamtrain.runs.networks.NETWORKS, which has {', '.join(NETWORKS)}"
-        )
-    return names[network]
-
-
-def _description(config: Any) -> Description:
-    network, data = config.model.network, with_absolute_places(vars(config.data))
+def _describe(config: Any) -> Description:
+    """What model.json says of the run, by which it is loaded."""
+    network, imported = config.model.network, config[IMPORT.removeprefix("--")]
+    data = with_absolute_places(vars(config.data))
+    arguments = {**vars(network.get("init_args") or Namespace()), **(network.get("dict_kwargs") or {})}
+    for name in ("vocab_size",) if data["joint_vocabulary"] else ("vocab_size", "source_vocab_size"):
+        if name not in arguments:
+            raise UserError(
+                f"model.network is {network.class_path}, whose __init__ takes no {name}: give it that argument"
+                + ("" if name == "vocab_size" else ", or set data.joint_vocabulary to true")
+            )
+    check_plain(arguments)
+    module = find_network(network.class_path, "model.network").__module__
     return Description(
-        network=_registered_name(network.class_path),
-        arguments=vars(network.init_args),
+        network=network.class_path,
+        arguments=arguments,
         source_lang=data["source_lang"],
         target_lang=data["target_lang"],
         search=SearchOptions(**vars(config.model.search)),
         scoring=ScoringOptions(**vars(config.model.scoring)),
         corpus={key: data[key] for key in CORPUS},
+        imports=[] if network.class_path.startswith(OWN) else list(dict.fromkeys([*imported, module])),
     )
 
 

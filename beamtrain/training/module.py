@@ -13,13 +13,13 @@ from torch.optim import AdamW, Optimizer
 
 from beamtrain.base.errors import UserError
 from beamtrain.data.batch import Batch
-from beamtrain.data.tokenizer import PAD
 from beamtrain.model.base import Seq2Seq
 from beamtrain.objectives.base import Loss, Objective
 from beamtrain.objectives.teacher_forcing import TeacherForcing
 from beamtrain.runs.scoring import ScoringOptions
 from beamtrain.scoring.metrics import Score, corpus_score
 from beamtrain.search.options import SearchOptions
+from beamtrain.search.unroll.log_probs import token_log_probs
 from beamtrain.training.development_set import DevelopmentSet
 from beamtrain.training.schedule import InverseSquareRoot, Schedule
 from beamtrain.training.typed_optimizer import TypedRate, keep_settings
@@ -28,6 +28,9 @@ from beamtrain.training.weighted_means import WeightedMeans
 
 class TranslationModule(pl.LightningModule):
     """Trains a network on batches and validates it as its users will run it.
+
+    The development set is translated as `beamtrain evaluate` translates it, in float32; its likelihood is computed in
+    the precision of training.
 
     Args:
         network: the encoder-decoder.
@@ -74,7 +77,7 @@ class TranslationModule(pl.LightningModule):
         """Of the last validation."""
         self._window: list[Tensor] = []  # weights of the batches since the last optimiser step
         self._means = WeightedMeans()  # of training
-        self._likelihood = torch.zeros(2)  # of the development set: negative log-likelihood, and number of tokens
+        self._nll, self._tokens = torch.zeros(()), 0  # of the development set
 
     def configure_optimizers(self) -> Any:
         try:
@@ -87,6 +90,9 @@ class TranslationModule(pl.LightningModule):
         keep_settings(optimizer)
         scheduler = TypedRate(optimizer, self.schedule)
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, "interval": "step"}}
+
+    def transfer_batch_to_device(self, batch: Batch, device: torch.device, dataloader_idx: int) -> Batch:
+        return batch.to(device, non_blocking=device.type == "cuda")
 
     def training_step(self, batch: Batch) -> Tensor:
         loss = self.objective(self.network, batch, self.global_step)
@@ -106,7 +112,8 @@ class TranslationModule(pl.LightningModule):
         self._means.add(names, weight_and_sums)
         for name, mean in self._means.means().items():
             self.log(f"train/{name}", mean)
-        self.log("train/lr", self.trainer.optimizers[0].param_groups[0]["lr"])
+        rate = self.trainer.optimizers[0].param_groups[0]["lr"]
+        self.log("train/lr", torch.full((), rate, device=self.device))  # made there: a number would be copied
 
     def _averages_over_processes(self, loss: Loss) -> Tensor:
         """The weight, the total and the figures, each averaged over all processes.
@@ -154,15 +161,15 @@ class TranslationModule(pl.LightningModule):
 
     def on_validation_epoch_start(self) -> None:
         """Translate here, where the weights are already those that will be saved and autocast is off."""
-        self._likelihood = torch.zeros(2, device=self.device)
-        self._translations = self._development_set.translated(self.trainer, self.network)
+        self._nll, self._tokens = torch.zeros((), device=self.device), 0
+        if not self.trainer.sanity_checking:
+            self._translations = self._development_set.translated(self.trainer, self.network)
 
     def validation_step(self, batch: Batch) -> None:
-        hidden = self.network.decode(self.network.encode(batch.source), batch.target_in)  # (B, T, D)
-        real = batch.target_out != PAD
-        log_probs = self.network.logits(hidden[real]).float().log_softmax(-1)  # (tokens, V)
-        nll = -log_probs.gather(1, batch.target_out[real].unsqueeze(1)).sum()
-        self._likelihood += torch.stack([nll, real.sum()])
+        memory = self.network.encode_counted(batch.source, batch.source_lengths)
+        hidden = batch.at_targets(self.network.decode(memory, batch.target_in))  # (B, T, D) -> (N, D)
+        self._nll -= token_log_probs(self.network, hidden, batch.at_targets(batch.target_out)).sum()
+        self._tokens += batch.num_target_tokens
 
     def on_validation_epoch_end(self) -> None:
         if self.trainer.sanity_checking:
@@ -172,7 +179,8 @@ class TranslationModule(pl.LightningModule):
         translations, references = ([lines[row] for row in rows] for lines in (self._translations, references))
         self.dev_score = corpus_score(translations, references, options=self.scoring)
         self.log(self.scoring.monitor, self.dev_score.value)
-        nll, tokens = self._sums_over_processes(self._likelihood)
+        tokens = torch.full_like(self._nll, self._tokens)
+        nll, tokens = self._sums_over_processes(torch.stack([self._nll, tokens]))
         self.log("dev/nll", nll / tokens)
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:

@@ -1,4 +1,4 @@
-"""What a checkpoint was made with, and goes on with only: text, vocabulary, languages, network, optimiser."""
+"""What a checkpoint was made with, and goes on with only: text, vocabulary, languages, scores, network, optimiser."""
 
 import json
 from collections.abc import Iterable, Mapping
@@ -12,8 +12,9 @@ from beamtrain.data.datamodule import TranslationData
 
 KEY = "provenance"  # in a training checkpoint
 ALWAYS_THE_SAME = {"source_lang", "target_lang", "seed"}
-OTHER_BATCHES_OF_THE_SAME = {"test_split", "subword_sampling", "batch_tokens", "eval_batch_tokens", "num_workers"}
-"""Data settings that leave the sentences as they are; where a prepared corpus is cached, `cache_dir`, does too."""
+"""Data settings that a run keeps even where the sentences are the same."""
+SAME_SENTENCES = {"test_split", "subword_sampling", "batch_tokens", "eval_batch_tokens", "num_workers", "cache_dir"}
+"""Data settings that leave the sentences as they are, and that a resumed run may change."""
 FIT_ANY_STATE = {"lr", "betas", "eps", "weight_decay", "foreach", "fused", "capturable", "differentiable"}
 """Settings of an optimiser that may change under what it has kept of the steps before."""
 FROM_DATA = {"vocab_size", "source_vocab_size"}
@@ -27,12 +28,13 @@ def provenance(config: Any, network: str, data: TranslationData, optimizer: Opti
 
     Args:
         config: the settings of the run.
-        network: the name that the network is registered under.
+        network: the path of its class.
     """
     group = {name: value for name, value in optimizer.param_groups[0].items() if name not in ("params", "initial_lr")}
     return {
-        "data": _plain(vars(config.data)),
+        "data": _plain({name: value for name, value in vars(config.data).items() if name not in SAME_SENTENCES}),
         "digests": data.digests,
+        "scoring": _plain(vars(config.model.scoring)),
         "network": _plain({"class": network, **vars(config.model.network.init_args)}),
         "optimizer": _plain({"class": f"{type(optimizer).__module__}.{type(optimizer).__qualname__}", **group}),
     }
@@ -42,11 +44,13 @@ def check_same(then: Mapping[str, Settings], now: Mapping[str, Settings], checkp
     """Check that `checkpoint` of `run`, made with `then`, may go on with `now`.
 
     Raises:
-        UserError: the text, the vocabulary, the network or the optimiser is another one.
+        UserError: the text, the vocabulary, the network or the optimiser is another one, or scores are, by which the
+            best checkpoint was chosen.
     """
     warm = f"start a new run from its weights by --init_from {run} --name NAME"
     for changed, else_ in (
         (_data_differences(then, now), warm),
+        (_differences("model.scoring ", then["scoring"], now["scoring"]), warm),
         (network_differences(then["network"], now["network"]), "start a new run by --name NAME"),
         (_differences("model.optimizer ", then["optimizer"], now["optimizer"], but=FIT_ANY_STATE), warm),
     ):
@@ -60,10 +64,9 @@ def network_differences(then: Settings, now: Settings) -> str:
 
 
 def _data_differences(then: Mapping[str, Settings], now: Mapping[str, Settings]) -> str:
-    changed = [name for name, digest in now["digests"].items() if then["digests"][name] != digest]
+    changed = [name for name, digest in now["digests"].items() if then["digests"].get(name) != digest]
     theirs, ours = then["data"], now["data"]
-    free = OTHER_BATCHES_OF_THE_SAME | {"cache_dir"} if changed else {*theirs, *ours} - ALWAYS_THE_SAME
-    settings = _differences("data.", theirs, ours, but=free)
+    settings = _differences("data.", theirs, ours, but=() if changed else {*theirs, *ours} - ALWAYS_THE_SAME)
     if settings or not changed:
         return settings
     learnt = "vocabulary" in changed and ours["tokenizer_from"] is None
@@ -71,7 +74,7 @@ def _data_differences(then: Mapping[str, Settings], now: Mapping[str, Settings])
     return f"the {what} of {ours['source']} has changed since"
 
 
-def _differences(prefix: str, then: Settings, now: Settings, but: Iterable[str]) -> str:
+def _differences(prefix: str, then: Settings, now: Settings, but: Iterable[str] = ()) -> str:
     """Each setting that is not the same, with both values."""
     return ", ".join(
         f"{prefix}{name} {_shown(now.get(name))} (there {_shown(then.get(name))})"

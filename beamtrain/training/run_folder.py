@@ -7,7 +7,7 @@ from types import TracebackType
 from filelock import FileLock, Timeout
 
 from beamtrain.base.errors import UserError
-from beamtrain.base.files import remove_unfinished
+from beamtrain.base.files import UNFINISHED, remove_unfinished
 from beamtrain.training.processes import is_first
 
 CONFIG, ENVIRONMENT = "config.yaml", "environment.json"
@@ -63,9 +63,10 @@ class RunFolder:
     @property
     def is_free(self) -> bool:
         """Whether nothing lies there but what a process left that was killed when it had just begun."""
-        begun = {LOCK, *CONTENTS} - {CONFIG}
-        there = {each.name for each in self.path.iterdir()} if self.path.is_dir() else set()
-        return not self.path.exists() or (self.path.is_dir() and there <= begun and "checkpoints" not in there)
+        if not self.path.is_dir():
+            return not self.path.exists()
+        there = {each.name for each in self.path.iterdir() if not each.match(UNFINISHED)}
+        return there <= {LOCK, *CONTENTS} - {CONFIG, "checkpoints"}
 
     def lock(self) -> None:
         """Keep other processes from training into it, until the context ends.
@@ -82,25 +83,32 @@ class RunFolder:
                 f"{self} is being trained by another process: wait until that has ended, or give another --name"
             ) from None
         except OSError as error:
-            raise UserError(f"{self} cannot be written: {error.strerror}") from error
+            raise self._cannot_be_written(error) from error
 
     def claim(self, *, resume: bool, replace: bool) -> None:
         """Make the folder and lock it; remove the run that lies there if it is to be replaced.
 
         Raises:
-            UserError: another process trains into it, or has begun a run there in the meantime.
+            UserError: another process trains into it, or has begun a run there in the meantime; or it cannot be
+                written.
         """
-        self.path.mkdir(parents=True, exist_ok=True)
+        try:
+            self.path.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise self._cannot_be_written(error) from error
         self.lock()
         if replace:
             self._remove_run()
-        elif not resume and not self.is_free:
+        elif self.is_run and not resume:
             raise UserError(f"{self}: another process has begun a run there; give another --name")
 
     def remove_unfinished(self) -> None:
         """Remove what killed processes left of their temporary files."""
         remove_unfinished(self.path)
         remove_unfinished(self.checkpoints)
+
+    def _cannot_be_written(self, error: OSError) -> UserError:
+        return UserError(f"{self} cannot be written: {error.strerror or error}; give another folder by --runs")
 
     def _remove_run(self) -> None:
         """What training wrote, and nothing else that may lie there; last what says that it is a run."""
@@ -114,8 +122,8 @@ class RunFolder:
 
 
 def is_run(path: Path) -> bool:
-    """Whether a run lies at `path`."""
-    return (path / CONFIG).is_file() and (path / ENVIRONMENT).is_file()
+    """Whether a run lies at `path`: its config.yaml, and something else that no other folder has."""
+    return (path / CONFIG).is_file() and ((path / ENVIRONMENT).is_file() or (path / LOCK).exists())
 
 
 def folder_of(name: str | None, runs: str | None, configs: list[Path]) -> RunFolder:

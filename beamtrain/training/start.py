@@ -13,11 +13,11 @@ from typing import Any
 
 import lightning.pytorch as pl
 import torch
-from lightning.pytorch.callbacks import WeightAveraging
 
 from beamtrain.base.errors import UserError
 from beamtrain.data.datamodule import TranslationData
 from beamtrain.runs.checkpoints import load_checkpoint, newest_checkpoint
+from beamtrain.training.callbacks.averaging import averaging_callbacks
 from beamtrain.training.processes import is_first
 from beamtrain.training.provenance import KEY, Settings, check_same
 from beamtrain.training.run_folder import LAST, RunFolder
@@ -36,6 +36,7 @@ class Start:
     Attributes:
         folder: where it lies.
         replaces: whether the run that lies there is removed.
+        resumes: whether it goes on, if only from its beginning.
         checkpoint: what it goes on from; None for a beginning.
         step: optimiser steps done.
         made_with: the provenance of the checkpoint.
@@ -65,9 +66,10 @@ class Start:
         if different := sorted(name for name, _ in shapes.items() ^ self.shapes.items()):
             raise UserError(
                 f"{self.checkpoint} does not fit this model: {different[0]} is "
-                f"{_shown(shapes.get(different[0]))} (there {_shown(self.shapes.get(different[0]))})"
+                f"{_shown(shapes.get(different[0]))} (there {_shown(self.shapes.get(different[0]))}); "
+                "set model.objective back, or start a new run by --name NAME"
             )
-        averages = any(isinstance(each, WeightAveraging) for each in trainer.callbacks)  # type: ignore[attr-defined]
+        averages = bool(averaging_callbacks(trainer))
         if self.averaged and not averages:
             say(f"averaging is off: going on from the trained weights of {self.checkpoint}, not the averaged weights")
         elif averages and not self.averaged:
@@ -95,10 +97,12 @@ def find_start(folder: RunFolder, config: Any, again: str) -> Start:
         again: the command that was given, without START_OPTIONS that are switches.
 
     Raises:
-        UserError: the folder holds something else, or a run that is neither to be resumed nor to be replaced, or one
-            that is in use; the checkpoint is missing or damaged, with the command that goes on from the newest good
-            one; nothing is left to do.
+        UserError: options contradict each other; the folder holds something else, or a run that is neither to be
+            resumed nor to be replaced, or one that is in use; the checkpoint is missing or damaged, with the command
+            that goes on from the newest good one; nothing is left to do.
     """
+    if resumes(config) and config.overwrite:
+        raise UserError("--resume goes on with a run and --overwrite replaces it: give one of them")
     if is_first():  # a process that it starts finds what it has made
         if folder.is_run:
             if not resumes(config) and not config.overwrite:

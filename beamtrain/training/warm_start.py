@@ -10,12 +10,14 @@ import yaml
 from beamtrain.base.errors import UserError
 from beamtrain.data.datamodule import TranslationData
 from beamtrain.model.base import Seq2Seq
-from beamtrain.runs.description import load_description
-from beamtrain.runs.loading import Run, load_run
-from beamtrain.runs.networks import NETWORKS, registered
-from beamtrain.training.provenance import FROM_DATA, Settings, network_differences
+from beamtrain.runs.description import Description, load_description
+from beamtrain.runs.loading import load_run
+from beamtrain.runs.networks import OWN, find_network, is_plain
+from beamtrain.training.module import TranslationModule
+from beamtrain.training.provenance import FROM_DATA, network_differences
 from beamtrain.training.run_folder import CONFIG
 from beamtrain.training.settings import read_config
+from beamtrain.training.start import say
 
 OPTION = "--init_from"
 
@@ -40,15 +42,74 @@ def origin(arguments: list[str], configs: list[Path]) -> Path | None:
             value = own if equals else following
     if value in (None, "null") or (goes_on and not Path(value).exists()):
         return None
-    return checked_origin(value)
+    return _run_folder(value)
 
 
-def checked_origin(folder: str) -> Path:
-    """The folder, if a run lies there.
+def inherited(folder: Path) -> dict[str, Any]:
+    """The settings that a run hands on: its data, with its own subwords, and its network.
+
+    Nothing that the run's files name is imported: the network is one that `find_network` finds, and all settings are
+    plain values.
 
     Raises:
-        UserError: none does.
+        UserError: a file is damaged, or the network is not there to be used.
     """
+    description = load_description(folder)
+    find_network(description.network, f"{folder}/model.json", description.imports)
+    try:
+        data = yaml.safe_load((folder / CONFIG).read_text(encoding="utf-8"))["data"]
+        known = signature(TranslationData).parameters
+        arguments = {name: value for name, value in description.arguments.items() if name not in FROM_DATA}
+        strange = [f"data.{name}" for name, value in data.items() if name not in known or not _is_scalar(value)]
+        strange += [name for name, value in arguments.items() if not is_plain(value)]
+        if not description.network.startswith(OWN):
+            strange += [name for name, value in arguments.items() if _names_an_object(value)]
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, yaml.YAMLError) as error:
+        raise UserError(f"{OPTION} {folder}: {CONFIG} is damaged ({' '.join(str(error).split())[:200]})") from error
+    if strange:
+        raise UserError(f"{OPTION} {folder}: {strange[0]} is not a setting that a run can hand on")
+    return {
+        "data": {**data, "tokenizer_from": str(folder)},
+        "model": {"network": {"class_path": description.network, "init_args": arguments}},
+    }
+
+
+def warm_start(module: TranslationModule, origin: str | None, description: Description, folder: Path) -> None:
+    """Give the network the weights of the run that is to be started from, or see to it that random ones make sense.
+
+    Args:
+        module: what is trained in `folder`.
+        origin: the run to start from, if one is given.
+        description: of the new run, with what its network was made with.
+
+    Raises:
+        UserError: there is no such run, or its weights are those of another network; random ones make no sense.
+    """
+    if origin is None:
+        if module.objective.needs_trained_network:
+            raise UserError(
+                f"{type(module.objective).__name__} from random weights learns nothing: the search of an untrained "
+                f"network finds nothing that a loss could tell apart. Give {OPTION} RUN, or let teacher forcing go "
+                "first with --model.objective.start_step STEPS"
+            )
+        return
+    start = _run_folder(origin)
+    if start.resolve() == folder.resolve():
+        raise UserError(f"{OPTION} {start} is the run itself: give the new one another --name")
+    run = load_run(start)
+    theirs = {**_defaults(run.network), "class": run.description.network, **run.description.arguments}
+    if differences := network_differences(theirs, {"class": description.network, **description.arguments}):
+        raise UserError(f"{OPTION} {start}: its weights do not fit: {differences}")
+    module.network.load_state_dict(run.network.state_dict())
+    say(f"weights of {start}, step {run.weights.get('step')}")
+
+
+def _defaults(network: Seq2Seq) -> dict[str, Any]:
+    parameters = signature(type(network)).parameters.values()
+    return {each.name: each.default for each in parameters if each.default is not each.empty}
+
+
+def _run_folder(folder: str) -> Path:
     if not (Path(folder) / CONFIG).is_file():
         raise UserError(
             f"{OPTION} {folder}: not a run's folder, it has no {CONFIG}; train that run first, or name another"
@@ -56,54 +117,13 @@ def checked_origin(folder: str) -> Path:
     return Path(folder)
 
 
-def inherited(folder: Path) -> dict[str, Any]:
-    """The settings that a run hands on: its data, with its own subwords, and its network.
-
-    Nothing that the run's files name is imported: the network is one of `NETWORKS`, and all settings are plain values.
-
-    Raises:
-        UserError: a file is damaged, or names another network.
-    """
-    description = load_description(folder)
-    network = registered(description.network, f"{folder}/model.json")
-    try:
-        data = yaml.safe_load((folder / CONFIG).read_text(encoding="utf-8"))["data"]
-        known = signature(TranslationData).parameters
-        arguments = {name: value for name, value in description.arguments.items() if name not in FROM_DATA}
-        strange = [f"data.{name}" for name, value in data.items() if name not in known or not _is_plain(value)]
-        strange += [name for name, value in arguments.items() if not _is_plain(value) or _names_an_object(value)]
-    except (OSError, ValueError, KeyError, TypeError, AttributeError, yaml.YAMLError) as error:
-        raise UserError(f"{OPTION} {folder}: {CONFIG} is damaged ({' '.join(str(error).split())[:200]})") from error
-    if strange:
-        raise UserError(f"{OPTION} {folder}: {strange[0]} is not a setting that a run can hand on")
-    class_path = f"{network.__module__}.{network.__qualname__}"
-    return {
-        "data": {**data, "tokenizer_from": str(folder)},
-        "model": {"network": {"class_path": class_path, "init_args": arguments}},
-    }
-
-
-def copy_weights(folder: Path, network: Seq2Seq, settings: Settings) -> Run:
-    """Give `network`, which was made with `settings`, the weights of the run in `folder`.
-
-    Raises:
-        UserError: they are weights of another network.
-    """
-    run = load_run(folder)
-    name = next(name for name, each in NETWORKS.items() if each is type(network))
-    parameters = signature(type(network)).parameters.values()
-    defaults = {each.name: each.default for each in parameters if each.default is not each.empty}
-    theirs = {**defaults, "class": run.description.network, **run.description.arguments}
-    if differences := network_differences(theirs, {"class": name, **settings}):
-        raise UserError(f"{OPTION} {folder}: its weights do not fit: {differences}")
-    network.load_state_dict(run.network.state_dict())
-    return run
-
-
-def _is_plain(value: Any) -> bool:
+def _is_scalar(value: Any) -> bool:
     return value is None or isinstance(value, bool | int | float | str)
 
 
 def _names_an_object(value: Any) -> bool:
-    """Whether the parser would import this where a setting is a class or a function."""
-    return isinstance(value, str) and "." in value
+    """Whether the parser might import something for this, where a network takes an object: a dotted path, or a file
+    that holds one."""
+    if isinstance(value, list | dict):
+        return any(map(_names_an_object, value.values() if isinstance(value, dict) else value))
+    return isinstance(value, str) and ("." in value or Path(value).exists())

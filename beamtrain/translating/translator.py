@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import chain, islice, repeat
 from random import Random
+from reprlib import repr as shortened
 
 import torch
 from torch import Tensor
@@ -69,7 +70,7 @@ class Sampling:
     top_k: int = 0
     top_p: float = 1.0
     seed: int = 1
-    """With the number of a line it fixes the line's translations, whatever the other lines are."""
+    """With the number of a line it fixes the line's draws, whatever the other lines are and however many are drawn."""
 
 
 @dataclass(frozen=True)
@@ -88,10 +89,12 @@ class _Job:
     line: int
     source: list[int]  # ends in EOS
     prefix: list[int]
+    begins_with: str  # what the prefix is to say
 
 
 class Translator:
-    """Translates lines with a network: by beam search, or by `sampling` within the same limits of length.
+    """Translates lines with a network: by beam search, or by `sampling` within the same limits of length. Either way
+    the candidates of a line come best first, by their score.
 
     A batch holds at most `batch_tokens` source tokens, with padding, each beam or sample counted. A line of more than
     `max_source_tokens` tokens is not decoded: its translation is empty and says why. A blank line stays empty. A batch
@@ -160,7 +163,7 @@ class Translator:
         sources = self._tokenizer.source.encode([window.lines[place] for place in filled])
         forced = self._tokenizer.target.encode([window.prefixes[place] for place in filled])
         return [
-            _Job(window.first_line + place, [*source, EOS], prefix)
+            _Job(window.first_line + place, [*source, EOS], prefix, window.prefixes[place])
             for place, source, prefix in zip(filled, sources, forced, strict=True)
             if source
         ]
@@ -169,6 +172,13 @@ class Translator:
         for name, count in (("source", len(job.source) - 1), ("prefix", len(job.prefix))):
             if count > self._max_source_tokens:
                 return f"{name} of {count:,} tokens, above the limit of {self._max_source_tokens:,}; left empty"
+        if job.prefix or job.begins_with:
+            (said,) = self._texts([job.prefix])
+            if said != job.begins_with:
+                return (
+                    f"no translation can begin with {shortened(job.begins_with)}, whose subwords say "
+                    f"{shortened(said)}; left empty"
+                )
         longest = self._options.max_length
         if longest is not None and len(job.prefix) >= longest:
             return f"prefix of {len(job.prefix):,} tokens, but at most {longest:,} with its end are allowed; left empty"
@@ -214,7 +224,7 @@ class Translator:
         )
 
     def _sample(self, source: Tensor, sampling: Sampling, lines: list[int]) -> list[list[Hypothesis]]:
-        return sample(
+        drawn = sample(
             self._network,
             source,
             seeds=[Random(f"{sampling.seed} {line}").getrandbits(63) for line in lines],
@@ -226,15 +236,16 @@ class Translator:
             max_length_ratio=self._options.max_length_ratio,
             max_length_offset=self._options.max_length_offset,
         )
+        return [sorted(hypotheses, key=lambda hypothesis: -hypothesis.score) for hypotheses in drawn]
 
     def _translation(self, job: _Job, hypotheses: list[Hypothesis]) -> Translation:
-        texts = self._tokenizer.target.decode([hypothesis.tokens for hypothesis in hypotheses])
+        texts = self._texts([hypothesis.tokens for hypothesis in hypotheses])
         return Translation(
             line=job.line,
             source_tokens=self._tokenizer.source.pieces(job.source),
             candidates=[
                 Candidate(
-                    text=text.replace("\r", " "),  # some readers end a line there
+                    text=text,
                     score=hypothesis.score,
                     log_prob=hypothesis.log_prob,
                     tokens=self._tokenizer.target.pieces(hypothesis.tokens),
@@ -244,6 +255,10 @@ class Translator:
                 for text, hypothesis in zip(texts, hypotheses, strict=True)
             ],
         )
+
+    def _texts(self, rows: list[list[int]]) -> list[str]:
+        """What rows of target subwords say, each on one line: some readers end one at a carriage return too."""
+        return [text.replace("\r", " ") for text in self._tokenizer.target.decode(rows)]
 
 
 def _left_empty(line: int, problem: str | None = None) -> Translation:

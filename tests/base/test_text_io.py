@@ -125,6 +125,29 @@ class TestOutput:
             raise ValueError
         assert [(path.name, path.read_bytes()) for path in tmp_path.iterdir()] == [("out", b"old")]
 
+    def test_a_name_in_gz_is_packed_the_same_way_every_time(self, tmp_path: Path):
+        for name in ("one.gz", "other.gz"):
+            with open_output(tmp_path / name) as file:
+                file.write("größe\n".encode())
+                file.flush()
+                file.write(b"\n")
+                assert not (tmp_path / name).exists()
+        packed = (tmp_path / "one.gz").read_bytes()
+        assert gzip.decompress(packed).decode() == "größe\n\n" and packed == (tmp_path / "other.gz").read_bytes()
+        with open_lines(tmp_path / "one.gz") as lines:
+            assert list(lines) == ["größe", ""]
+
+    @pytest.mark.parametrize("name", ["out", "out.gz"])
+    def test_a_fault_in_writing_is_told_and_others_are_not_taken_for_one(self, tmp_path: Path, name: str):
+        with pytest.raises(UserError, match=r"cannot write /dev/full: No space left on device"):
+            write_output(Path("/dev/full"), "text")
+        (tmp_path / "full.gz").symlink_to("/dev/full")
+        with pytest.raises(UserError, match=r"cannot write .*full.gz: No space left on device"):
+            write_output(tmp_path / "full.gz", "text")
+        with pytest.raises(OSError, match="something else") as error, open_output(tmp_path / name):
+            raise OSError("something else")
+        assert not isinstance(error.value, UserError) and not (tmp_path / name).exists()
+
     def test_device_is_written_to_not_replaced(self):
         with open_output(Path("/dev/null")) as file:
             file.write(b"text")

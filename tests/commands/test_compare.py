@@ -1,8 +1,11 @@
 """`beamtrain compare`, as a user runs it: which output is better, how sure, and where."""
 
+import io
 import json
 import re
+import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -66,6 +69,17 @@ def test_json_file(files: list[str], tmp_path: Path, capsys):
     assert (tmp_path / "report").read_text(encoding="utf-8") == capsys.readouterr().out
 
 
+@pytest.mark.parametrize("place", [2, 3, 4])
+def test_one_of_the_files_can_be_standard_input(files: list[str], tmp_path: Path, monkeypatch, capsys, place: int):
+    assert main([*files, "--format", "json", "--samples=100"]) == 0
+    expected = capsys.readouterr().out
+    content = io.BytesIO(Path(files[place]).read_bytes())
+    monkeypatch.setattr(sys, "stdin", SimpleNamespace(buffer=content))
+    files[place], name = "-", files[place]
+    assert main([*files, "--format", "json", "--samples=100"]) == 0
+    assert capsys.readouterr().out.replace('"-"', json.dumps(name)) == expected
+
+
 class TestMistakes:
     def refused(self, capsys, arguments: list[str]) -> str:
         assert main(arguments) == 2
@@ -93,6 +107,14 @@ class TestMistakes:
     def test_broken_utf8(self, files: list[str], tmp_path: Path, capsys):
         (tmp_path / "broken").write_bytes(b"good\n\xff\n")
         assert "broken, line 2: not valid UTF-8" in self.refused(capsys, [*files, str(tmp_path / "broken")])
+
+    def test_two_from_standard_input(self, files: list[str], capsys):
+        assert "an output and --reference are both standard input" in self.refused(
+            capsys, ["compare", "--reference=-", "-", files[3]]
+        )
+
+    def test_two_reports_to_standard_output(self, files: list[str], capsys):
+        assert "--json -: must be a file; for the report as JSON" in self.refused(capsys, [*files, "--json=-"])
 
     def test_unwritable(self, files: list[str], tmp_path: Path, capsys):
         assert f"cannot write {tmp_path}" in self.refused(capsys, [*files, "--json", str(tmp_path)])

@@ -1,7 +1,10 @@
 """`beamtrain evaluate`, as a user runs it: scores with their signatures, in tables, JSON and files."""
 
+import io
 import json
+import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from sacrebleu.dataset import DATASETS
@@ -68,6 +71,13 @@ def test_translations_and_report_are_kept(model, texts, tmp_path: Path):
     assert (tmp_path / "kept" / "beam2.txt").read_text(encoding="utf-8").splitlines() == SENTENCES
     assert (tmp_path / "kept" / "report.json").read_text() == (tmp_path / "j").read_text()
     assert "| 6 | Ein kleines Mädchen klettert in ein" in (tmp_path / "kept" / "report.md").read_text(encoding="utf-8")
+
+
+def test_the_source_can_be_standard_input(model, texts, capsys, monkeypatch):
+    monkeypatch.setattr(sys, "stdin", SimpleNamespace(buffer=io.BytesIO("\n".join(SENTENCES).encode())))
+    assert main([*model, "--source", "-", *texts[2:], "--format", "json"]) == 0
+    (evaluation,) = json.loads(capsys.readouterr().out)["evaluations"]
+    assert (evaluation["data"], evaluation["sentences"]) == ("standard input", 6)
 
 
 def test_two_references(model, texts, capsys):
@@ -141,6 +151,9 @@ class TestMistakes:
             (["--test-set", "iwslt17/dev2010", "--source-lang", "de"], "translates from en into de"),
             (["--test-set", "mtedx/valid"], "it has no en-de, which the model translates; it has el-en"),
             (["--split", "test"], "model.json does not name a corpus; give --source and --reference"),
+            (["--source=-", "--reference=-"], "--source and --reference are both standard input"),
+            (["--split=test", "--json=-"], "--json -: must be a file; for the report as JSON on standard output give"),
+            (["--split=test", "--output=-"], "--output -: must be a folder; the report is printed anyway"),
             (["--beam", "0"], "--beam 0: must be a number from 1 to 1000, or several with commas, such as 1,5,10"),
             (["--beam", "1,,5"], "--beam 1,,5: must be a number"),
             (["--beam", "fünf"], "--beam fünf: must be a number"),

@@ -22,7 +22,7 @@ from beamtrain.training.bounds import BOUNDS, NOT_ZERO, check_bounds, check_size
 EDGES = ("0", "-1", "1000000000000000", "nan", ".nan", "inf", ".inf", "-.inf", "1e400", "x", "")
 COMMANDS = {"translate": translate.translate, "evaluate": evaluate.evaluate, "compare": compare.compare}
 CHECKED_BY_THEIR_OWNERS = {  # and harmless at every value that passes
-    "seed_everything", "trainer.num_nodes", "trainer.precision", "trainer.fast_dev_run", "trainer.max_time",
+    "seed_everything", "trainer.num_nodes", "trainer.fast_dev_run", "trainer.max_time",
     "trainer.limit_train_batches", "trainer.limit_val_batches", "trainer.limit_test_batches",
     "trainer.limit_predict_batches", "trainer.overfit_batches", "trainer.gradient_clip_val",
     "trainer.reload_dataloaders_every_n_epochs", "model.max_gradient_norm", "model.max_bad_steps",

@@ -1,5 +1,6 @@
 """`beamtrain translate`, as a user runs it: lines in, lines out, and one line for each mistake."""
 
+import gzip
 import io
 import json
 import subprocess
@@ -56,6 +57,24 @@ class TestText:
         assert (result.code, result.out, result.err) == (0, "", "")
         assert (tmp_path / "sub" / "out").read_text() == "one\n\ntwo\n"
 
+    @pytest.mark.parametrize("options", [["--input", "-"], ["--output", "-"], ["--input=-", "--output=-"]])
+    def test_a_dash_is_a_standard_stream(self, translate, tmp_path: Path, monkeypatch, options: list[str]):
+        monkeypatch.chdir(tmp_path)
+        (tmp_path / "-").write_text("not this\n")
+        result = translate("one\n\ntwo\n", *options)
+        assert (result.code, result.out, result.err) == (0, "one\n\ntwo\n", "")
+        assert (tmp_path / "-").read_text() == "not this\n"
+
+    def test_prefixes_from_standard_input(self, translate, tmp_path: Path):
+        (tmp_path / "in").write_text("one\ntwo\n")
+        result = translate("Ja\n\n", "--input", tmp_path / "in", "--prefix", "-")
+        assert result.out.startswith("Ja") and result.out.endswith("\ntwo\n")
+
+    def test_packed_output(self, translate, tmp_path: Path):
+        assert translate("one\n\ntwo\n", "--output", tmp_path / "out.gz").code == 0
+        assert gzip.decompress((tmp_path / "out.gz").read_bytes()) == b"one\n\ntwo\n"
+        assert translate("", "--input", tmp_path / "out.gz").out == "one\n\ntwo\n"
+
     def test_a_file_can_be_replaced_by_its_translation(self, translate, tmp_path: Path):
         (tmp_path / "text").write_text("one\ntwo\n")
         assert translate("", "--input", tmp_path / "text", "--output", tmp_path / "text").code == 0
@@ -76,6 +95,21 @@ class TestText:
         first, second, third = result.out.splitlines()
         assert first.startswith("Ja")
         assert (second, third) == ("two", "")
+
+    @pytest.mark.parametrize(
+        ("prefix", "told"),
+        [
+            ("Ja ", "'Ja ', whose subwords say 'Ja'"),
+            (" Ja", "' Ja', whose subwords say 'Ja'"),
+            ("a  b", "'a  b', whose subwords say 'a b'"),
+            ("▁", "'▁', whose subwords say ''"),
+        ],
+    )
+    def test_a_prefix_that_no_translation_begins_with_is_refused(self, translate, tmp_path: Path, prefix, told):
+        (tmp_path / "prefixes").write_text(f"{prefix}\nNein\n", encoding="utf-8")
+        result = translate("one\ntwo\n", "--prefix", tmp_path / "prefixes")
+        assert result.code == 0 and result.out.startswith("\nNein")
+        assert result.err == f"beamtrain: line 1: no translation can begin with {told}; left empty\n"
 
 
 class TestFormats:
@@ -126,6 +160,28 @@ class TestSampling:
         assert draw(text, "--seed", "5") != first
         assert draw(text, "--top-k", "1") == draw(text, "--top-k", "1", "--seed", "7")
 
+    def test_several_come_best_first_and_hold_those_of_fewer(self, transformer_run: Path, tmp_path: Path, capfdbinary):
+        (tmp_path / "in").write_text("\n".join(SENTENCES))
+
+        def draw(number: int) -> dict[str, list[tuple[float, str]]]:
+            arguments = ["--sample", "--nbest", str(number), "--format", "tsv", "--max-length", "6"]
+            files = ["--model", str(transformer_run), "--input", str(tmp_path / "in")]
+            assert main(["translate", *files, *arguments]) == 0
+            found: dict[str, list[tuple[float, str]]] = {}
+            for row in capfdbinary.readouterr().out.decode().splitlines():
+                line, rank, score, text = row.split("\t")
+                found.setdefault(line, []).append((float(score), text))
+                assert int(rank) == len(found[line])
+            return found
+
+        most = draw(9)
+        for number in (1, 4):
+            for line, few in draw(number).items():
+                assert len(few) == number and {text for _, text in few} <= {text for _, text in most[line]}
+        for drawn in most.values():
+            assert [score for score, _ in drawn] == sorted((score for score, _ in drawn), reverse=True)
+        assert any(drawn[0] not in draw(1)[line] for line, drawn in most.items())
+
     def test_several_of_each(self, translate):
         result = translate("one\ntwo\n", "--sample", "--nbest", "7", "--format", "tsv", "--top-p", "0.5")
         assert [line.split("\t")[3] for line in result.out.splitlines()] == ["one"] * 7 + ["two"] * 7
@@ -146,6 +202,7 @@ class TestMistakes:
             (["--length-penalty", "wu"], "length_penalty is 'wu'; it must be gnmt, average or none"),
             (["--alpha", "nan"], "alpha is nan; it must be a number"),
             (["--min-length", "9", "--max-length", "3"], "min_length 9 is above max_length 3"),
+            (["--prefix", "-"], "--input and --prefix are both standard input, which can be read once; give a file"),
             (["--input", "missing.txt"], "cannot read missing.txt: No such file or directory"),
             (["--input", "."], "cannot read .: Is a directory"),
             (["--prefix", "missing.txt"], "missing.txt"),

@@ -104,14 +104,16 @@ def test_a_batch_moves_as_one(data):
     batch = next(iter(data().train_dataloader()))
     moved = batch.to("meta")
     assert {each.device.type for each in (moved.source, moved.target_in, moved.target_out, moved.places)} == {"meta"}
-    assert moved.index.equal(batch.index) and moved.lengths.equal(batch.lengths)  # which only the host reads
+    for name in ("index", "source_lengths", "target_lengths"):  # which only the host reads
+        assert getattr(moved, name).equal(getattr(batch, name))
 
 
 def test_where_its_target_tokens_stand():
     batch = Batch.of_pairs(pad([[5, EOS], [6, 7, EOS]]), pad([[8, EOS], [9, 4, 9, EOS]]), torch.tensor([3, 1]))
     assert batch.target_in.tolist() == [[BOS, 8, PAD, PAD], [BOS, 9, 4, 9]]
     assert batch.at_targets(batch.target_out).tolist() == [8, EOS, 9, 4, 9, EOS]
-    assert batch.lengths.tolist() == [2, 4] and batch.num_target_tokens == 6
+    assert batch.source_lengths.tolist() == [2, 3] and batch.target_lengths.tolist() == [2, 4]
+    assert batch.num_target_tokens == 6
 
 
 def test_pad():

@@ -15,6 +15,7 @@ from topk_family import SELECTORS
 from beamtrain.base.errors import UserError
 from beamtrain.data.batch import Batch
 from beamtrain.data.tokenizer import BOS, EOS, PAD
+from beamtrain.model.transformer import Transformer
 from beamtrain.objectives.annealing import Annealing
 from beamtrain.objectives.beam_training import BeamTraining
 from beamtrain.objectives.losses.expected_reward import ExpectedReward
@@ -43,6 +44,33 @@ def network_and_batch(kind="transformer"):
 def objective(**settings):
     options = {"loss": ExpectedReward(Gleu(2)), "unroll": UnrollOptions(beam_size=3, candidates=8), **settings}
     return BeamTraining(**options)
+
+
+class Warmer(Transformer):
+    """Decodes otherwise than the class that it derives from, in both readings."""
+
+    def decode(self, memory, target_in):
+        return 0.5 * super().decode(memory, target_in)
+
+    def step(self, inputs, state):
+        return 0.5 * super().step(inputs, state)
+
+
+@pytest.mark.parametrize("kind", [Transformer, Warmer])
+def test_a_transformer_with_a_step_of_its_own_is_differentiated_as_it_searches(kind):
+    network, batch = network_and_batch()
+    network.__class__ = kind
+    search = objective(
+        unroll=UnrollOptions(beam_size=3, candidates=8, selection="hard", open_paths=["score_update"])
+    ).search
+    beams = search(network.eval(), network.encode(batch.source), batch)
+    best = beams.best_tokens[:, 0]  # (B, T)
+    prefix = torch.cat((torch.full_like(best[:, :1], BOS), best), dim=1)  # (B, 1 + T)
+    log_probs = network.logits(network.decode(network.encode(batch.source), prefix[:, :-1])).log_softmax(-1)
+    own = log_probs.gather(2, prefix[:, 1:, None]).squeeze(2).masked_fill(prefix[:, 1:] == PAD, 0.0)  # (B, T)
+    torch.testing.assert_close(beams.scores[:, 0], own.sum(1), atol=1e-4, rtol=1e-4)
+    found, expected = (gradient(network, scores.sum()) for scores in (beams.scores[:, 0], own))
+    torch.testing.assert_close(found, expected, atol=1e-3, rtol=1e-3)
 
 
 def gradient(network, value):
@@ -107,6 +135,47 @@ def test_without_dropout_in_the_search_its_gradient_has_none_either(selection):
         gradients.append(gradient(network, mean))
         assert network.training == training
     torch.testing.assert_close(*gradients)
+
+
+class DroppingLogits(Transformer):
+    """Drops out of what its logits are made of, where the search's gradient runs once more."""
+
+    def logits(self, hidden):
+        return super().logits(torch.nn.functional.dropout(hidden, 0.5, self.training))
+
+
+@pytest.mark.parametrize("selection", ["soft", "hard"])
+def test_nor_where_a_network_s_own_logits_are_recomputed(selection):
+    gradients = []
+    for training in (True, False):
+        network, batch = network_and_batch()
+        network.__class__ = DroppingLogits
+        aim = objective(weight=1.0, unroll=UnrollOptions(3, 8, selection), max_gradient_norm=1e6)
+        gradients.append(gradient(network.train(training), aim(network, batch).total))
+    torch.testing.assert_close(*gradients)
+
+
+def test_a_loss_s_own_parameters_have_its_gradient_clipped_with_the_network_s():
+    class Scaled(MinimumRisk):
+        def __init__(self):
+            super().__init__()
+            self.scale = torch.nn.Parameter(torch.tensor(2.0))
+
+        def forward(self, *beams):
+            return self.scale * super().forward(*beams)
+
+    network, batch = network_and_batch()
+    network.eval()
+    gradients = []
+    for gamma in (1e6, 0.1):
+        aim = objective(loss=Scaled(), weight=0.5, max_gradient_norm=gamma)
+        loss = aim(network, batch)
+        gradient(network, loss.total / loss.weight)
+        gradients.append(aim.loss.scale.grad.item())
+    plain = objective(loss=MinimumRisk()).beam_part(network, batch)[0].item()
+    assert gradients[0] == pytest.approx(0.5 * plain, rel=1e-4)
+    norm = loss.figures["beam_gradient_norm"].item() / loss.weight
+    assert norm > plain and gradients[1] == pytest.approx(gradients[0] * 0.1 / norm, rel=1e-3)
 
 
 def test_the_search_drops_out_only_when_asked():

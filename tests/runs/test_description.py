@@ -24,16 +24,25 @@ from beamtrain.translating.translator import Translator
 def test_what_is_saved_comes_back(tmp_path):
     search = SearchOptions(beam_size=3, n_best=2, length_penalty="average", alpha=-0.5, max_length=7)
     corpus = {"source": "wmt/wmt14", "config_name": "de-en", "test_split": None}
-    scoring = ScoringOptions("chrf++", "zh")
-    description = Description("transformer", {"vocab_size": 9, "dropout": 0}, "en", "dé", search, corpus, scoring)
+    description = Description(
+        "mine.Network",
+        {"vocab_size": 9, "dropout": 0},
+        "en",
+        "dé",
+        search,
+        corpus,
+        ["mine", "its"],
+        ScoringOptions("chrf++", "zh"),
+    )
     save_description(tmp_path, description)
     assert load_description(tmp_path) == description
 
 
 def test_only_what_has_no_default_is_needed(tmp_path):
-    content = {"network": {"name": "gru", "arguments": {}}, "source_lang": "en", "target_lang": "de"}
+    network = {"class_path": "mine.Network", "arguments": {}}
+    content = {"network": network, "source_lang": "en", "target_lang": "de"}
     (tmp_path / "model.json").write_text(json.dumps(content))
-    assert load_description(tmp_path) == Description("gru", {}, "en", "de")
+    assert load_description(tmp_path) == Description("mine.Network", {}, "en", "de")
 
 
 @pytest.fixture
@@ -77,12 +86,17 @@ ABSENT = object()
         ("corpus.source", 5, "corpus: source is 5; it must be text or null"),
         ("corpus.source", "a\0b", "corpus: source is .*; it must be text or null"),
         ("network", ABSENT, "model.json lacks network"),
-        ("network.name", ["gru"], r"network: name is \['gru'\]; it must be text"),
+        ("network.class_path", ["gru"], r"network: class_path is \['gru'\]; it must be text"),
+        ("network.import", "mine", "network: import is 'mine'; it must be a list"),
         ("network.arguments", 5, "network: arguments is 5; it must be names with values"),
-        ("network.arguments.vocab_size", ABSENT, "the network transformer lacks vocab_size"),
+        ("network.arguments.vocab_size", ABSENT, "the network beamtrain.model.Transformer lacks vocab_size"),
         ("network.arguments.vocab_size", 10**15, r"vocab_size is 10+; it must be from 5 to 1,000,000"),
         ("network.arguments.heads", 0, "heads is 0; it must be from 1 to 1,024"),
-        ("network.arguments.heads", 3, "model.json: the network transformer: width 16 must be even and a multiple of"),
+        (
+            "network.arguments.heads",
+            3,
+            "model.json: the network beamtrain.model.Transformer: width 16 must be even and a multiple of",
+        ),
         ("network.arguments.width", 1.5, "width is 1.5; it must be a whole number"),
         ("network.arguments.width", 65_536, "model.json asks for a larger network than that of .*model.safetensors"),
         (
@@ -91,7 +105,7 @@ ABSENT = object()
             r"model.safetensors does not fit the network of model.json: .* is \(320, 16\), and",
         ),
         ("network.arguments.norm", None, "norm is null; it must be pre or post"),
-        ("network.arguments.depth", 3, "the network transformer has no 'depth'"),
+        ("network.arguments.depth", 3, "the network beamtrain.model.Transformer has no 'depth'"),
         ("weights", {}, "model.json has no 'weights'"),
     ],
 )

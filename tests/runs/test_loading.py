@@ -19,7 +19,6 @@ from beamtrain.model.transformer import Transformer
 from beamtrain.runs.checkpoints import load_checkpoint, save_checkpoint
 from beamtrain.runs.description import Description, save_description
 from beamtrain.runs.loading import load_run
-from beamtrain.runs.networks import NETWORKS
 from beamtrain.runs.weights import load_weights, save_weights
 
 SCORE = {"name": "BLEU", "value": 3.5, "signature": "tok:13a"}
@@ -79,14 +78,13 @@ class Buffered(Transformer):
 
 
 @pytest.mark.parametrize("kept_in", ["model.safetensors", "checkpoints/best.ckpt"])
-def test_what_a_network_has_besides_its_parameters_comes_back_too(tmp_path, tokenizer, monkeypatch, kept_in):
-    monkeypatch.setitem(NETWORKS, "buffered", Buffered)
+def test_what_a_network_has_besides_its_parameters_comes_back_too(tmp_path, tokenizer, kept_in):
     arguments = {"vocab_size": tokenizer.target.vocab_size}
     network = Buffered(**arguments)
     for buffer in network.buffers():
         buffer.random_(100)
     tokenizer.save(tmp_path)
-    save_description(tmp_path, Description("buffered", arguments, "en", "de"))
+    save_description(tmp_path, Description(f"{__name__}.Buffered", arguments, "en", "de"))
     if kept_in == "model.safetensors":
         save_weights(tmp_path, network.state_dict())
     else:
@@ -131,10 +129,10 @@ def edited(run, **arguments):
 
 def test_files_that_do_not_belong_together_are_refused(run):
     description = json.loads((run / "model.json").read_text())["network"]
-    edited(run, name="os.system")
-    with pytest.raises(UserError, match=r"names the network 'os.system'; known: transformer, gru"):
+    edited(run, class_path="os.system")
+    with pytest.raises(UserError, match=r"names the network os\.system, which is not a subclass"):
         load_run(run)
-    edited(run, name="transformer", arguments={**description["arguments"], "width": 32})
+    edited(run, class_path="beamtrain.model.Transformer", arguments={**description["arguments"], "width": 32})
     with pytest.raises(UserError, match=r"model.safetensors does not fit the network of model.json"):
         load_run(run)
     edited(run, arguments={**description["arguments"], "encoder_layers": 2})

@@ -6,10 +6,11 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 import torch
-from tiny import SENTENCES
+from tiny import SENTENCES, Echo
 from words import write_corpus
 
 from beamtrain.base.errors import UserError
@@ -68,15 +69,78 @@ def model(transformer_run: Path, tmp_path: Path) -> Path:
     return shutil.copytree(transformer_run, tmp_path / "model")
 
 
-@pytest.mark.parametrize(
-    "name",
-    ["torch.nn.Linear", "os.system", "beamtrain.model.Transformer", "subprocess.run", "__import__", "echo"],
-)
-def test_a_model_cannot_name_a_class_or_a_function(model: Path, name: str):
+@pytest.fixture
+def evil(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """A module that could be imported, here and from elsewhere, and never may be; neither may a program be run."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(str(tmp_path / "installed"))
+    trap = "import pathlib\npathlib.Path('victim').touch()\nfrom tiny import Echo as Network\n"
+    for name in ("evil.py", "installed/evil.py", "installed/package/__init__.py", "installed/package/evil.py"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text(trap)
+    monkeypatch.setattr(subprocess, "Popen", type("Popen", (), {"__init__": lambda *_, **__: Path("victim").touch()}))
+    (tmp_path / "in").write_text("one\n")
+    yield
+    assert not Path("victim").exists()
+    assert not {"evil", "package", "package.evil"} & set(sys.modules)
+
+
+def describe(model: Path, **network: object) -> None:
+    """Let model.json say that of the network."""
     info = json.loads((model / "model.json").read_text())
-    info["network"]["name"] = name
+    info["network"].update(network)
     (model / "model.json").write_text(json.dumps(info))
-    with pytest.raises(UserError, match=r"model.json names the network .* known: .*transformer"):
+
+
+NOT_IMPORTED = "module that is not imported; if it is yours, or you trust it, add --import"
+STRANGERS = [
+    ("evil.Network", NOT_IMPORTED),
+    ("package.evil.Network", NOT_IMPORTED),
+    ("evil.__loader__.Network", NOT_IMPORTED),
+    ("subprocess.Popen", "not a subclass of beamtrain.model.Seq2Seq"),
+    ("os.system", "not a subclass of beamtrain.model.Seq2Seq"),
+    ("torch.nn.Linear", "not a subclass of beamtrain.model.Seq2Seq"),
+    ("beamtrain.model.Seq2Seq", "not a subclass of beamtrain.model.Seq2Seq"),
+    ("beamtrain.model.transformer.Transformer", "whose name is beamtrain.model.Transformer; write that"),
+    ("beamtrain.model.Nothing", "the module beamtrain.model has no Nothing"),
+    ("transformer", "not the path of a class"),
+    ("evil:Network", "not the path of a class"),
+    ("evil.Network; import os", "not the path of a class"),
+    ("__import__", "not the path of a class"),
+    ("..evil.Network", "not the path of a class"),
+    (["evil", "Network"], "it must be text"),
+    ({"class_path": "evil.Network"}, "it must be text"),
+    (None, "it must be text"),
+]
+
+
+@pytest.mark.parametrize(("class_path", "message"), STRANGERS)
+@pytest.mark.parametrize("command", ["translate --input=in", "evaluate --source=in --reference=in"])
+def test_a_model_that_names_a_class_or_a_function_brings_nothing_with_it(
+    evil, model: Path, class_path: object, message: str, command: str, capsys
+):
+    describe(model, class_path=class_path, **{"import": ["evil", "package.evil", "os;evil", 7]})
+    name, *options = command.split()
+    assert main([name, "--model", str(model), *options]) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert message in line and f"{model}/model.json" in line
+
+
+def test_what_is_to_be_imported_is_said_with_what_was_imported_in_training(evil, model: Path):
+    describe(model, class_path="package.evil.Network", **{"import": ["package.evil", "other", "not a module", 7]})
+    with pytest.raises(UserError, match=r"add --import package\.evil --import other$"):
+        load_run(model)
+    describe(model, **{"import": []})
+    with pytest.raises(UserError, match=r"add --import package\.evil$"):
+        load_run(model)
+
+
+def test_a_module_that_makes_its_names_as_they_are_asked_for_is_not_asked(evil, model: Path, monkeypatch):
+    lazy = ModuleType("lazy")
+    lazy.__getattr__ = lambda name: Path("victim").touch()  # type: ignore[method-assign]
+    monkeypatch.setitem(sys.modules, "lazy", lazy)
+    describe(model, class_path="lazy.Network")
+    with pytest.raises(UserError, match="the module lazy has no Network"):
         load_run(model)
 
 
@@ -123,6 +187,22 @@ def test_a_checkpoint_in_place_of_the_weights_is_not_unpickled_either(model: Pat
     assert not (tmp_path / "victim").exists()
 
 
+class Assembled(Echo):
+    """A network of the user's own that takes an object, which a run can neither keep nor hand on."""
+
+    def __init__(self, vocab_size: int, part: torch.nn.Module | None = None) -> None:
+        super().__init__(vocab_size)
+
+
+@pytest.mark.parametrize("part", ["evil.Network", "file", {"class_path": "evil.Network"}, ["evil.Network"]])
+def test_nor_by_what_a_network_of_one_s_own_is_made_with(evil, model: Path, part: object, capsys):
+    Path("file").write_text("class_path: evil.Network\n")
+    (model / "config.yaml").write_text("data: {source: corpus}\n")
+    describe(model, class_path=f"{__name__}.Assembled", arguments={"vocab_size": 320, "part": part})
+    assert main(["train", "--init_from", str(model)]) == 2
+    assert "part is not a setting that a run can hand on" in capsys.readouterr().err
+
+
 def test_modules_in_the_folder_are_not_imported(model: Path, tmp_path: Path):
     for name in ("__init__", "modeling", "tokenizer", "conftest", "sitecustomize"):
         (model / f"{name}.py").write_text(f"import pathlib; pathlib.Path({str(tmp_path / 'victim')!r}).touch()\n")
@@ -132,8 +212,6 @@ def test_modules_in_the_folder_are_not_imported(model: Path, tmp_path: Path):
 
 class TestToStartFrom:
     """`--init_from`: a stranger's run gives data settings, subwords and tensors, and no code."""
-
-    EVIL = "evil.Network"
 
     @pytest.fixture
     def start(self, model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
@@ -189,12 +267,13 @@ class TestToStartFrom:
         lines = [line for line in capsys.readouterr().err.splitlines() if line.startswith("beamtrain: ")]
         assert len(lines) <= 1 and not any("Traceback" in line for line in lines)
 
-    def test_nor_is_a_class_that_its_model_json_names(self, start, model: Path, capsys):
-        info = json.loads((model / "model.json").read_text())
-        info["network"]["name"] = self.EVIL
-        (model / "model.json").write_text(json.dumps(info))
-        assert start(self.DATA + self.NETWORK) == 2
-        assert "model.json names the network 'evil.Network'" in capsys.readouterr().err
+    @pytest.mark.parametrize(
+        "class_path", ["evil.Network", "subprocess.Popen", "beamtrain.model.gru.GRUEncoderDecoder"]
+    )
+    def test_nor_is_a_class_that_its_model_json_names(self, start, model: Path, class_path: str, capsys):
+        describe(model, class_path=class_path)
+        assert start(f"import: [evil]\n{self.DATA}{self.NETWORK}") == 2
+        assert f"model.json names the network {class_path}" in capsys.readouterr().err
 
     @pytest.mark.parametrize("name", ["tokenizer.model", "model.safetensors", "model.json"])
     def test_nor_is_a_pickle_unpickled(self, start, model: Path, name: str, tmp_path: Path):

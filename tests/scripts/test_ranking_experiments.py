@@ -13,11 +13,19 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "scripts" / "experi
 import knn
 import label_ranking
 import medians
+import retrieval
 import sort_numbers
 import topk_classification
 import trimmed_squares
 from cached import Cells
 from images import held_out, load_digits, load_images, shifted
+from tiny import SENTENCES
+
+from beamtrain.data.tokenizer import Tokenizer
+from beamtrain.model.transformer import Transformer
+from beamtrain.search.options import SearchOptions
+from beamtrain.topk import SoftTopK
+from beamtrain.translating.translator import Translator
 
 TRAIN, TEST = load_digits()
 
@@ -124,3 +132,33 @@ def test_what_is_held_out_is_not_trained_on() -> None:
     kept, out = held_out(TRAIN, 200)
     assert len(kept.labels) == len(TRAIN.labels) - 200
     assert not (kept.pixels.flatten(1)[:, None] == out.pixels.flatten(1)[None, :20]).all(-1).any()
+
+
+def test_retrieval_says_again_what_it_has_kept(tokenizer: Tokenizer, transformer: Transformer) -> None:
+    """The network is random; its own training sentences are all that can be known, and the states find them."""
+    text = [(line, SENTENCES[-1 - number]) for number, line in enumerate(SENTENCES)]
+    known = retrieval.collected(transformer, tokenizer, text)
+    network = retrieval.Retrieving(transformer, known, retrieval.Metric(known.outputs), share=0.99, temperature=1e-4)
+    options = SearchOptions(beam_size=1, max_length=100)
+    found = [each.text for each in Translator(network, tokenizer, options).translate([source for source, _ in text])]
+    assert found == [target for _, target in text]
+    share, _, log_probs = retrieval.tuned(network.metric, known, known)
+    assert share == max(retrieval.SHARES)
+    assert log_probs.mean() > known.log_probs.mean() + 1
+
+
+def test_a_metric_is_learned_that_finds_the_next_token() -> None:
+    """Two of twenty dimensions tell the token, the others are louder."""
+    generator = torch.Generator().manual_seed(0)
+    tokens = torch.randint(6, (3000,), generator=generator)
+    outputs = torch.randn(3000, 20, generator=generator) * 3
+    angle = tokens * torch.pi / 3
+    outputs[:, 0], outputs[:, 1] = angle.cos() + 0.1 * outputs[:, 0], angle.sin() + 0.1 * outputs[:, 1]
+    states = retrieval.States(outputs, tokens, torch.full((3000,), 1 / 6).log())
+    known, tuning = (
+        retrieval.States(*(column[part] for column in states)) for part in (slice(2500), slice(2500, 3000))
+    )
+    as_it_is = retrieval.tuned(retrieval.Metric(known.outputs), known, tuning)[2].mean()
+    for operator in (SoftTopK(0.1, sorted=False), None):
+        metric = retrieval.learned(known, operator, seed=1, steps=60)
+        assert retrieval.tuned(metric, known, tuning)[2].mean() > as_it_is + 0.5

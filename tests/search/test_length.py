@@ -4,7 +4,8 @@ import pytest
 import torch
 
 from beamtrain.base.errors import UserError
-from beamtrain.search.length import check_length_limits, check_length_penalty, length_limits, length_penalties
+from beamtrain.search.length import length_limits, length_penalties
+from beamtrain.search.options import check_length_limits, check_length_penalty
 
 
 def test_penalties_follow_their_formulas():

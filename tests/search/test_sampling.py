@@ -117,6 +117,15 @@ def test_samples_depend_on_the_seed_of_their_sentence_alone():
     assert len({tuple(h.tokens) for h in together[1]}) == 3
 
 
+def test_a_draw_does_not_depend_on_how_many_there_are():
+    network, source = network_and_source()
+    many = sample(network, source, seeds=range(6), samples=40, temperature=3.0)
+    for samples in (1, 7):
+        few = sample(network, source, seeds=range(6), samples=samples, temperature=3.0)
+        assert [[h.tokens for h in row] for row in few] == [[h.tokens for h in row[:samples]] for row in many]
+    assert len({tuple(h.tokens) for row in many for h in row}) > 200
+
+
 def test_samples_respect_the_limit_of_their_source_and_their_prefix():
     network, source = network_and_source()
     prefix = torch.tensor([[5, 6], [7, PAD]] * 3)

@@ -2,7 +2,17 @@
 
 import pytest
 import torch
-from topk_family import DRAWING, ITERATIVE, SELECTORS, random_scores, select, spaced_scores
+from topk_family import (
+    DRAWING,
+    FAMILY,
+    ITERATIVE,
+    SELECTORS,
+    WITHOUT_GRADIENT,
+    random_scores,
+    select,
+    spaced_scores,
+)
+from torch import Tensor
 
 ALL = sorted(SELECTORS)
 DETERMINISTIC = sorted(set(ALL) - DRAWING)
@@ -93,13 +103,37 @@ def test_narrow_types(name: str, dtype: torch.dtype) -> None:
         torch.testing.assert_close(weights.float(), wide, atol=2 * torch.finfo(dtype).eps, rtol=0)
 
 
-@pytest.mark.parametrize("name", ALL)
-def test_autocast_changes_nothing(name: str) -> None:
-    scores = random_scores(2, 12, dtype=torch.float32)
-    with torch.autocast("cpu", dtype=torch.bfloat16):
-        inside = select(name, scores, 3).weights
-    assert inside.dtype == torch.float32
-    torch.testing.assert_close(inside, select(name, scores, 3).weights)
+@pytest.mark.parametrize("name", sorted(FAMILY))
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.float16])
+def test_autocast_changes_nothing(name: str, dtype: torch.dtype) -> None:
+    """Neither the output, nor its gradient, nor a second one, nor their types, though all be computed inside."""
+
+    def outputs(inside: bool) -> list[Tensor]:
+        scores = random_scores(2, 9, dtype=dtype).requires_grad_()
+        with torch.autocast("cpu", dtype=torch.bfloat16, enabled=inside):
+            output = FAMILY[name](scores)
+            if name in WITHOUT_GRADIENT:
+                return [output]
+            gain = random_scores(*output.shape, seed=3, dtype=output.dtype)
+            loss = torch.where(output.isfinite(), gain * output.square(), 0.0).sum()
+            (gradient,) = torch.autograd.grad(loss, scores, create_graph=True)
+            return [output, gradient, *torch.autograd.grad(gradient.square().sum(), scores)]
+
+    for found, expected in zip(outputs(inside=True), outputs(inside=False), strict=True):
+        assert found.dtype == expected.dtype and torch.equal(found, expected)
+
+
+@pytest.mark.parametrize("name", sorted(FAMILY))
+@pytest.mark.parametrize("shape", [(0, 8), (0, 3), (3, 0, 8), (0, 2, 8)])
+def test_an_empty_batch_has_empty_results(name: str, shape: tuple[int, ...]) -> None:
+    """N = 3 is that of k; they have the shape of others' results but for the batch, and a gradient."""
+    scores = torch.zeros(shape, requires_grad=True)
+    output = FAMILY[name](scores)
+    of_one = FAMILY[name](torch.zeros(shape[-1]))
+    assert output.shape == (*shape[:-1], *of_one.shape)
+    if output.requires_grad:
+        output.sum().backward()
+        assert scores.grad.shape == shape
 
 
 @pytest.mark.parametrize("name", sorted(set(DETERMINISTIC) - ONE_HOT))
@@ -131,7 +165,11 @@ def test_masked_candidates_are_absent(name: str, candidates: int | None) -> None
 @pytest.mark.parametrize("name", ALL)
 @pytest.mark.parametrize("candidates", [None, 4])
 def test_choosing_all_that_there_are(name: str, candidates: int | None) -> None:
-    full = select(name, random_scores(2, 4), 4, candidates=candidates).dense(4)
+    scores = random_scores(2, 4).requires_grad_()
+    full = select(name, scores, 4, candidates=candidates).dense(4)
+    if full.requires_grad:
+        (gradient,) = torch.autograd.grad((full * random_scores(*full.shape, seed=1)).sum(), scores)
+        assert gradient.isfinite().all()
     padded = random_scores(2, 4)
     padded = torch.cat([padded, torch.full_like(padded, -torch.inf)], -1)
     within = select(name, padded, 4, candidates=candidates).dense(8)

@@ -1,8 +1,11 @@
 """Every refusal of the family, with its message."""
 
+import asyncio
+from concurrent.futures import ThreadPoolExecutor
+
 import pytest
 import torch
-from topk_family import SELECTORS, random_scores, select
+from topk_family import FAMILY, SELECTORS, random_scores, select
 
 from beamtrain.topk import (
     FastSoftSort,
@@ -12,7 +15,12 @@ from beamtrain.topk import (
     SoftTopK,
     StraightThrough,
     gumbel_softmax,
+    neural_sort,
+    plackett_luce_sample,
+    reparameterised,
+    sinkhorn_quantile,
     sinkhorn_rank,
+    sinkhorn_sort,
     sinkhorn_topk,
     soft_rank,
     soft_sort,
@@ -26,9 +34,23 @@ FUNCTIONS = {
     "soft_rank": soft_rank,
     "soft_sort": soft_sort,
     "sinkhorn_rank": sinkhorn_rank,
+    "sinkhorn_sort": sinkhorn_sort,
+    "sinkhorn_quantile": lambda x: sinkhorn_quantile(x, 0.5),
+    "plackett_luce_sample": lambda x: plackett_luce_sample(x, 2, torch.Generator()),
     "sinkhorn_topk": lambda x: sinkhorn_topk(x, 1),
     "gumbel_softmax": lambda x: gumbel_softmax(x, 1.0, torch.Generator()),
     **{name: lambda x, name=name: select(name, x, 1) for name in SELECTORS},
+}
+
+
+WITHOUT_K = {
+    "soft_rank",
+    "soft_sort",
+    "sinkhorn_rank",
+    "sinkhorn_sort",
+    "sinkhorn_quantile",
+    "gumbel_softmax",
+    "plackett_luce_sample",
 }
 
 
@@ -48,8 +70,23 @@ def test_nan_and_infinity(name: str, value: float, message: str) -> None:
 def test_nothing_but_masked(name: str) -> None:
     scores = random_scores(2, 5)
     scores[1] = -torch.inf
-    with pytest.raises(ValueError, match="k = 1 needs at least 1 finite scores in each row"):
+    message = "k = 1 needs at least 1 finite scores in each row"
+    if name in WITHOUT_K:
+        message = r"each row of scores needs at least one finite score; a row has none \(-inf is masked\)"
+    with pytest.raises(ValueError, match=message):
         FUNCTIONS[name](scores)
+
+
+def test_what_has_no_k_names_none() -> None:
+    generator = torch.Generator().manual_seed(0)
+    masked, nothing = torch.tensor([0.0, -torch.inf, 1.0]), torch.zeros(2, 0)
+    with pytest.raises(ValueError, match=r"scores contain -inf \(masked\), but each of them gets a row here"):
+        neural_sort(masked)
+    with pytest.raises(ValueError, match=r"scores contain -inf \(masked\), but each of them gets a row here"):
+        reparameterised(lambda p: p[..., 0, 0], masked, 0.1, 4, generator)
+    for call in (soft_rank, soft_sort, sinkhorn_rank, neural_sort):
+        with pytest.raises(ValueError, match=r"a last dimension of at least one candidate, got \(2, 0\)"):
+            call(nothing)
 
 
 @pytest.mark.parametrize("name", sorted(SELECTORS))
@@ -88,6 +125,8 @@ def test_candidates_and_types() -> None:
         SoftTopK(candidates=0)
     with pytest.raises(ValueError, match=r"scores must be floating point, got torch.int64"):
         soft_topk(torch.arange(5), 3)
+    with pytest.raises(ValueError, match=r"scores must be a torch.Tensor, got list"):
+        soft_topk([0.0, 1.0], 1)  # type: ignore[arg-type]
     with pytest.raises(ValueError, match=r"a last dimension of at least one candidate, got \(3, 0\)"):
         soft_topk(torch.zeros(3, 0), 1)
 
@@ -100,6 +139,11 @@ def test_settings_of_single_operators() -> None:
         sinkhorn_topk(scores, 2, iterations=0)
     with pytest.raises(ValueError, match="iterations must be at least 1, got 0"):
         SinkhornSort(iterations=0)
+    for function in (sinkhorn_rank, sinkhorn_sort, lambda x, **named: sinkhorn_quantile(x, 0.5, **named)):
+        with pytest.raises(ValueError, match="iterations must be at least 1, got 0"):
+            function(scores, iterations=0)
+    with pytest.raises(ValueError, match="samples must be at least 1, got 0"):
+        plackett_luce_sample(scores, 0, torch.Generator())
     with pytest.raises(ValueError, match=r'domain must be "log" or "plain".* got linear, kkt'):
         sinkhorn_topk(scores, 2, domain="linear")  # type: ignore[arg-type]
     with pytest.raises(ValueError, match=r"samples must be at least 2 \(the gradient compares draws\), got 1"):
@@ -133,12 +177,64 @@ def test_what_an_operator_cannot_give() -> None:
         StraightThrough(Gumbel(SoftTopK()))
 
 
+WRONG = torch.tensor([0.0, torch.nan, 1.0])
+
+
+def looks() -> bool:
+    try:
+        soft_topk(WRONG, 1)
+    except ValueError:
+        return True
+    return False
+
+
 def test_unchecked_looks_at_no_value() -> None:
-    scores = torch.tensor([0.0, torch.nan, 1.0])
     with unchecked():
-        assert soft_topk(scores, 1).weights.isnan().any()
+        assert soft_topk(WRONG, 1).weights.isnan().any()
+        assert not sinkhorn_topk(torch.tensor([0.0, 30.0, 60.0, 90.0]), 3, 0.01, domain="plain").isfinite().all()
     with pytest.raises(ValueError, match="NaN"):
-        soft_topk(scores, 1)
+        soft_topk(WRONG, 1)
+
+
+def test_unchecked_survives_interleaved_exits() -> None:
+    """As where two generators or two objects hold one each."""
+    first, second = unchecked(), unchecked()
+    first.__enter__()
+    second.__enter__()
+    first.__exit__(None, None, None)
+    assert not looks()
+    second.__exit__(None, None, None)
+    assert looks()
+
+
+def test_unchecked_holds_for_its_thread_and_task_only() -> None:
+    with ThreadPoolExecutor(1) as other, unchecked():
+        assert other.submit(looks).result() and not looks()
+
+    async def inside(entered: asyncio.Event, left: asyncio.Event) -> bool:
+        with unchecked():
+            entered.set()
+            await left.wait()
+            return looks()
+
+    async def both() -> tuple[bool, bool]:
+        entered, left = asyncio.Event(), asyncio.Event()
+        task = asyncio.create_task(inside(entered, left))
+        await entered.wait()
+        outside = looks()
+        left.set()
+        return outside, await task
+
+    assert asyncio.run(both()) == (True, False)
+    assert looks()
+
+
+def test_threads_give_the_same_results() -> None:
+    scores = [random_scores(4, 9, seed=seed) for seed in range(8)]
+    with ThreadPoolExecutor(4) as pool:
+        for name in ("soft of the best", "lapsum", "soft_rank", "sinkhorn", "gumbel softsort"):
+            found = list(pool.map(FAMILY[name], scores))
+            assert all(torch.equal(each, FAMILY[name](row)) for each, row in zip(found, scores, strict=True))
 
 
 def test_wrappers_share_the_temperature() -> None:

@@ -45,7 +45,8 @@ AVERAGED = ["--trainer.callbacks+=lightning.pytorch.callbacks.EMAWeightAveraging
 @pytest.mark.parametrize(
     "options",
     [[], ["--trainer.precision=bf16-mixed"], ["--trainer.precision=64-true"],
-     ["--trainer.precision=bf16-mixed", *AVERAGED], ["--model.search.beam_size=1", "--data.eval_batch_tokens=50"]],
+     ["--trainer.precision=bf16-mixed", *AVERAGED], ["--model.search.beam_size=1", "--data.eval_batch_tokens=50"],
+     ["--model.scoring.metric=chrf++", "--trainer.num_sanity_val_steps=1"]],
     ids=" ".join,
 )  # fmt: skip
 def test_it_is_the_bleu_of_evaluate(train, odd_corpus, validated, capsys, options):
@@ -60,7 +61,7 @@ def test_it_is_the_bleu_of_evaluate(train, odd_corpus, validated, capsys, option
     (translations,) = validated
     assert [translations[row] for row in range(25)] == hypotheses and len(set(hypotheses)) > 5
     assert [hypotheses[3 * place] for place in range(3)] == ["", "", ""]
-    assert load_run("runs/tiny").weights["dev_score"] == report["scores"][0]
+    assert load_run("runs/tiny").weights["dev_score"] in report["scores"]
 
 
 def test_fewer_batches_can_be_looked_at(train, validated):

@@ -37,8 +37,8 @@ COMMON = [
     "--trainer.callbacks.patience=50",
 ]
 BEAMS = [
-    "--model.objective=beamtrain.objectives.beam_training.BeamTraining",
-    "--model.objective.loss=beamtrain.objectives.losses.expected_reward.ExpectedReward",
+    "--model.objective=beamtrain.objectives.BeamTraining",
+    "--model.objective.loss=beamtrain.objectives.ExpectedReward",
     "--model.objective.unroll.beam_size=2",
     "--model.objective.start_step=2",
 ]

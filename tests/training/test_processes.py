@@ -261,8 +261,8 @@ def test_the_gradient_of_beam_training_is_averaged_over_processes(place, one_and
     """One step of plain gradient descent, against the gradient of each process's share computed here."""
     options = [
         "--init_from=runs/two",
-        "--model.objective=beamtrain.objectives.beam_training.BeamTraining",
-        "--model.objective.init_args.loss=beamtrain.objectives.losses.expected_reward.ExpectedReward",
+        "--model.objective=beamtrain.objectives.BeamTraining",
+        "--model.objective.init_args.loss=beamtrain.objectives.ExpectedReward",
         "--model.optimizer=torch.optim.SGD",
         "--model.optimizer.init_args.lr=1.0",
         "--model.max_gradient_norm=0",

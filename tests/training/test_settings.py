@@ -67,6 +67,7 @@ trainer: {callbacks: [{class_path: beamtrain.training.Cosine, init_args: {total_
 
 
 def test_right_keys_pass(config):
+    check_keys(KNOWN, [], [], CLASSES)
     path = config("data: {source: x}\nmodel: {network: {class_path: some.other.Network, init_args: {odd: 1}}}\n")
     check_keys(
         KNOWN, ["--data.source=y", "--trainer.callbacks+=Timer", "--trainer.callbacks.duration=1"], [path], CLASSES

@@ -17,6 +17,7 @@ from words import CONFIG, write_corpus
 from beamtrain.cli import main
 from beamtrain.runs.checkpoints import load_checkpoint
 from beamtrain.runs.loading import load_run
+from beamtrain.training.run_folder import CONTENTS, LOCK
 
 LAST, BEST = (Path(f"runs/tiny/checkpoints/{name}.ckpt") for name in ("last", "best"))
 AVERAGING = "--trainer.callbacks+=lightning.pytorch.callbacks.EMAWeightAveraging"
@@ -108,10 +109,11 @@ CHANGED = {
         r"data.source_lang de \(there en\), data.target_lang en \(there de\)",
     ),
     "another data seed": (None, ["--data.seed=2"], r"data.seed 2 \(there 1\)"),
+    "other scores": (None, ["--model.scoring.metric=chrf"], r"model.scoring metric chrf \(there bleu\)"),
     "another network": (
         None,
         ["--model.network=beamtrain.model.GRUEncoderDecoder", "--model.network.width=16"],
-        r"model.network class gru \(there transformer\)",
+        r"model.network class \S+GRUEncoderDecoder \(there \S+Transformer\)",
     ),
     "a wider network": (None, ["--model.network.width=32"], r"model.network width 32 \(there 16\)"),
     "more heads, in the same shapes": (None, ["--model.network.heads=4"], r"model.network heads 4 \(there 2\)"),
@@ -205,11 +207,26 @@ def test_a_run_is_replaced_and_what_else_lies_in_its_folder_stays(train):
     assert train("--overwrite", "--trainer.max_steps=2") == 0
     assert load_checkpoint(LAST)["global_step"] == 2 and not BEST.exists()
     assert Path("runs/tiny/notes.txt").read_text() == "mine" and not Path("runs/tiny/report").exists()
+    assert {path.name for path in Path("runs/tiny").iterdir()} - {"notes.txt", LOCK} <= set(CONTENTS)
 
 
-def test_an_empty_folder_is_free(train):
+@pytest.mark.parametrize("left", [[], [".lock"], [".lock", "tokenizer.model", ".model.json.77.part"]])
+def test_what_a_process_left_that_was_killed_when_it_had_just_begun_is_in_nobodys_way(train, left):
     Path("runs/new").mkdir()
+    for name in left:
+        Path("runs/new", name).touch()
     assert train("--name=new", "--trainer.max_steps=1") == 0
+
+
+def test_a_run_that_was_half_removed_when_its_process_was_killed_can_be_replaced(train):
+    for path in ("environment.json", "model.json", "checkpoints/last.ckpt"):
+        Path("runs/tiny", path).unlink()
+    Path("runs/tiny/.lock").touch()
+    assert train("--overwrite", "--trainer.max_steps=1") == 0
+
+
+def test_going_on_and_replacing_exclude_each_other(train, capsys):
+    assert "give one of them" in refused(train, capsys, "--resume", "--overwrite")
 
 
 def test_a_run_cannot_replace_the_one_whose_weights_it_starts_from(train, capsys):

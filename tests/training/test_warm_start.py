@@ -12,6 +12,7 @@ import yaml
 from beamtrain.cli import main
 from beamtrain.runs.checkpoints import load_checkpoint
 from beamtrain.runs.loading import load_run
+from beamtrain.training.warm_start import origin
 
 WORDS = ["red", "green", "blue", "one", "two", "three", "cat", "dog", "bird", "sees", "has", "likes", "small", "large"]
 BEAM = """
@@ -78,6 +79,10 @@ def test_a_config_can_name_the_run_to_start_from(start, tmp_path, monkeypatch):
     Path("fine.yaml").write_text(f"{BEAM}\ninit_from: {start / 'start'}\n")
     assert main(["train", "--config=fine.yaml"]) == 0
     assert main(["train", "--config=fine.yaml", "--name=other", "--init_from=null"]) == 2
+
+
+def test_none_is_named_where_nothing_is_typed():
+    assert origin([], []) is None
 
 
 def test_what_is_given_wins_over_what_is_inherited(train, start):

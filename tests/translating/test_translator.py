@@ -145,6 +145,24 @@ class TestPrefix:
         for translation, prefix in zip(translations, prefixes, strict=True):
             assert translation.text.startswith(prefix)
 
+    @settings(max_examples=80, deadline=None)
+    @given(
+        prefix=st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\n"), max_size=9)
+        | st.sampled_from(HOSTILE)
+    )
+    def test_whatever_is_given_comes_first_or_is_refused(self, prefix, transformer: Transformer, tokenizer: Tokenizer):
+        (translation,) = Translator(transformer, tokenizer, SearchOptions(beam_size=2)).translate(["a"], [prefix])
+        if translation.problem:
+            assert translation.text == "" and "no translation can begin with" in translation.problem
+            assert heard(tokenizer, prefix).replace("\r", " ") != prefix
+        else:
+            assert translation.text.startswith(prefix)
+
+    @pytest.mark.parametrize("prefix", ["Ja", "Zwei junge Männer", "½", "é", "²", "</s>", "a.b,c"])
+    def test_what_is_spelt_as_it_is_said_is_never_refused(self, prefix, transformer: Transformer, tokenizer: Tokenizer):
+        (translation,) = Translator(transformer, tokenizer, SearchOptions(beam_size=2)).translate(["a"], [prefix])
+        assert (translation.problem is None) == (heard(tokenizer, prefix) == prefix)
+
     @pytest.mark.parametrize(
         ("prefixes", "message"),
         [

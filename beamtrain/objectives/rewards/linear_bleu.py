@@ -39,6 +39,6 @@ class LinearBleu(Reward):
         self.values = [1 / (order * precision * decay**n) for n in range(order)]
 
     def forward(self, counts: NgramCounts) -> Tensor:
-        gained = (counts.shared * counts.shared.new_tensor(self.values)).sum(-1)  # (B, K, N) -> (B, K)
+        gained = sum(value * shared for value, shared in zip(self.values, counts.shared.unbind(-1), strict=True))
         scale = sum(self.values) * counts.reference_length.clamp(min=1)  # (B, 1)
         return (gained - self.length_cost * counts.length) / scale

@@ -7,11 +7,12 @@ the decoder's linear maps gave for these is known from the search too: see `line
 """
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any
 
 import torch
 from torch import Tensor
+from torch.amp import is_autocast_available
 from torch.autograd import Function
 from torch.autograd.function import once_differentiable
 
@@ -22,7 +23,7 @@ from beamtrain.model.transformer import Transformer
 from beamtrain.search.step import Candidates
 from beamtrain.search.unroll.linear_outputs import LinearOutputs, replayed
 from beamtrain.search.unroll.prefix_tree import PrefixTree
-from beamtrain.search.unroll.softmax_gradient import through_logits
+from beamtrain.search.unroll.softmax_gradient import autocast_dtype, through_logits
 
 
 def through_tree(
@@ -61,8 +62,7 @@ class _ThroughTree(Function):
     ) -> Tensor:
         ctx.network, ctx.tree, ctx.outputs = network, tree, outputs
         ctx.save_for_backward(mask, nodes, tokens, states, *parameters)
-        device = states.device.type
-        ctx.autocast = device, torch.get_autocast_dtype(device), torch.is_autocast_enabled(device)
+        ctx.dtype = autocast_dtype(states.device.type)
         return values.clone()
 
     @staticmethod
@@ -73,16 +73,15 @@ class _ThroughTree(Function):
         outer = outer.masked_fill(tokens == PAD, 0.0)  # a finished slot's candidate costs nothing
         wanted = torch.zeros_like(ctx.tree.tokens).scatter_add_(1, nodes, (outer != 0).long()) > 0  # (B, N)
         tree, places = ctx.tree.without_others(wanted)
-        device, dtype, enabled = ctx.autocast
         source = Memory(states.detach().requires_grad_(), mask)
         again = replayed(ctx.outputs, OpenSlots(tree.tokens).pack(tree.rows))
-        with torch.enable_grad(), torch.autocast(device, dtype, enabled), _without_dropout(ctx.network), again:
+        with torch.enable_grad(), _autocast(states.device.type, ctx.dtype), _without_dropout(ctx.network), again:
             hidden = ctx.network.decode_tree(source, tree.tokens, tree.depths, tree.visible)  # (B, n, D)
         weight = ctx.network.output_weight
         shift = torch.arange(0, hidden.size(0) * hidden.size(1), hidden.size(1), device=hidden.device).unsqueeze(1)
         rows = (places.gather(1, nodes) + shift).flatten()  # of hidden.flatten(0, 1)
         of_hidden, of_weight = through_logits(
-            hidden.detach().flatten(0, 1), weight, rows, tokens.flatten(), outer.flatten(), dtype if enabled else None
+            hidden.detach().flatten(0, 1), weight, rows, tokens.flatten(), outer.flatten(), ctx.dtype
         )
         found = torch.autograd.grad(hidden, [source.states, *parameters], of_hidden.view_as(hidden), allow_unused=True)
         of_states, of_parameters = found[0], list(found[1:])
@@ -91,6 +90,13 @@ class _ThroughTree(Function):
                 own = of_parameters[place]
                 of_parameters[place] = of_weight if own is None else own + of_weight
         return (None, None, None, None, None, None, None, of_states, *of_parameters)
+
+
+def _autocast(device: str, dtype: torch.dtype | None) -> AbstractContextManager[Any]:
+    """As it was in the search."""
+    if not is_autocast_available(device):
+        return nullcontext()
+    return torch.autocast(device, dtype, enabled=dtype is not None)
 
 
 @contextmanager

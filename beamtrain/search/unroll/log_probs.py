@@ -59,4 +59,6 @@ def next_log_probs(network: Seq2Seq, hidden: Tensor) -> Tensor:
 
 def _recomputed(function: Callable[..., Any], network: Seq2Seq, *inputs: Tensor | None) -> Any:
     """A function that keeps nothing for the gradient; only a network's own logits may draw random numbers."""
+    if not torch.is_grad_enabled():
+        return function(network, *inputs)
     return checkpoint(function, network, *inputs, use_reentrant=False, preserve_rng_state=network.has_own_logits)

@@ -41,12 +41,13 @@ def one_hot_beam_search(
     """What `soft_beam_search` returns, for a one-hot selection with the paths embeddings and ancestry closed.
 
     Raises:
-        UserError: the options are not of that kind.
+        UserError: the options or the network are not of that kind.
     """
-    if not fits(options):
+    if not fits(options, network):
         raise UserError(
             "the parallel unroll needs selection straight_through or hard and the paths embeddings and ancestry "
-            f"closed; not selection {options.selection} with open_paths {', '.join(options.open_paths) or 'none'}"
+            f"closed; not selection {options.selection} with open_paths {', '.join(options.open_paths) or 'none'}; "
+            "and no Transformer with a step of its own"
         )
     chain = Chain(memory.states.size(0), options, operator, like=memory.states)
     searched = Chain(memory.states.size(0), replace(options, selection="hard"), operator, like=memory.states)
@@ -64,9 +65,10 @@ def one_hot_beam_search(
     return chain.result()
 
 
-def fits(options: UnrollOptions) -> bool:
-    """Whether a choice depends on no choice before it but through hard prefixes."""
-    return options.selection != "soft" and not {"embeddings", "ancestry"} & set(options.open_paths)
+def fits(options: UnrollOptions, network: Seq2Seq) -> bool:
+    """Whether a choice depends on no choice before it but through hard prefixes, which can be run again at once."""
+    alone = options.selection != "soft" and not {"embeddings", "ancestry"} & set(options.open_paths)
+    return alone and (not isinstance(network, Transformer) or type(network).step is Transformer.step)
 
 
 def _search(

@@ -8,6 +8,7 @@ from torch.nn.functional import pad
 
 from beamtrain.data.tokenizer import PAD
 from beamtrain.model.slots import OpenSlots
+from beamtrain.topk.checks import may_wait
 
 
 @dataclass(frozen=True)
@@ -41,7 +42,7 @@ class PrefixTree:
 
         On a GPU, where asking for the size would be a wait, it is the whole tree.
         """
-        if wanted.is_cuda:
+        if not may_wait(wanted):
             return self, torch.arange(wanted.size(1), device=wanted.device).expand_as(wanted)
         needed = (self.visible & wanted.unsqueeze(2)).any(1)  # (B, N): some wanted one begins with it
         size = max(1, int(needed.sum(1).max()))

@@ -7,12 +7,14 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.amp import is_autocast_available
 from torch.autograd import Function
 from torch.autograd.function import once_differentiable
 from torch.nn.functional import linear
 
 from beamtrain.data.tokenizer import PAD
 from beamtrain.search.step import Candidates
+from beamtrain.topk.checks import may_wait
 
 _ENTRIES, _ENTRIES_ON_GPU = 2**20, 2**26  # of the logits at once: on a CPU they stay in its cache
 
@@ -37,8 +39,7 @@ class _ThroughOutputs(Function):
     @staticmethod
     def forward(ctx: Any, values: Tensor, rows: Tensor, tokens: Tensor, hidden: Tensor, weight: Tensor) -> Tensor:
         ctx.save_for_backward(rows, tokens, hidden, weight)
-        device = hidden.device.type
-        ctx.dtype = torch.get_autocast_dtype(device) if torch.is_autocast_enabled(device) else None
+        ctx.dtype = autocast_dtype(hidden.device.type)
         return values.clone()
 
     @staticmethod
@@ -47,6 +48,12 @@ class _ThroughOutputs(Function):
         rows, tokens, hidden, weight = ctx.saved_tensors
         outer = outer.flatten().masked_fill(tokens == PAD, 0.0)
         return None, None, None, *through_logits(hidden, weight, rows, tokens, outer, ctx.dtype)
+
+
+def autocast_dtype(device: str) -> torch.dtype | None:
+    """What autocast brings matrix products into at present; None where it is off, or unknown to the device."""
+    on = is_autocast_available(device) and torch.is_autocast_enabled(device)
+    return torch.get_autocast_dtype(device) if on else None
 
 
 def through_logits(
@@ -62,7 +69,7 @@ def through_logits(
     hidden, cast = hidden.to(dtype or hidden.dtype), weight.to(dtype or weight.dtype)
     of_hidden = torch.empty(hidden.shape, dtype=whole.dtype, device=whole.device)
     of_weight = torch.zeros_like(weight, dtype=torch.promote_types(weight.dtype, torch.float32))
-    at_once = max(1, (_ENTRIES_ON_GPU if hidden.is_cuda else _ENTRIES) // V)  # rows
+    at_once = max(1, (_ENTRIES if may_wait(hidden) else _ENTRIES_ON_GPU) // V)  # rows
     for start in range(0, hidden.size(0), at_once):
         part = slice(start, start + at_once)
         by_logits = linear(hidden[part], cast).softmax(-1, dtype=of_weight.dtype)  # (r, V)
@@ -84,7 +91,7 @@ def through_logits(
 def _of_rows(rows: Tensor, count: int, tokens: Tensor, outer: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     """The candidates of rows 0 to `count`; on a GPU, where picking them would be a wait, all, the others at 0."""
     inside = (rows >= 0) & (rows < count)
-    if rows.is_cuda:
+    if not may_wait(rows):
         return torch.where(inside, rows, 0), tokens, torch.where(inside, outer, 0.0)
     places = inside.nonzero().squeeze(1)
     return rows[places], tokens[places], outer[places]
@@ -92,7 +99,7 @@ def _of_rows(rows: Tensor, count: int, tokens: Tensor, outer: Tensor) -> tuple[T
 
 def _with_candidates(rows: Tensor, outer: Tensor, count: int) -> Tensor | None:
     """Of `count` rows those that some candidate gives a gradient; None for all. On a GPU asking would be a wait."""
-    if rows.is_cuda:
+    if not may_wait(rows):
         return None
     found = torch.zeros(count, dtype=torch.bool)
     found[rows[outer != 0]] = True

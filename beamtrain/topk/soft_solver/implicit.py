@@ -23,14 +23,14 @@ thresholds, the thresholds' own derivative being this one, derivatives of every 
 import torch
 from torch import Tensor
 
-from beamtrain.topk.soft_solver.thresholds import Sides
+from beamtrain.topk.soft_solver.thresholds import Plan
 
 
-def pull(sides: Sides, steps: Tensor) -> Tensor:
+def pull(plan: Plan, steps: Tensor) -> Tensor:
     """q (L, B) of some candidates, from steps (L, B, M): DG_m for m = 1..L."""
-    by_above, by_below = sides.above * steps, sides.below * steps
-    inner = sides.above * by_below.cumsum(0)  # (L, B, M): U_l sum_{m<=l} V_m DG_m
-    outer = (by_above.flip(0).cumsum(0).flip(0) - by_above) * sides.below  # V_l sum_{m>l} U_m DG_m
+    by_above, by_below = plan.above * steps, plan.below * steps
+    inner = plan.above * by_below.cumsum(0)  # (L, B, M): U_l sum_{m<=l} V_m DG_m
+    outer = (by_above.flip(0).cumsum(0).flip(0) - by_above) * plan.below  # V_l sum_{m>l} U_m DG_m
     return (inner + outer).sum(-1)
 
 
@@ -43,14 +43,19 @@ def multipliers(curvature: Tensor, target: Tensor) -> Tensor:
     return (scale * torch.linalg.solve_ex(scaled, (scale * target.T).unsqueeze(-1))[0].squeeze(-1)).T
 
 
-def spread(sides: Sides) -> Tensor:
+def spread(plan: Plan) -> Tensor:
     """R (L, B, M) of some candidates."""
-    outer = sides.above.flip(0).cumsum(0).flip(0) * sides.below  # V_m sum_{l>=m} U_l
-    inner = (sides.below.cumsum(0) - sides.below) * sides.above  # U_m sum_{l<m} V_l
+    outer = plan.above.flip(0).cumsum(0).flip(0) * plan.below  # V_m sum_{l>=m} U_l
+    inner = (plan.below.cumsum(0) - plan.below) * plan.above  # U_m sum_{l<m} V_l
     return outer + inner
 
 
-def mass_tangent(mass: Tensor, steps: Tensor) -> Tensor:
-    """dP (L, B, M) of some candidates, from P (L, B, M) and steps (L, B, M): dx - dtheta_l for l = 1..L."""
-    logits = steps.cumsum(0)
+def score_gradient(plan: Plan, steps: Tensor | None, nu: Tensor) -> Tensor:
+    """dL/dx (B, M) of some candidates, each counted once, from steps (L, B, M), if any, and nu (L, B)."""
+    return (spread(plan) * ((0.0 if steps is None else steps) - nu.unsqueeze(-1))).sum(0)
+
+
+def mass_tangent(plan: Plan, steps: Tensor) -> Tensor:
+    """dP (L, B, M) of some candidates, from steps (L, B, M): dx - dtheta_l for l = 1..L."""
+    logits, mass = steps.cumsum(0), plan.mass[1:]
     return mass * (logits - (mass * logits).sum(0))

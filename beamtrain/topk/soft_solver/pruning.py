@@ -29,7 +29,7 @@ def tail_moments(scores: Tensor, best: Tensor, indices: Tensor, temperature: flo
     """scores (B, N), its hard top-M values and indices (B, M) -> the moments of the rest."""
     masked = best[:, -1:] == -torch.inf
     last = torch.where(masked, best[:, :1], best[:, -1:])
-    exponents = (scores - last).div_(temperature).clamp_(-FLOOR, 0.0)
+    exponents = (scores - last).div_(temperature).clamp_min_(-FLOOR).clamp_max_(0.0)
     exponentials = exponents.scatter_add_(1, indices, torch.full_like(best, -torch.inf)).exp_()  # may be batched over
     first = exponentials.sum(-1, keepdim=True).double()  # (B, N) -> (B, 1)
     second = (exponentials * exponentials).sum(-1, keepdim=True).double()

@@ -29,49 +29,36 @@ class Head(NamedTuple):
     weight: Tensor  # (B, 1) float64
 
 
-class Sides(NamedTuple):
-    """On which side of each cut a candidate lies; every entry is a sum of positive terms, so small ones keep their
-    digits."""
+class Plan(NamedTuple):
+    """Where each candidate goes; every entry is a sum of positive terms, so small ones keep their digits."""
 
+    mass: Tensor  # (L + 1, B, M) P(atom = j), j = 0..L
     above: Tensor  # (L, B, M) P(atom >= l), l = 1..L
     below: Tensor  # (L, B, M) P(atom < l)
-
-
-class Plan(NamedTuple):
-    """Where each candidate goes."""
-
-    mass: Tensor  # (L, B, M) P(atom = l), l = 1..L
-    sides: Sides
 
 
 Residual = Callable[[Tensor], tuple[Tensor, Tensor]]  # thresholds (L, B) -> residual (L, B) and Jacobian (B, L, L)
 
 
-def relative_mass(scores: Tensor, thresholds: Tensor) -> Tensor:
-    """P(atom = j) of candidates (B, M) for j = 0..L, as a multiple of their likeliest atom's: (L + 1, B, M)."""
-    steps = scores - thresholds.unsqueeze(-1)  # (B, M) - (L, B, 1) -> (L, B, M)
-    logits = torch.cat([torch.zeros_like(steps[:1]), steps.cumsum(0) if len(thresholds) > 1 else steps])
-    return (logits - logits.detach().amax(0)).exp_()
-
-
 def transport(scores: Tensor, thresholds: Tensor) -> Plan:
     """The plan of candidates (B, M) for thresholds (L, B)."""
-    mass = relative_mass(scores, thresholds)
-    return Plan(mass[1:] / mass.sum(0), sides(mass))
+    steps = scores - thresholds.unsqueeze(-1)  # (B, M) - (L, B, 1) -> (L, B, M)
+    logits = steps if len(steps) == 1 else steps.cumsum(0)
+    return plan_of(torch.cat([torch.zeros_like(steps[:1]), logits]).softmax(0))
 
 
-def sides(mass: Tensor) -> Sides:
-    """On which side of each cut candidates lie, from their relative masses (L + 1, B, M)."""
-    below = mass.cumsum(0)
-    above = mass[1:].flip(0).cumsum(0).flip(0)  # (L, B, M)
-    return Sides(above / below[-1], below[:-1] / below[-1])
+def plan_of(mass: Tensor) -> Plan:
+    """The plan with these probabilities (L + 1, B, M) of the atoms 0..L."""
+    if len(mass) == 2:
+        return Plan(mass, above=mass[1:], below=mass[:1])
+    return Plan(mass, mass[1:].flip(0).cumsum(0).flip(0), mass[:-1].cumsum(0))
 
 
-def covariance(sides: Sides, weight: Tensor | None = None) -> Tensor:
+def covariance(plan: Plan, weight: Tensor | None = None) -> Tensor:
     """K (B, L, L): sum_i Cov_i(1[atom >= l], 1[atom >= m]) = sum_i P_i(atom >= max(l, m)) P_i(atom < min(l, m)).
     The last candidate counts `weight` (B, 1) times."""
-    above = sides.above if weight is None else weighted(sides.above, weight)
-    lower = batch_first(above) @ batch_first(sides.below).mT  # (B, L, M) x (B, M, L) -> (B, L, L), right for l >= m
+    above = plan.above if weight is None else weighted(plan.above, weight)
+    lower = batch_first(above) @ batch_first(plan.below).mT  # (B, L, M) x (B, M, L) -> (B, L, L), right for l >= m
     return lower.tril() + lower.tril(-1).mT
 
 
@@ -95,7 +82,7 @@ def start(head: Head, cuts: Sequence[int]) -> Tensor:
     soft_max = torch.logcumsumexp(torch.cat([others, scores[:, 1:largest].flip(-1)], -1), -1).flip(-1)  # (B, k)
     soft_min = -torch.logcumsumexp(-scores[:, :largest], -1)  # (B, k): entry r - 1 is about the ranks up to r
     halfway = (soft_max + soft_min).mul_(0.5)
-    return torch.stack([halfway[:, cut - 1] for cut in cuts])  # (L, B)
+    return halfway[:, cuts[-1] - 1 :].flip(1).T  # (B, k) -> (L, B)
 
 
 def residual(head: Head, rest: Sequence[Tensor], cuts: Sequence[int]) -> Residual:
@@ -112,12 +99,12 @@ def residual(head: Head, rest: Sequence[Tensor], cuts: Sequence[int]) -> Residua
     gaining, losing = weighted(under.expand(-1, len(head.scores), -1), head.weight), 1.0 - under[..., :largest]
 
     def evaluate(thresholds: Tensor) -> tuple[Tensor, Tensor]:
-        plan = sides(relative_mass(head.scores, thresholds))
+        plan = transport(head.scores, thresholds)
         up = (plan.above * gaining).sum(-1)  # (L, B, M) -> (L, B)
         down = (plan.below[..., :largest] * losing).sum(-1)
         spread = None
         for block in rest:
-            other = sides(relative_mass(block, thresholds))
+            other = transport(block, thresholds)
             up = up + other.above.sum(-1)
             spread = covariance(other) if spread is None else spread + covariance(other)
         up, down = up.clamp_min(HARD), down.clamp_min(HARD)
@@ -149,16 +136,16 @@ def newton(evaluate: Residual, thresholds: Tensor, precision: torch.dtype) -> Te
         better = largest <= lowest.clamp_min(converged)
         accepted = torch.where(better, thresholds, accepted)
         lowest = torch.where(better, largest, lowest)
-        step = torch.where(better, newton_step(distance, jacobian), 0.4 * step)
+        step = torch.where(better, newton_step(distance, largest, jacobian), 0.4 * step)
         thresholds = accepted + step
         if looking and bool((lowest <= converged).all()):
             break
     return thresholds
 
 
-def newton_step(distance: Tensor, jacobian: Tensor) -> Tensor:
-    """J^-1 g (L, B), or the diagonal step for problems where that is not finite or absurdly long."""
+def newton_step(distance: Tensor, largest: Tensor, jacobian: Tensor) -> Tensor:
+    """J^-1 g (L, B), or the diagonal step for problems where that is not finite or absurdly long; largest: the largest
+    |g| (1, B)."""
     full = torch.linalg.solve_ex(jacobian, distance.T)[0].T  # (L, B)
-    limit = 100 * len(full) * distance.abs().amax(0, keepdim=True)
-    usable = (full.abs() <= limit).all(0, keepdim=True)  # false for NaN
+    usable = (full.abs() <= 100 * len(full) * largest).all(0, keepdim=True)  # false for NaN
     return torch.where(usable, full, distance / jacobian.diagonal(dim1=-2, dim2=-1).T)

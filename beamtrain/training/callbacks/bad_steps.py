@@ -31,7 +31,7 @@ class BadSteps(pl.Callback):
         self._most, self._path, self._seeds = most, path, seeds
         self._total = 0
         self._row: list[dict[str, Any]] = []  # the bad steps since the last good one
-        self._window: list[tuple[int, int, Batch]] = []  # what the coming step is made of
+        self._window: list[dict[str, Any]] = []  # what the coming step is made of
 
     def setup(self, trainer: pl.Trainer, module: pl.LightningModule, stage: str) -> None:
         for callback in trainer.callbacks:  # type: ignore[attr-defined]
@@ -41,7 +41,7 @@ class BadSteps(pl.Callback):
     def on_train_batch_start(
         self, trainer: pl.Trainer, module: pl.LightningModule, batch: Batch, batch_idx: int
     ) -> None:
-        self._window.append((trainer.current_epoch, batch_idx, batch))
+        self._window.append({"epoch": trainer.current_epoch + 1, "batch": batch_idx, "rows": batch.index.tolist()})
 
     def on_train_batch_end(
         self, trainer: pl.Trainer, module: pl.LightningModule, outputs: Any, batch: Batch, batch_idx: int
@@ -50,15 +50,13 @@ class BadSteps(pl.Callback):
             return
         if module.skipped_step:
             self._total += 1
-            named = [
-                {"epoch": epoch + 1, "batch": number, "rows": each.index.tolist()}
-                for epoch, number, each in self._window
-            ]
-            self._row.append({"step": trainer.global_step, "batches": named})
+            self._row.append({"step": trainer.global_step, "batches": self._window})
         else:
             self._row = []
         self._window = []
-        module.log(BAD_STEPS, float(self._total))
+        module.log(
+            BAD_STEPS, torch.full((), float(self._total), device=module.device)
+        )  # a number would be copied there
         if len(self._row) >= self._most:
             self._stop(trainer)
 

@@ -24,12 +24,14 @@ class VerifiedCheckpointIO(TorchCheckpointIO):
     """
 
     def __init__(self, folder: Path) -> None:
-        self._folder, checkpoints = folder, (folder / "checkpoints").resolve()
-        self._last, self._previous, self._best = (checkpoints / name for name in (LAST, PREVIOUS, BEST))
+        self._folder = folder
+        self._last, self._previous, self._best = (
+            _where(folder / "checkpoints" / name) for name in (LAST, PREVIOUS, BEST)
+        )
         self._last_is_good = False
 
     def save_checkpoint(self, checkpoint: dict[str, Any], path: Any, storage_options: Any = None) -> None:
-        path = Path(path).resolve()
+        path = _where(path)
         try:
             if path == self._best or (path == self._last and not self._best.exists()):
                 save_weights(self._folder, *weights_in(checkpoint))
@@ -43,7 +45,7 @@ class VerifiedCheckpointIO(TorchCheckpointIO):
 
     def load_checkpoint(self, path: Any, map_location: Any = None, weights_only: bool | None = None) -> dict[str, Any]:
         checkpoint = load_checkpoint(Path(path))
-        self._last_is_good |= Path(path).resolve() == self._last
+        self._last_is_good |= _where(path) == self._last
         return checkpoint
 
 
@@ -74,6 +76,10 @@ class LastCheckpoint(Checkpoint):
         trainer.should_stop |= self._stop_due
         step = trainer.global_step
         self.due |= trainer.should_stop or step == trainer.max_steps or (self._every > 0 and step % self._every == 0)
+        self.save_if_due(trainer)
+
+    def save_if_due(self, trainer: pl.Trainer) -> None:
+        """After an optimiser step, unless its validation comes first."""
         if self.due and not _validation_follows(trainer):
             self._save(trainer)
 
@@ -127,6 +133,11 @@ class BestCheckpoint(ModelCheckpoint):
         here = {"dirpath": self.dirpath, "best_model_path": path, "kth_best_model_path": path}
         best = dict(zip([path], state_dict["best_k_models"].values(), strict=False))  # of one at most
         super().load_state_dict({**state_dict, **here, "best_k_models": best})
+
+
+def _where(path: Path | str) -> Path:
+    """The same path for every way to say it."""
+    return Path(path).parent.resolve() / Path(path).name
 
 
 def is_between_steps(trainer: pl.Trainer) -> bool:

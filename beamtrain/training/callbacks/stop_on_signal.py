@@ -9,7 +9,7 @@ import torch
 from lightning.pytorch.callbacks import Checkpoint
 
 from beamtrain.data.batch import Batch
-from beamtrain.training.callbacks.save_checkpoints import LastCheckpoint
+from beamtrain.training.callbacks.save_checkpoints import LastCheckpoint, is_between_steps
 
 
 class Interrupted(Exception):  # noqa: N818 (no error: it was asked for)
@@ -23,7 +23,8 @@ class Interrupted(Exception):  # noqa: N818 (no error: it was asked for)
 class StopOnSignal(Checkpoint):
     """SIGINT (Ctrl-C), SIGTERM, SIGUSR1: have `last` save, then raise `Interrupted`; a second one ends the process.
 
-    Of several processes all stop after the same step, whichever of them got the signal.
+    Of several processes all stop after the same step, whichever of them got the signal. Nothing waits for their ballot:
+    what it came to is read when the step's gradient norm has been waited for, and that came after it.
     Comes after `last` in the list of callbacks.
     """
 
@@ -36,6 +37,7 @@ class StopOnSignal(Checkpoint):
     def on_train_start(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
         self._before = {number: signal.signal(number, self._note) for number in self._SIGNALS}
         self._alone, self._speaks = trainer.world_size == 1, trainer.is_global_zero
+        self._outcome = torch.zeros((), dtype=torch.int32, pin_memory=module.device.type == "cuda")
 
     def _note(self, number: int, frame: Any) -> None:
         self._received = number
@@ -51,16 +53,18 @@ class StopOnSignal(Checkpoint):
         self._agreed, self._last.due = number, True
 
     def on_train_batch_start(self, trainer: pl.Trainer, module: pl.LightningModule, batch: Any, batch_idx: int) -> None:
-        """Ask the other processes for what they have received."""
-        if not self._alone:
-            received = torch.tensor(self._received, device=module.device)
-            torch.distributed.all_reduce(received, torch.distributed.ReduceOp.MAX)
-            if received:
-                self._agree_on(int(received))
+        """Ask the other processes for what they have received, before the batch that ends a step."""
+        if not self._alone and is_between_steps(trainer):
+            ballot = torch.full((), self._received, dtype=torch.int32, device=module.device)
+            torch.distributed.all_reduce(ballot, torch.distributed.ReduceOp.MAX)
+            self._outcome.copy_(ballot, non_blocking=True)
 
     def on_train_batch_end(
         self, trainer: pl.Trainer, module: pl.LightningModule, outputs: Any, batch: Batch, batch_idx: int
     ) -> None:
+        if not self._alone and not self._agreed and is_between_steps(trainer) and self._outcome:
+            self._agree_on(int(self._outcome))
+            self._last.save_if_due(trainer)
         self._stop_if_saved(trainer)
 
     def on_validation_end(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:

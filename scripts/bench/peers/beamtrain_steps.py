@@ -1,4 +1,4 @@
-"""Our side of bench_training.py (`beamtrain_steps.py CONFIG`): `beamtrain train` as it is, taking turns."""
+"""Our side of `scripts/bench/training.py` (`beamtrain_steps.py CONFIG`): `beamtrain train` as it is, taking turns."""
 
 import sys
 from typing import Any

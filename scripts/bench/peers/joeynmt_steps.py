@@ -1,4 +1,4 @@
-"""JoeyNMT's side of bench_training.py, run by the Python of an environment that has JoeyNMT 2.3.0.
+"""JoeyNMT's side of `scripts/bench/training.py`, run by the Python of an environment that has JoeyNMT 2.3.0.
 
     /path/to/joeynmt/bin/python scripts/bench/peers/joeynmt_steps.py CONFIG [PLAN]
 

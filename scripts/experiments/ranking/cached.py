@@ -53,8 +53,10 @@ def summary(result: Result) -> str:
 
 
 def spread(values: Iterable[float], digits: int = 2) -> str:
-    """mean ± standard deviation, or the mean alone of one value."""
+    """mean ± standard deviation, the mean alone of one value, nothing of none."""
     values = list(values)
+    if not values:
+        return ""
     mean = f"{statistics.mean(values):.{digits}f}"
     return f"{mean} ± {statistics.stdev(values):.{digits}f}" if len(values) > 1 else mean
 

@@ -20,6 +20,7 @@ from cached import Cells, spread, table
 from image_networks import Sphere, convolutional, in_blocks, resnet18
 from images import Images, held_out, load_images, shifted
 from methods import SETS
+from plots import save_plot
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -78,6 +79,7 @@ def main() -> None:
     parser.add_argument("--epochs", type=int, help="other than the task's")
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--out", type=Path, default=Path("docs/experiments/ranking"))
+    parser.add_argument("--pictures", type=Path, default=Path("docs/images/ranking"))
     options = parser.parse_args()
     task = TASKS[options.task]._replace(**({"epochs": options.epochs} if options.epochs else {}))
     train, test = load_images(options.source)
@@ -97,6 +99,7 @@ def main() -> None:
                 )
     if not options.tune:
         print(report(cells, task.epochs))
+        plot(cells, options.pictures / f"knn-{options.task}.png", task.epochs)
 
 
 def run(
@@ -199,14 +202,29 @@ def trained(task: Task, network: nn.Module, loss, train: Images, seed: int, devi
 def report(cells: Cells, epochs: int) -> str:
     rows = []
     for name in [*BASELINES, *SETS]:
-        found = [
-            result
-            for settings, result in cells.finished
-            if settings["method"] == name and settings["epochs"] == epochs and "images" not in settings
-        ]
+        found = of_method(cells, name, epochs)
         if found:
-            rows.append([name, spread(one["accuracy"] for one in found), spread((o["cpu_seconds"] for o in found), 0)])
+            accuracy, seconds = ([result[key] for result in found] for key in ("accuracy", "cpu_seconds"))
+            rows.append([name, spread(accuracy), spread(seconds, 0)])
     return table(["method", "test accuracy", "CPU seconds"], rows)
+
+
+def of_method(cells: Cells, name: str, epochs: int) -> list[dict[str, Any]]:
+    """The test results of all seeds."""
+    return [
+        result
+        for settings, result in cells.finished
+        if settings["method"] == name and settings["epochs"] == epochs and "images" not in settings
+    ]
+
+
+def plot(cells: Cells, path: Path, epochs: int) -> None:
+    """Accuracy against CPU seconds, one point for each seed."""
+    points = {}
+    for name in ["cross-entropy", "classifier", *SETS]:
+        found = of_method(cells, name, epochs)
+        points[name] = [result["cpu_seconds"] for result in found], [result["accuracy"] for result in found]
+    save_plot(path, {path.stem: points}, "CPU seconds, training and test", "test accuracy, %", "o")
 
 
 if __name__ == "__main__":

@@ -18,6 +18,7 @@ from typing import NamedTuple
 import numpy as np
 import torch
 from cached import Cells, spread, table
+from plots import save_plot
 from torch import Tensor
 
 from beamtrain.ranking import kendall, spearman, spearman_loss
@@ -50,7 +51,7 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, nargs="+", default=[1, 2, 3])
     parser.add_argument("--methods", nargs="+", choices=METHODS, default=list(METHODS))
     parser.add_argument("--out", type=Path, default=Path("docs/experiments/ranking"))
-    parser.add_argument("--plot", type=Path, default=Path("docs/images/ranking/label_ranking.png"))
+    parser.add_argument("--pictures", type=Path, default=Path("docs/images/ranking"))
     options = parser.parse_args()
     names = options.sets or sorted(path.name.removesuffix(".csv.gz") for path in options.source.glob("*.csv.gz"))
     cells = Cells(options.out / "label_ranking.jsonl")
@@ -62,7 +63,7 @@ def main() -> None:
                     lambda n=name, m=method, s=seed: cross_validated(read(options.source, n), METHODS[m], s),
                 )
     print(report(cells))
-    plot(cells, options.plot)
+    plot(cells, options.pictures / "label_ranking.png")
 
 
 def read(folder: Path, name: str) -> Labelled:
@@ -159,26 +160,14 @@ def gained(row: dict[str, list[float]], method: str, sign: int = 1) -> bool:
 
 def plot(cells: Cells, path: Path) -> None:
     """What each method gains on each set."""
-    import matplotlib
-
-    matplotlib.use("Agg")
-    import matplotlib.pyplot as plt
-
     found = {name: row for name, row in collected(cells).items() if NONE in row}
     names = sorted(found, key=lambda name: np.mean(found[name][NONE]))
-    figure, axes = plt.subplots(figsize=(10, 4.5))
+    gains = {}
     for method in [m for m in METHODS if m != NONE]:
         places = [place for place, name in enumerate(names) if method in found[name]]
-        gains = [np.mean(found[names[p]][method]) - np.mean(found[names[p]][NONE]) for p in places]
-        axes.plot(places, gains, "o", markersize=4, label=method)
-    axes.axhline(0, color="black", linewidth=0.8)
-    axes.set_xticks(range(len(names)), names, rotation=60, ha="right")
-    axes.set_ylabel("rho less that without a projection")
-    axes.legend(fontsize=8)
-    axes.grid(alpha=0.3)
-    figure.tight_layout()
-    path.parent.mkdir(parents=True, exist_ok=True)
-    figure.savefig(path, dpi=100)
+        higher = [np.mean(found[names[p]][method]) - np.mean(found[names[p]][NONE]) for p in places]
+        gains[method] = places, higher
+    save_plot(path, {"what the projection gains": gains}, "", "rho less that without a projection", "o", names)
 
 
 if __name__ == "__main__":

@@ -33,9 +33,11 @@ class NumberNetwork(nn.Module):
         super().__init__()
         stride = 2 if size > 20 else 1
         self.digit = nn.Sequential(
-            nn.Conv2d(1, width, 5, stride=stride, padding=2),
+            nn.Conv2d(1, width, 5, stride=stride, padding=2, bias=False),
+            nn.BatchNorm2d(width),
             nn.ReLU(),
-            nn.Conv2d(width, 2 * width, 3, stride=2, padding=1),
+            nn.Conv2d(width, 2 * width, 3, stride=2, padding=1, bias=False),
+            nn.BatchNorm2d(2 * width),
             nn.ReLU(),
             nn.Flatten(),
             nn.Linear(2 * width * (size // stride // 2) ** 2, features),
@@ -57,6 +59,7 @@ def optimised(network: nn.Module, rate: float, steps: int) -> tuple[torch.optim.
 
 @torch.no_grad()
 def scored(network: nn.Module, numbers: Numbers, count: int) -> tuple[Tensor, Tensor]:
-    """What the network makes of so many numbers (count, ...), and the numbers (count,)."""
+    """What the network, in evaluation mode, makes of so many numbers (count, ...), and the numbers (count,)."""
+    network.eval()
     drawn = [numbers.draw(500) for _ in range(-(-count // 500))]
     return torch.cat([network(images) for images, _ in drawn]), torch.cat([values for _, values in drawn])

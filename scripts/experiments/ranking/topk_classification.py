@@ -20,6 +20,7 @@ from cached import Cells, spread, table
 from image_networks import convolutional, in_blocks
 from images import Images, load_images, shifted
 from methods import AllPairs
+from plots import save_plot
 from torch import Tensor
 from torch.nn import functional as F
 
@@ -51,7 +52,7 @@ def main() -> None:
     parser.add_argument("--losses", nargs="+", choices=LOSSES, default=list(LOSSES))
     parser.add_argument("--k", type=int, default=1)
     parser.add_argument("--out", type=Path, default=Path("docs/experiments/ranking"))
-    parser.add_argument("--plot", type=Path, default=Path("docs/images/ranking/topk_classification.png"))
+    parser.add_argument("--pictures", type=Path, default=Path("docs/images/ranking"))
     options = parser.parse_args()
     train, test = load_images(options.source)
     task = TASKS[options.task]
@@ -63,7 +64,7 @@ def main() -> None:
                 lambda n=name, s=seed: run(task, LOSSES[n], options.k, s, train, test),
             )
     print(report(cells, options.k))
-    plot(cells, options.k, options.plot)
+    plot(cells, options.pictures / f"topk_classification-{options.task}.png", options.k)
 
 
 def run(task: dict[str, Any], loss, k: int, seed: int, train: Images, test: Images) -> dict[str, Any]:
@@ -104,26 +105,15 @@ def report(cells: Cells, k: int) -> str:
     return table(["loss", *columns, "CPU seconds of training"], rows)
 
 
-def plot(cells: Cells, k: int, path: Path) -> None:
+def plot(cells: Cells, path: Path, k: int) -> None:
     """Top-1 accuracy against CPU seconds, of each loss's first seed."""
-    import matplotlib
-
-    matplotlib.use("Agg")
-    import matplotlib.pyplot as plt
-
-    figure, axes = plt.subplots(figsize=(7, 4.5))
+    curves = {}
     for name in LOSSES:
         mine = [
             result["curve"] for settings, result in cells.finished if (settings["loss"], settings["k"]) == (name, k)
         ]
-        if mine:
-            axes.plot(*zip(*mine[0], strict=True), marker="o", markersize=3, label=name)
-    axes.set(xlabel="CPU seconds of training", ylabel="top-1 accuracy, %")
-    axes.legend(fontsize=8)
-    axes.grid(alpha=0.3)
-    figure.tight_layout()
-    path.parent.mkdir(parents=True, exist_ok=True)
-    figure.savefig(path, dpi=100)
+        curves[name] = tuple(zip(*mine[0], strict=True)) if mine else ((), ())
+    save_plot(path, {f"k = {k}": curves}, "CPU seconds of training", "top-1 accuracy, %")
 
 
 if __name__ == "__main__":

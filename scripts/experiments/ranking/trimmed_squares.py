@@ -16,6 +16,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from cached import Cells, spread, table
+from plots import save_plot
 from sklearn.datasets import load_diabetes, load_digits
 from sklearn.linear_model import HuberRegressor, Ridge
 from torch import Tensor
@@ -43,7 +44,7 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, nargs="+", default=[1, 2, 3, 4, 5])
     parser.add_argument("--methods", nargs="+", choices=METHODS, default=METHODS)
     parser.add_argument("--out", type=Path, default=Path("docs/experiments/ranking"))
-    parser.add_argument("--plot", type=Path, default=Path("docs/images/ranking/trimmed_squares.png"))
+    parser.add_argument("--pictures", type=Path, default=Path("docs/images/ranking"))
     options = parser.parse_args()
     cells = Cells(options.out / "trimmed_squares.jsonl")
     for seed in options.seeds:
@@ -55,7 +56,7 @@ def main() -> None:
                         lambda d=data, m=method, q=share, s=seed: run(d, m, q, s),
                     )
     print(report(cells))
-    plot(cells, options.plot)
+    plot(cells, options.pictures / "trimmed_squares.png")
 
 
 def run(data: str, method: str, share: float, seed: int) -> dict[str, float]:
@@ -141,27 +142,17 @@ def report(cells: Cells) -> str:
 
 def plot(cells: Cells, path: Path) -> None:
     """R2 against the share of outliers."""
-    import matplotlib
-
-    matplotlib.use("Agg")
-    import matplotlib.pyplot as plt
-
-    figure, panels = plt.subplots(1, len(DATA), figsize=(10, 4))
-    for data, axes in zip(DATA, panels, strict=True):
+    panels = {}
+    for data in DATA:
+        panels[data] = {}
         for method in METHODS:
-            means = [
-                np.mean(
-                    [r["R2"] for s, r in cells.finished if (s["data"], s["method"], s["share"]) == (data, method, q)]
-                )
-                for q in SHARES
+            scores = [
+                [r["R2"] for s, r in cells.finished if (s["data"], s["method"], s["share"]) == (data, method, share)]
+                for share in SHARES
             ]
-            axes.plot(SHARES, means, marker="o", markersize=3, label=method)
-        axes.set(title=data, xlabel="share of outliers in training", ylabel="R2", ylim=(-0.2, 1))
-        axes.grid(alpha=0.3)
-    panels[0].legend(fontsize=8)
-    figure.tight_layout()
-    path.parent.mkdir(parents=True, exist_ok=True)
-    figure.savefig(path, dpi=100)
+            done = [(share, np.mean(each)) for share, each in zip(SHARES, scores, strict=True) if each]
+            panels[data][method] = tuple(zip(*done, strict=True)) or ((), ())
+    save_plot(path, panels, "share of outliers in training", "R2 without outliers")
 
 
 if __name__ == "__main__":

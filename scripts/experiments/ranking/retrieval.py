@@ -1,0 +1,252 @@
+"""kNN-MT with a learned metric: the next token also from the nearest decoder states of a domain's training text.
+
+    python scripts/experiments/ranking/retrieval.py --run runs/NAME --source FOLDER
+
+The run was trained on another domain; FOLDER has train.en.gz, train.de.gz, validation.* and test.*. As in Khandelwal et
+al. 2021, the decoder outputs of training pairs are kept with the token that follows, and
+
+    p(y) = share * p_kNN(y) + (1 - share) * p_model(y),    p_kNN(y) ~ sum over the k nearest with token y of
+                                                                     exp(-distance^2 / temperature)
+
+"kNN-MT" measures distances as they are, scaled to a mean of 1. "learned, SOFT" measures them after a linear map trained
+through SOFT: half of the states look for their k nearest among the other half, and -log p of the right token, with the
+label mass in the place of p_kNN, is minimised; "learned, softmax" does the same with the softmax over all states. Share
+and temperature are chosen by the perplexity of the development set. Deviations from the paper: exact search, decoder
+outputs instead of the input of the last feed-forward layer.
+"""
+
+import argparse
+import gzip
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+import torch
+from cached import Cells, spread, table
+from plots import save_plot
+from torch import Tensor, nn
+
+from beamtrain.data.batch import Batch, pad
+from beamtrain.data.tokenizer import EOS, Tokenizer
+from beamtrain.model.base import Memory, Seq2Seq
+from beamtrain.model.state import DecoderState
+from beamtrain.ranking import membership, squared_distances
+from beamtrain.runs.loading import load_run
+from beamtrain.scoring.evaluation import evaluate
+from beamtrain.search.options import SearchOptions
+from beamtrain.topk import Operator, SoftTopK
+
+METHODS = ["without", "kNN-MT", "learned, SOFT", "learned, softmax"]
+K = 16
+SHARES, TEMPERATURES = [0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7], [0.03, 0.1, 0.3, 1.0]
+FEATURES, STEPS, BATCH, RATE, SOFTNESS = 64, 300, 256, 3e-3, 0.1
+
+
+class States(NamedTuple):
+    """Decoder outputs (N, D), the tokens (N,) that follow them, and log p (N,) that the network gives these."""
+
+    outputs: Tensor
+    tokens: Tensor
+    log_probs: Tensor
+
+
+class Retrieving(Seq2Seq):
+    """A network whose next-token distribution is mixed with that of the nearest states."""
+
+    def __init__(self, network: Seq2Seq, states: States, metric: nn.Module, share: float, temperature: float) -> None:
+        super().__init__()
+        self.network, self.states, self.metric = network, states, metric
+        self.share, self.temperature, self.vocab_size = share, temperature, network.vocab_size
+        with torch.no_grad():
+            self.keys = metric(states.outputs)  # (N, features)
+
+    def encode(self, source: Tensor) -> Memory:
+        return self.network.encode(source)
+
+    def decode(self, memory: Memory, target_in: Tensor) -> Tensor:
+        return self.network.decode(memory, target_in)
+
+    def start(self, memory: Memory, beams: int) -> DecoderState:
+        return self.network.start(memory, beams)
+
+    def step(self, inputs: Tensor, state: DecoderState) -> Tensor:
+        return self.network.step(inputs, state)
+
+    def logits(self, hidden: Tensor) -> Tensor:
+        log_probs = self.network.logits(hidden).log_softmax(-1)
+        flat = self.metric(hidden.flatten(0, -2))  # (..., D) -> (Q, features)
+        distances, tokens = nearest(flat, self.keys, self.states.tokens)
+        weights = (-distances / self.temperature).softmax(-1)  # (Q, k)
+        found = torch.zeros(len(flat), self.vocab_size).scatter_add_(-1, tokens, weights).view_as(log_probs)
+        return torch.log(self.share * found + (1 - self.share) * log_probs.exp())
+
+
+def nearest(queries: Tensor, keys: Tensor, tokens: Tensor, block: int = 200) -> tuple[Tensor, Tensor]:
+    """Squared distances and tokens (Q, k) of the k nearest keys."""
+    parts = [squared_distances(part, keys).topk(K, largest=False) for part in queries.split(block)]
+    return torch.cat([part.values for part in parts]), tokens[torch.cat([part.indices for part in parts])]
+
+
+class Metric(nn.Module):
+    """(..., D) -> (..., features): a linear map, scaled so that random states lie at a mean squared distance of 1."""
+
+    def __init__(self, outputs: Tensor, features: int | None = None) -> None:
+        super().__init__()
+        inputs = outputs.shape[-1]
+        size = features or inputs
+        spread = outputs.var(0).sum().mul(2).rsqrt()
+        start = torch.eye(inputs) if features is None else torch.randn(inputs, size) * size**-0.5
+        self.map = nn.Parameter(start * spread)
+
+    def forward(self, outputs: Tensor) -> Tensor:
+        return outputs @ self.map
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--run", type=Path, required=True)
+    parser.add_argument("--source", type=Path, required=True, help="the folder of the other domain")
+    parser.add_argument("--languages", nargs=2, default=["en", "de"])
+    parser.add_argument("--pairs", type=int, default=20_000, help="training pairs whose states are kept")
+    parser.add_argument("--test", type=int, default=500, help="test pairs")
+    parser.add_argument("--beam", type=int, default=4)
+    parser.add_argument("--seeds", type=int, nargs="+", default=[1, 2, 3])
+    parser.add_argument("--methods", nargs="+", choices=METHODS, default=METHODS)
+    parser.add_argument("--out", type=Path, default=Path("docs/experiments/ranking"))
+    parser.add_argument("--pictures", type=Path, default=Path("docs/images/ranking"))
+    options = parser.parse_args()
+    cells = Cells(options.out / "retrieval.jsonl")
+    run = load_run(options.run)
+    read = {split: pairs(options.source, split, options.languages) for split in ("train", "validation", "test")}
+    known = collected(run.network, run.tokenizer, read["train"][: options.pairs])
+    tuning = collected(run.network, run.tokenizer, read["validation"][:200])
+    for seed in options.seeds:
+        for name in options.methods:
+            if seed != options.seeds[0] and not name.startswith("learned"):
+                continue  # nothing random
+            settings = {"method": name, "seed": seed, "run": options.run.name, "source": options.source.name}
+            cells.run(
+                settings | {"pairs": options.pairs, "test": options.test, "beam": options.beam},
+                lambda n=name, s=seed: measured(
+                    n, s, run.network, run.tokenizer, known, tuning, read["test"][: options.test], options.beam
+                ),
+            )
+    print(report(cells))
+    plot(cells, options.pictures / "retrieval.png")
+
+
+def pairs(folder: Path, split: str, languages: list[str]) -> list[tuple[str, str]]:
+    """Source and target lines."""
+    lines = []
+    for language in languages:
+        with gzip.open(folder / f"{split}.{language}.gz", "rt", encoding="utf-8") as file:
+            lines.append(file.read().split("\n")[:-1])
+    return list(zip(*lines, strict=True))
+
+
+@torch.no_grad()
+def collected(network: Seq2Seq, tokenizer: Tokenizer, text: list[tuple[str, str]]) -> States:
+    """The states of all target tokens of some pairs."""
+    parts = []
+    for batch in batches(tokenizer, text):
+        outputs = batch.at_targets(network.decode(network.encode(batch.source), batch.target_in))  # (N, D)
+        tokens = batch.at_targets(batch.target_out)
+        log_probs = network.logits(outputs).log_softmax(-1).gather(-1, tokens.unsqueeze(-1)).squeeze(-1)
+        parts.append(States(outputs, tokens, log_probs))
+    return States(*(torch.cat(column) for column in zip(*parts, strict=True)))
+
+
+def batches(tokenizer: Tokenizer, text: list[tuple[str, str]], most: int = 64) -> Iterator[Batch]:
+    """Pairs of like length together; those of more than 100 tokens on a side are left out."""
+    sides = zip(
+        tokenizer.source.encode([source for source, _ in text]),
+        tokenizer.target.encode([target for _, target in text]),
+        strict=True,
+    )
+    kept = sorted((pair for pair in sides if 0 < max(map(len, pair)) <= 100), key=lambda pair: len(pair[1]))
+    for begin in range(0, len(kept), most):
+        source, target = (pad([[*ids, EOS] for ids in side]) for side in zip(*kept[begin : begin + most], strict=True))
+        yield Batch.of_pairs(source, target, torch.arange(len(source)))
+
+
+def measured(
+    name: str, seed: int, network: Seq2Seq, tokenizer: Tokenizer, known: States, tuning: States, test, beam: int
+) -> dict[str, float]:
+    """Perplexity of the development set and BLEU of the test set."""
+    torch.manual_seed(seed)
+    share, temperature, log_probs, used = 0.0, 1.0, tuning.log_probs, network
+    if name != "without":
+        metric = Metric(known.outputs)
+        if name.startswith("learned"):
+            metric = learned(known, SoftTopK(SOFTNESS, sorted=False) if name.endswith("SOFT") else None, seed)
+        share, temperature, log_probs = tuned(metric, known, tuning)
+        used = Retrieving(network, known, metric, share, temperature)
+    search = SearchOptions(beam_size=beam)
+    sources, references = ([pair[side] for pair in test] for side in (0, 1))
+    with torch.no_grad():
+        found = evaluate(used, tokenizer, search, sources, references, data="test", checkpoint="")
+    return {
+        "perplexity": round(torch.exp(-log_probs.mean()).item(), 3),
+        "BLEU": round(found.scores.bleu.value, 2),
+        "share": share,
+        "temperature": temperature,
+    }
+
+
+def learned(known: States, operator: Operator | None, seed: int, steps: int = STEPS) -> Metric:
+    """The metric by which the nearest states tell most of the next token; None: all states, by a softmax."""
+    metric = Metric(known.outputs, FEATURES)
+    generator = torch.Generator().manual_seed(seed)
+    optimizer = torch.optim.Adam(metric.parameters(), RATE)
+    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, steps)
+    for _ in range(steps):
+        chosen = torch.randint(len(known.tokens), (9 * BATCH,), generator=generator)
+        queries, others = chosen[:BATCH], chosen[BATCH:]
+        scores = -squared_distances(metric(known.outputs[queries]), metric(known.outputs[others]))
+        scores = scores.masked_fill(queries.unsqueeze(-1) == others, -torch.inf)  # a state does not find itself
+        weights = (scores / SOFTNESS).softmax(-1) if operator is None else membership(scores, K, operator) / K
+        right = (weights * (known.tokens[queries].unsqueeze(-1) == known.tokens[others])).sum(-1)
+        loss = -torch.log(0.5 * right + 0.5 * known.log_probs[queries].exp()).mean()
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        schedule.step()
+    return metric.requires_grad_(False)
+
+
+@torch.no_grad()
+def tuned(metric: Metric, known: States, tuning: States) -> tuple[float, float, Tensor]:
+    """Share and temperature of the least perplexity, and log p (N,) of the right tokens with them."""
+    distances, tokens = nearest(metric(tuning.outputs), metric(known.outputs), known.tokens)
+    right = tokens == tuning.tokens.unsqueeze(-1)
+    best = (0.0, 1.0, tuning.log_probs)
+    for temperature in TEMPERATURES:
+        found = ((-distances / temperature).softmax(-1) * right).sum(-1)
+        for share in SHARES:
+            log_probs = torch.log(share * found + (1 - share) * tuning.log_probs.exp())
+            if log_probs.mean() > best[2].mean():
+                best = (share, temperature, log_probs)
+    return best
+
+
+def report(cells: Cells) -> str:
+    rows = []
+    for name in METHODS:
+        mine = [result for settings, result in cells.finished if settings["method"] == name]
+        figures = (spread((result[key] for result in mine), 2) for key in ("BLEU", "perplexity", "share"))
+        rows.append([name, *figures, spread((result["cpu_seconds"] for result in mine), 0)])
+    return table(["method", "BLEU", "perplexity of the development set", "share", "CPU seconds"], rows)
+
+
+def plot(cells: Cells, path: Path) -> None:
+    """BLEU against perplexity, one point for each seed."""
+    points = {}
+    for name in METHODS:
+        mine = [result for settings, result in cells.finished if settings["method"] == name]
+        points[name] = [result["perplexity"] for result in mine], [result["BLEU"] for result in mine]
+    save_plot(path, {"another domain": points}, "perplexity of the development set", "BLEU of the test set", "o")
+
+
+if __name__ == "__main__":
+    torch.set_num_threads(1)
+    main()
