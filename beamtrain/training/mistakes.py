@@ -24,7 +24,7 @@ KINDS = {
 MOST_LISTED = 12  # classes, where none is like what was given
 
 _KEY = re.compile(r'Parser key "([^"]+)":')
-_OWNER = re.compile(r"Problem with given class_path '([^']+)':")
+_CHOSEN = re.compile(r"Problem with given class_path '([^']+)':")
 _NOISE = re.compile(  # what leads to the reason, or stands beside it
     r"- Expected a path but .*|Type typing\.Callable.*?callable class:|Subtypes: .*|Errors:"
     r"|Does not validate against any of the Union subtypes"
@@ -32,11 +32,9 @@ _NOISE = re.compile(  # what leads to the reason, or stands beside it
 _TYPE = re.compile(r"Expected a (?:<class '([\w.]+)'>|typing\.Literal(\[[^\]]*\]))")
 _VALUE = re.compile(r"(?:Got|Given) value: (.*?)(?:\. Got value: .*)?$", re.M)
 _NO_CLASS = re.compile(
-    r"Expected a dot import path string: (\S+)|Import path (\S+) does not correspond to a subclass"
-    r"|Expected '(\S+)' to be a (?:sub)?class"
-)
-_NO_MODULE = re.compile(
-    r"module '[\w.]+' has no attribute '\w+'|No module named '[\w.]+'|Expected an instantiatable class"
+    r"Expected a dot import path string: (\S+)|Import path (\S+ )?does not correspond to a subclass"
+    r"|Expected '(\S+)' to be a (?:sub)?class|Expected an instantiatable class"
+    r"|module '[\w.]+' has no attribute '\w+'|No module named '[\w.]+'"
 )
 _NO_ARGUMENT = re.compile(r"Option '([\w.]+)' is not accepted")
 _MISSING = re.compile(r"the following arguments are required: (.+)")
@@ -59,30 +57,30 @@ def explained(message: str, types: Mapping[str, Any]) -> str:
         if found := pattern.search(message):
             return found.expand(said)
     message = _NOISE.sub("", message)
-    keys, owners, reason = [], [], ""
+    keys: list[str] = []
+    owner, chosen, reason = None, None, ""  # the class whose argument the last key is, and the class that is to be it
     for place, line in enumerate(lines := message.splitlines()):
         line = line.strip(" -")
         if found := _KEY.fullmatch(line):
             keys.append(found[1])
-        elif found := _OWNER.fullmatch(line):
-            owners.append(found[1])
+            owner, chosen = chosen, None
+        elif found := _CHOSEN.fullmatch(line):
+            chosen = found[1]
         elif line:
             reason = "\n".join([line, *lines[place + 1 :]])
             break
     key = ".".join(keys)
-    if found := _MISSING.match(reason):
-        owner, first = owners[-1].rpartition(".")[2], found[1].partition(",")[0]
-        return f"{key}: {owner} needs {found[1]}; give it by --{key}.{first}"
-    if found := _NO_ARGUMENT.match(reason):
-        guess = nearest(found[1], signature(resolve_name(owners[-1])).parameters)
+    if chosen and (found := _MISSING.match(reason)):
+        name, first = chosen.rpartition(".")[2], found[1].partition(",")[0]
+        return f"{key}: {name} needs {found[1]}; give it by --{key}.{first}"
+    if chosen and (found := _NO_ARGUMENT.match(reason)):
+        guess = nearest(found[1], signature(resolve_name(chosen)).parameters)
         return f"{key}.{found[1]} is not a setting" + (f"; did you mean {key}.{guess}?" if guess else "")
     if _TYPE.match(reason):
         return _wrong_value(key, reason)
     if found := _NO_CLASS.match(reason):
-        return _wrong_class(key, next(filter(None, found.groups())), _type_of(keys, owners, types))
-    if _NO_MODULE.match(reason):
-        given = owners.pop() if owners else _given(reason)
-        return _wrong_class(key, given, _type_of(keys, owners, types))
+        given = next(filter(None, (*found.groups(), chosen, _given(reason))))
+        return _wrong_class(key, given.strip(), _type_of(keys, owner, types))
     return ": ".join(filter(None, (key, reason.partition("\n")[0])))
 
 
@@ -99,12 +97,14 @@ def _wrong_value(key: str, reason: str) -> str:
             break
     given, allowed = _given(reason), list(dict.fromkeys([*choices, *kinds]))
     guess = nearest(given, choices)
-    return f"{key} is {given}; it must be {' or '.join(allowed)}" + (f"; did you mean {guess}?" if guess else "")
+    return f"{key} is {given}; it must be {' or '.join(allowed) or 'another value'}" + (
+        f"; did you mean {guess}?" if guess else ""
+    )
 
 
 def _given(reason: str) -> str:
     found = _VALUE.search(reason)
-    return found[1].strip() if found else "wrong"
+    return found[1] if found else "wrong"
 
 
 def _wrong_class(key: str, given: str, kind: Any) -> str:
@@ -115,11 +115,11 @@ def _wrong_class(key: str, given: str, kind: Any) -> str:
     return f"{key} is {given}, which is no class that it can be" + (f"; did you mean {guess}?" if guess else listed)
 
 
-def _type_of(keys: list[str], owners: list[str], types: Mapping[str, Any]) -> Any:
+def _type_of(keys: list[str], owner: str | None, types: Mapping[str, Any]) -> Any:
     """The type of the setting at `keys`: the parser's, or that of an argument of the class that owns it."""
-    if not owners:
+    if owner is None:
         return types.get(".".join(keys))
-    return get_type_hints(resolve_name(owners[-1]).__init__).get(keys[-1])
+    return get_type_hints(resolve_name(owner).__init__).get(keys[-1])
 
 
 def _concrete(kind: Any) -> Iterator[type]:
