@@ -7,7 +7,7 @@ run_folder.py  where a run lies, who may train into it, what may be replaced
 start.py       where a run starts, and all that can refuse it; by provenance.py, what a checkpoint is tied to;
                warm_start.py, another run's weights
 processes.py   several processes of one run
-module.py      objective, optimiser and validation for Lightning
+module.py      objective, optimiser and validation for Lightning; development_set.py, what is translated at validation
 schedule.py    the learning rate over a run; typed_optimizer.py, the optimiser and its rate after a resume
 environment.py, ending.py    what a run was trained by, and why it ended
 callbacks/     what happens around a step
