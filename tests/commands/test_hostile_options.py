@@ -48,7 +48,8 @@ def options(kind):
             (info,) = getattr(hint, "__metadata__", (None,))
             types = get_args(hint.__origin__) or (hint.__origin__,) if info else ()
             if isinstance(info, typer.models.OptionInfo) and set(types) & set(kind):
-                yield command, (info.param_decls or [f"--{name.replace('_', '-')}"])[0]
+                declared = info.default if isinstance(info.default, str) else f"--{name.replace('_', '-')}"
+                yield command, declared
 
 
 NUMBERS, PATHS = sorted(options((int, float))), sorted(options((Path, list[Path])))

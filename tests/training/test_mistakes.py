@@ -37,8 +37,7 @@ MISTAKES = {
     ),
     "a wrong module": (
         ["--model.network=beamtrain.modle.Transformer"],
-        "model.network is beamtrain.modle.Transformer, which is no class that it can be; did you mean "
-        "beamtrain.model.Transformer?",
+        "command line: beamtrain.modle.Transformer is not its name in a config; write beamtrain.model.Transformer",
     ),
     "a wrong name": (
         ["--model.optimizer=torch.optim.AdmaW"],
