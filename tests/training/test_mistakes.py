@@ -36,8 +36,8 @@ MISTAKES = {
         "model.schedule is Cosin, which is no class that it can be; did you mean beamtrain.training.Cosine?",
     ),
     "a wrong module": (
-        ["--model.network=beamtrain.modle.Transformer"],
-        "model.network is beamtrain.modle.Transformer, which is no class that it can be; did you mean "
+        ["--model.network=beamtrain.model.Transfomer"],
+        "model.network is beamtrain.model.Transfomer, which is no class that it can be; did you mean "
         "beamtrain.model.Transformer?",
     ),
     "a wrong name": (

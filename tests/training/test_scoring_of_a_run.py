@@ -39,11 +39,10 @@ def test_the_best_checkpoint_is_that_of_the_metric(train, capsys, metric, name, 
     assert len(set(scores.values())) > 2
 
 
-def test_another_metric_begins_anew_when_a_run_is_resumed(train, capsys):
-    assert train(*FEW) == 0
-    assert train(*FEW, "--trainer.max_steps=35", "--resume", "--model.scoring.metric=ter") == 0
-    assert re.search(r"step 35 \| dev TER ([\d.]+) \(best \1 at step 35\)", capsys.readouterr().err)
-    assert load_run("runs/tiny").weights["dev_score"]["name"] == "TER"
+def test_a_run_does_not_go_on_by_another_metric(train, capsys):
+    assert train(*FEW, "--trainer.max_steps=5") == 0
+    assert train(*FEW, "--resume", "--model.scoring.metric=ter") == 2
+    assert r"cannot go on with this: model.scoring metric ter (there bleu)" in capsys.readouterr().err
 
 
 @pytest.fixture

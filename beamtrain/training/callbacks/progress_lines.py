@@ -86,11 +86,10 @@ class Progress(pl.Callback):
         self._tokens, self._since = 0, time.monotonic()  # validation does not count against the training speed
 
     def state_dict(self) -> dict[str, Any]:
-        return {"best": self._best and list(self._best), "monitor": self._scoring.monitor}
+        return {"best": self._best and list(self._best)}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        best = state_dict["best"]
-        self._best = tuple(best) if best and state_dict["monitor"] == self._scoring.monitor else None
+        self._best = tuple(state_dict["best"]) if state_dict["best"] else None
 
 
 def _say(line: str) -> None:
