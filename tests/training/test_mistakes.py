@@ -36,8 +36,9 @@ MISTAKES = {
         "model.schedule is Cosin, which is no class that it can be; did you mean beamtrain.training.Cosine?",
     ),
     "a wrong module": (
-        ["--model.network=beamtrain.modle.Transformer"],
-        "command line: beamtrain.modle.Transformer is not its name in a config; write beamtrain.model.Transformer",
+        ["--model.network=beamtrain.model.Transfomer"],
+        "model.network is beamtrain.model.Transfomer, which is no class that it can be; did you mean "
+        "beamtrain.model.Transformer?",
     ),
     "a wrong name": (
         ["--model.optimizer=torch.optim.AdmaW"],

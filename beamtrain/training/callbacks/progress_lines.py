@@ -89,7 +89,7 @@ class Progress(pl.Callback):
         return {"best": self._best and list(self._best)}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        self._best = state_dict["best"] and tuple(state_dict["best"])
+        self._best = tuple(state_dict["best"]) if state_dict["best"] else None
 
 
 def _say(line: str) -> None:
