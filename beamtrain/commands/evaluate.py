@@ -70,7 +70,10 @@ def evaluate(
     from beamtrain.scoring.reports import as_dict, print_scores, to_json, write_report
 
     run = load_model(model, device, precision, source_lang, target_lang, imports)
-    searches = [search_options(run, searching | ({} if size is None else {"beam_size": size})) for size in beams]
+    searches = [
+        search_options(run, {**searching, "n_best": 1} | ({} if size is None else {"beam_size": size}))
+        for size in beams
+    ]
     scoring = scoring_options(run.description.scoring.of_language(run.description.target_lang), tokenizer)
     text = _text(run, source, reference, split, test_set)
     evaluations = [

@@ -32,17 +32,17 @@ class SearchOptions:
     n_best: int = 1
     """Hypotheses returned for each sentence; at most beam_size."""
     length_penalty: LengthPenalty = "gnmt"
-    """Final scores are log_prob / lp: gnmt ((5 + length) / 6)^alpha, average length^alpha, none 1."""
+    """gnmt, average or none. Scores are log_prob / lp, with lp ((5 + length) / 6)^alpha, length^alpha, or 1."""
     alpha: float = 1.0
     """Exponent of the length penalty, -10 to 10; 0 ignores the length."""
     min_length: int = 0
     """Fewest tokens."""
     max_length: int | None = None
-    """Most tokens; none: only the limit that follows from the source."""
+    """Most tokens, besides the limit that follows from the source."""
     max_length_ratio: float = 2.0
-    """A translation has at most max_length_ratio * source tokens + max_length_offset tokens."""
+    """Tokens that a translation may have for each token of its source, besides the offset."""
     max_length_offset: int = 10
-    """Tokens that a translation may have whatever its source, see max_length_ratio."""
+    """Tokens that a translation may have whatever its source, besides the ratio."""
     no_repeat_ngram: int = 0
     """No n-gram of this many tokens occurs twice in a hypothesis; 0: any may."""
 
