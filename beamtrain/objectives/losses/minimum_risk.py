@@ -1,7 +1,7 @@
 """Minimum risk over the final beams: good hypotheses gain probability.
 
-The choices of the search get a gradient only where it goes through the scores: by a soft selection, or by a gradient path
-of the unroll that is open.
+The choices of the search get a gradient only where it goes through the scores: by a soft selection, or by a gradient
+path of the unroll that is open.
 """
 
 from torch import Tensor
