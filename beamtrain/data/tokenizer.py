@@ -148,13 +148,16 @@ class Tokenizer:
         return blake2b(self.source.serialized + self.target.serialized, digest_size=16).hexdigest()
 
     def save(self, folder: Path | str) -> None:
-        """Write `tokenizer.model`, or where the sides differ `tokenizer.source.model` and `tokenizer.target.model`."""
-        folder = Path(folder)
-        if self.source is self.target:
-            self.source.save(folder / _JOINT_FILE)
-        else:
-            self.source.save(folder / _SOURCE_FILE)
-            self.target.save(folder / _TARGET_FILE)
+        """Write `tokenizer.model`, or where the sides differ `tokenizer.source.model` and `tokenizer.target.model`.
+
+        What another tokenizer has left in the folder is removed.
+        """
+        joint = {_JOINT_FILE: self.source}
+        files = joint if self.source is self.target else {_SOURCE_FILE: self.source, _TARGET_FILE: self.target}
+        for name, model in files.items():
+            model.save(Path(folder) / name)
+        for name in {_JOINT_FILE, _SOURCE_FILE, _TARGET_FILE} - files.keys():
+            (Path(folder) / name).unlink(missing_ok=True)
 
     @classmethod
     def load(cls, folder: Path | str) -> "Tokenizer":

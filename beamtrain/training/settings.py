@@ -108,9 +108,13 @@ def _unknown_keys(tree: dict[str, Any], known: set[str], prefix: str, classes: d
             yield from _unknown_keys(value, known, f"{name}.", classes)
         elif not _is_known(name, known):
             yield _unknown(name, known)
+        elif not isinstance(value, dict) and _is_group(name, known):
+            yield f"{name} is {_as_typed(value)}; it must be names with values"
         else:
             for choice in value if isinstance(value, list) else [value]:
-                if isinstance(choice, dict) and "class_path" in choice:
+                if isinstance(choice, dict) and not isinstance(choice.get("class_path", ""), str):
+                    yield f"{name}.class_path is {_as_typed(choice['class_path'])}; it must be the name of a class"
+                elif isinstance(choice, dict) and "class_path" in choice:
                     classes[name], arguments = str(choice["class_path"]), choice.get("init_args") or {}
                     if isinstance(arguments, dict):
                         yield from _unknown_arguments(arguments, f"{name}.init_args.", classes[name])
@@ -155,6 +159,16 @@ def class_of(class_path: str) -> type | None:
         return getattr(import_module(module_name), class_name)
     except (ImportError, AttributeError, ValueError):
         return None
+
+
+def _is_group(name: str, known: set[str]) -> bool:
+    """Whether a setting is only a name for those below it, and holds no class."""
+    below = {each.removeprefix(f"{name}.").split(".")[0] for each in known if each.startswith(f"{name}.")}
+    return bool(below - {"help", "class_path", "init_args"})
+
+
+def _as_typed(value: Any) -> str:
+    return "null" if value is None else str(value)
 
 
 def _is_known(name: str, known: set[str]) -> bool:

@@ -263,3 +263,14 @@ def test_a_model_with_other_control_ids_is_refused(tmp_path):
         )
     with pytest.raises(UserError, match=r"have the ids \(-1, 1, 2, 0\), not \(0, 1, 2, 3\)"):
         Tokenizer.load(tmp_path)
+
+
+def test_a_folder_holds_one_tokenizer(tmp_path, model):
+    other = train(vocab_size=320)
+    for tokenizer in (Tokenizer(other), Tokenizer(model, other), Tokenizer(model)):
+        tokenizer.save(tmp_path)
+        read = Tokenizer.load(tmp_path)
+        assert (read.source.serialized, read.target.serialized) == (
+            tokenizer.source.serialized,
+            tokenizer.target.serialized,
+        )

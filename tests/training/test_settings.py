@@ -99,3 +99,19 @@ def test_nothing_to_train():
 def test_a_file_that_holds_no_settings_is_refused(config, text, message):
     with pytest.raises(UserError, match=message):
         check_keys(KNOWN, [], [config(text)], CLASSES)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("trainer: null", "trainer is null; it must be names with values"),
+        ("data: [1]", "data is [1]; it must be names with values"),
+        ("model: {search: null}", "model.search is null; it must be names with values"),
+        ("model: {objective: {class_path: 3}}", "model.objective.class_path is 3; it must be the name of a class"),
+    ],
+)
+def test_a_group_that_holds_no_settings_is_one_line(train, capsys, text, message):
+    Path("bad.yaml").write_text(text)
+    assert train("--config", "bad.yaml") == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line == f"beamtrain: bad.yaml: {message}"
