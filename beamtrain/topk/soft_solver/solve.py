@@ -80,9 +80,9 @@ class _SolvedForBest(Transformable):
             bound = torch.zeros_like(scores[:, 0])
         else:
             bound = tail_bound(head.scores[:, :-1], tail.first, k).to(scores.dtype)
-        weights, in_scores = _by_rank(plan.mass[1:, :, :-1]), _in_scores(thresholds, temperature) + centre
-        results = weights.to(scores.dtype), in_scores.to(scores.dtype), indices, bound
-        return *results, thresholds, plan.mass, head.weight, *(tail or ())
+        weights = _by_rank(plan.mass[1:, :, :-1], scores.dtype)
+        in_scores = (_in_scores(thresholds, temperature) + centre).to(scores.dtype)
+        return weights, in_scores, indices, bound, thresholds, plan.mass, head.weight, *(tail or ())
 
     @staticmethod
     def setup_context(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, ...]) -> None:
@@ -137,8 +137,8 @@ class _ForwardSolvedForBest(_SolvedForBest):
         target = (spread(plan) * counted).sum(-1) + plan.above[..., -1] * (weight * log_weight).T
         thresholds = multipliers(covariance(plan, weight), target)  # (L, B)
         by_atom = mass_tangent(plan, torch.cat([moved, stand_in], -1) - thresholds.unsqueeze(-1))[..., :-1]
-        results = _by_rank(by_atom), _in_scores(thresholds, ctx.temperature)
-        return *(each.to(tangent.dtype) for each in results), None, None, thresholds, *(None for _ in saved[3:])
+        by_rank, in_scores = _by_rank(by_atom, tangent.dtype), _in_scores(thresholds, ctx.temperature)
+        return by_rank, in_scores.to(tangent.dtype), None, None, thresholds, *(None for _ in saved[3:])
 
 
 class _SolvedForAll(Transformable):
@@ -161,7 +161,8 @@ class _SolvedForAll(Transformable):
             thresholds = newton(residual(head, rest, cuts), thresholds, scores.dtype)
         weights = scores.new_empty(len(scores), len(cuts), columns)
         for block, part in zip(scores.split(BLOCK, -1), weights.split(BLOCK, -1), strict=True):
-            part.copy_(_by_rank(transport(_scaled_block(block, centre, temperature), thresholds).mass[1:]))
+            plan = transport(_scaled_block(block, centre, temperature), thresholds)
+            part.copy_(_by_rank(plan.mass[1:], scores.dtype))
         return weights, (_in_scores(thresholds, temperature) + centre).to(scores.dtype), thresholds, centre
 
     @staticmethod
@@ -206,8 +207,8 @@ class _ForwardSolvedForAll(_SolvedForAll):
         curvature, target = (torch.stack(parts).sum(0) for parts in zip(*sums, strict=True))
         thresholds = multipliers(curvature, target)  # (L, B)
         parts = [mass_tangent(plan, moved - thresholds.unsqueeze(-1)) for plan, moved in _blocks(ctx, saved, scaled)]
-        results = _by_rank(torch.cat(parts, -1)), _in_scores(thresholds, ctx.temperature)
-        return *(each.to(tangent.dtype) for each in results), thresholds, None
+        by_rank, in_scores = _by_rank(torch.cat(parts, -1), tangent.dtype), _in_scores(thresholds, ctx.temperature)
+        return by_rank, in_scores.to(tangent.dtype), thresholds, None
 
 
 def _differentiated_again() -> bool:
@@ -255,9 +256,9 @@ def _blocks(ctx: Any, saved: tuple[Tensor, ...], values: Tensor | None) -> Itera
         yield transport(_scaled_block(block, centre, ctx.temperature), thresholds), part
 
 
-def _by_rank(by_atom: Tensor) -> Tensor:
+def _by_rank(by_atom: Tensor, dtype: torch.dtype) -> Tensor:
     """Values of the atoms 1..L (L, B, M) -> of the ranks 1..L (B, L, M)."""
-    return by_atom.transpose(0, 1).flip(1)
+    return by_atom.flip(0).transpose(0, 1).to(dtype, memory_format=torch.contiguous_format).contiguous()
 
 
 def _in_scores(thresholds: Tensor, temperature: float) -> Tensor:
