@@ -131,10 +131,11 @@ class Wrapper(Operator):
 
 
 def giving(ability: Ability) -> list[str]:
-    """The names of all operators that have the ability."""
+    """The names of the operators here that have the ability."""
     found, classes = [], Operator.__subclasses__()
     while classes:
-        found += [operator.__name__ for operator in classes if ability in operator.gives]
+        ours = [operator for operator in classes if operator.__module__.startswith("beamtrain.topk.")]
+        found += [operator.__name__ for operator in ours if ability in operator.gives]
         classes = [below for operator in classes for below in operator.__subclasses__()]
     return sorted(found)
 
