@@ -1,9 +1,12 @@
 """Imports point one way, what must start quickly loads nothing heavy, and operators stand alone."""
 
 import ast
+import re
 import subprocess
 import sys
 from pathlib import Path
+
+import pytest
 
 import beamtrain
 
@@ -55,11 +58,29 @@ def test_the_operators_need_nothing_of_the_package():
 
 def test_what_users_search_with_needs_nothing_of_the_unroll():
     files = (PACKAGE / "search").glob("*.py")
-    assert not [path.name for path in files if "search.unroll" in path.read_text(encoding="utf-8")]
+    assert not [path.name for path in files if re.search(r"import.*\bunroll\b|search\.unroll", path.read_text())]
 
 
 def test_the_map_of_the_package_names_every_part():
     assert not [name for name in POSITION if name not in (beamtrain.__doc__ or "")]
+
+
+@pytest.mark.parametrize(
+    "room", ["base", "data", "model", "search", "search/unroll", "objectives", "runs", "scoring", "training"]
+)
+def test_the_list_of_a_room_names_its_files_and_no_others(room):
+    """Of rooms whose files are not all of one kind, as operators, losses or commands are."""
+    listed = set(
+        re.findall(r"\b(\w+\.py)\b", ast.get_docstring(ast.parse((PACKAGE / room / "__init__.py").read_text())))
+    )
+    assert listed == {path.name for path in (PACKAGE / room).glob("*.py")} - {"__init__.py"}
+
+
+def test_every_test_that_the_docs_name_exists():
+    root = PACKAGE.parent
+    files = {path.name for path in (root / "tests").rglob("test_*.py")}
+    named = {name for page in (root / "docs").glob("*.md") for name in re.findall(r"\btest_\w+\.py", page.read_text())}
+    assert named and named <= files
 
 
 def test_the_command_line_starts_without_torch():

@@ -1,1 +1,12 @@
-"""What anything may use: errors, files, limits, what lies in the package, text in and out, modules of a user's own."""
+"""What anything may use.
+
+errors.py        the one exception for a user's mistake
+files.py         files that are either whole or absent
+text_io.py       lines of text, in and out; streams.py, the standard ones as a process may find them
+progress.py      a progress bar on standard error
+typed_values.py  values that were read from a file, against the types that they must have
+assets.py        where the shipped configs and the bundled corpus lie
+plugins.py       modules of a user's own
+limits.py        what bounds the memory of inference
+allocator.py     the C library's memory allocator
+"""

@@ -1,4 +1,13 @@
-"""Encoder-decoder networks: what they compute (`base`), their `layers`, and their memory while decoding (`state`)."""
+"""Encoder-decoder networks.
+
+base.py         what training and search ask of one
+attention.py    the arithmetic of attention; dropout.py, dropout that costs little on a CPU
+layers.py       what networks are built of
+slots.py        which beams a step of the decoder computes
+state.py        what a decoder remembers between two steps of a search; recurrent_state.py, a recurrent one
+transformer.py  the Transformer
+gru.py          the recurrent network
+"""
 
 from beamtrain.model.base import Seq2Seq
 from beamtrain.model.gru import GRUEncoderDecoder

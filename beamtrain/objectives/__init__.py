@@ -1,8 +1,10 @@
 """What training minimises, by the short names that configs use.
 
-base.py, teacher_forcing.py, beam_training.py   objectives
-losses/     of beam training: what the search finds, as a number to minimise
-rewards/    how good hypotheses are, for losses that maximise that
+base.py             the contract
+teacher_forcing.py  maximum likelihood; cross_entropy.py, its loss in little memory
+beam_training.py    the search in the loop; annealing.py, a temperature that falls meanwhile
+losses/             of beam training: what the search finds, as a number to minimise
+rewards/            how good hypotheses are, for losses that maximise that
 """
 
 from beamtrain.objectives.annealing import Annealing

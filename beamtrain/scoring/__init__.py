@@ -1,1 +1,7 @@
-"""How good translations are: metrics with signatures, evaluation of a run, reports; `parallel_text` to score on."""
+"""How good translations are.
+
+metrics.py        scores by sacrebleu, with the signatures that make them comparable
+parallel_text.py  what to score on: files, a split of a run's corpus, a test set that sacrebleu knows
+evaluation.py     a test set translated and scored
+reports.py        scores for people and for programs
+"""
