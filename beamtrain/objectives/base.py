@@ -12,7 +12,7 @@ from beamtrain.model.base import Seq2Seq
 class Loss(NamedTuple):
     """A loss over one batch."""
 
-    total: Tensor  # scalar, the sum over the batch; the training loop divides it by `weight` and back-propagates
+    total: Tensor  # scalar, the sum over the batch; a step's totals, over all its weights, are back-propagated
     weight: int  # what `total` counts, usually non-padding target tokens
     figures: dict[str, Tensor]  # further sums over the same items, shown divided by `weight`; detached scalars
 

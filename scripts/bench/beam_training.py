@@ -179,7 +179,7 @@ class Bench:
         objective, batch = self.objectives(beams)["beam part"], self.batch(length)
         clock, network = Clock(self.now), type(self.network)
         parts = [
-            ("encoder", network, "encode"),
+            ("encoder", network, "encode_counted"),
             ("search: decoder", network, "step"),
             ("search: logits and candidates", Chain, "candidates"),
             ("search: the rest", parallel, "_search"),
