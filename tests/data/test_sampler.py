@@ -4,7 +4,7 @@ import json
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from beamtrain.base.errors import UserError
@@ -141,14 +141,20 @@ def test_looking_ahead_does_not_move_it():
     stretches=st.lists(st.tuples(st.integers(1, 3), st.sampled_from([BUDGET, 200]), st.integers(0, 6)), max_size=4),
     last=st.integers(1, 3),
 )
+@example(stretches=[(1, BUDGET, 3), (2, BUDGET, 2), (2, 200, 6), (3, 200, 1)], last=3)  # two pairs are left for three
 def test_an_epoch_goes_on_under_other_numbers_of_processes(stretches, last):
     seen: list[list[int]] = []
     state = None
     for world_size, budget, most in [*stretches, (last, BUDGET, None)]:
         ranks = [sampler(rank=rank, world_size=world_size, batch_tokens=budget) for rank in range(world_size)]
+        before = list(seen)
         for rank in ranks:
             if state is not None:
                 rank.load_state_dict(state)
+            if 150 - len(rows_of(before)) < world_size:
+                with pytest.raises(UserError, match=f"cannot be shared by {world_size} processes; use fewer"):
+                    take(rank, most)
+                return
             seen += take(rank, most)
         states = [rank.state_dict() for rank in ranks]
         assert all(other == states[0] for other in states)
