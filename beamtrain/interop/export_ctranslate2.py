@@ -4,14 +4,18 @@ from pathlib import Path
 from typing import Any, get_args
 
 import numpy as np
+import torch
 from torch import Tensor, nn
 
 from beamtrain.base.errors import UserError
 from beamtrain.base.extras import require
 from beamtrain.data.tokenizer import BOS, EOS, UNK, Tokenizer
 from beamtrain.interop.quantization import Quantization
-from beamtrain.model.layers import sinusoids
+from beamtrain.model.layers import Activation
 from beamtrain.model.transformer import Transformer
+
+_ACTIVATIONS: dict[Activation, str] = {"relu": "RELU", "gelu": "GELU", "gelu_tanh": "GELUTanh", "silu": "SWISH"}
+_NEVER = -1e9  # the logit of what is never said
 
 
 def write_ctranslate2(
@@ -37,32 +41,31 @@ def write_ctranslate2(
 
 def _specification(network: Transformer, tokenizer: Tokenizer, positions: int) -> Any:
     specs = require("ctranslate2", "ctranslate2", "the engine ctranslate2").specs
-    layers = len(network.encoder), len(network.decoder)
-    first = network.encoder[0] if layers[0] else network.decoder[0]
+    shape, normalised = network.shape, isinstance(network.target_embedding.norm, nn.LayerNorm)
     spec = specs.TransformerSpec.from_config(
-        layers, first.attention.heads, pre_norm=first.residuals[0].pre, activation=specs.common_spec.Activation.RELU
+        (len(network.encoder), len(network.decoder)),
+        shape.heads,
+        pre_norm=shape.norm == "pre",
+        activation=specs.common_spec.Activation[_ACTIVATIONS[shape.activation]],
+        layernorm_embedding=normalised,
     )
-    table = sinusoids(positions, network.target_embedding.table.embedding_dim)
-    spec.encoder.embeddings[0].weight = _array(network.source_embedding.table.weight)
-    spec.decoder.embeddings.weight = _array(network.target_embedding.table.weight)
-    spec.decoder.projection.weight = _array(network.output_weight)
-    for side, norm in ((spec.encoder, network.encoder_norm), (spec.decoder, network.decoder_norm)):
-        side.position_encodings.encodings = _array(table)
-        if isinstance(norm, nn.LayerNorm):
-            _put_norm(side.layer_norm, norm)
-    for there, layer in zip(
-        [*spec.encoder.layer, *spec.decoder.layer], [*network.encoder, *network.decoder], strict=True
+    for side, tokens, embedding, final_norm, layers in (
+        (spec.encoder, spec.encoder.embeddings[0], network.source_embedding, network.encoder_norm, network.encoder),
+        (spec.decoder, spec.decoder.embeddings, network.target_embedding, network.decoder_norm, network.decoder),
     ):
-        _put(there.self_attention, (layer.attention.project, layer.attention.output), layer.residuals[0].norm)
-        if hasattr(layer, "cross"):
-            cross = layer.cross
-            _put(there.attention, (cross.query, cross.project, cross.output), layer.residuals[1].norm)
-        for linear, ours in (
-            (there.ffn.linear_0, layer.feed_forward.inner),
-            (there.ffn.linear_1, layer.feed_forward.outer),
-        ):
-            _put_linear(linear, ours)
-        _put_norm(there.ffn.layer_norm, layer.residuals[-1].norm)
+        tokens.weight = _array(embedding.vectors(torch.arange(embedding.table.num_embeddings)))
+        side.scale_embeddings = embedding.scale
+        rows = min(positions, embedding.positions.most or positions)
+        side.position_encodings.encodings = _array(embedding.positions.up_to(rows, like=embedding.table.weight)[:rows])
+        if normalised:
+            _put_norm(side.layernorm_embedding, embedding.norm)
+        if shape.norm == "pre":
+            _put_norm(side.layer_norm, final_norm)
+        for there, layer in zip(side.layer, layers, strict=True):
+            _put_layer(there, layer)
+    spec.decoder.projection.weight = _array(network.output_weight)
+    if network.output_bias is not None:
+        spec.decoder.projection.bias = _array(network.output_bias.clamp(min=_NEVER))
     spec.register_source_vocabulary(tokenizer.source.vocabulary)
     spec.register_target_vocabulary(tokenizer.target.vocabulary)
     start, end, unknown = tokenizer.target.pieces([BOS, EOS, UNK])
@@ -70,6 +73,16 @@ def _specification(network: Transformer, tokenizer: Tokenizer, positions: int) -
     spec.config.eos_token, spec.config.unk_token = end, unknown
     spec.config.add_source_eos, spec.config.add_source_bos = True, False
     return spec
+
+
+def _put_layer(there: Any, layer: Any) -> None:
+    _put(there.self_attention, (layer.attention.project, layer.attention.output), layer.residuals[0].norm)
+    if hasattr(layer, "cross"):
+        cross = layer.cross
+        _put(there.attention, (cross.query, cross.project, cross.output), layer.residuals[1].norm)
+    _put_linear(there.ffn.linear_0, layer.feed_forward.inner)
+    _put_linear(there.ffn.linear_1, layer.feed_forward.outer)
+    _put_norm(there.ffn.layer_norm, layer.residuals[-1].norm)
 
 
 def _put(attention: Any, linears: tuple[nn.Linear, ...], norm: nn.LayerNorm) -> None:

@@ -7,7 +7,7 @@ from typing import Literal
 from beamtrain.base.files import atomic_folder
 from beamtrain.interop.counterparts import CTranslate2Counterpart, HuggingFaceCounterpart, RunCounterpart
 from beamtrain.interop.export_ctranslate2 import write_ctranslate2
-from beamtrain.interop.export_huggingface import positions, write_huggingface
+from beamtrain.interop.export_huggingface import LONGEST, write_huggingface
 from beamtrain.interop.parity import Counterpart, Parity, compare
 from beamtrain.interop.quantization import Quantization
 from beamtrain.runs.description import save_description
@@ -60,7 +60,7 @@ def _write(
         unlike = [ONE_LIMIT, "unknown characters (UNK) in a translation are left out of its text, and are ⁇ here"]
         return HuggingFaceCounterpart(folder), [*_unlike_in_beams(search), *unlike], True
     if target == "ctranslate2":
-        write_ctranslate2(run.network, run.tokenizer, positions(search), quantization, folder)
+        write_ctranslate2(run.network, run.tokenizer, LONGEST, quantization, folder)
         return CTranslate2Counterpart(folder, run.tokenizer), _unlike_in_beams(search), quantization == "float32"
     save_run(run, folder)
     return RunCounterpart(folder), [], True

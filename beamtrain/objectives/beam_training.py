@@ -148,8 +148,10 @@ class BeamTraining(Objective):
 
     def search(self, network: Seq2Seq, memory: Memory, batch: Batch) -> SoftBeams:
         """The unroll, in parallel where choices do not depend on one another."""
-        lengths = batch.target_lengths + self.margin  # (B,) on the host
-        limits = Limits(gold_limits(batch.target_out, self.margin), int(lengths.min()), int(lengths.max()))
+        lengths, each = batch.target_lengths + self.margin, gold_limits(batch.target_out, self.margin)
+        if network.max_positions is not None:
+            lengths, each = (one.clamp(max=network.max_positions) for one in (lengths, each))
+        limits = Limits(each, int(lengths.min()), int(lengths.max()))  # the bounds from the host's lengths
         loss, U = self.loss, batch.target_out.size(1)
         reference = batch.target_out if loss.reads_reference else None
         at_least = U if loss.reads_ended or loss.reads_gold else 0

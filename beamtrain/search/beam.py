@@ -69,6 +69,7 @@ def beam_search(
         min_length=options.min_length,
         no_repeat_ngram=options.no_repeat_ngram,
         prefix=prefix,
+        first_token=network.first_token,
     )
     penalties = length_penalties(int(constraints.limits.max()), options.length_penalty, options.alpha)
     strategy = _BeamSearch(options, penalties.to(source.device))

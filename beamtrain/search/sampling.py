@@ -91,6 +91,7 @@ def sample(
         max_length_ratio=max_length_ratio,
         max_length_offset=max_length_offset,
         prefix=prefix,
+        first_token=network.first_token,
     )
     uniform = _uniform(seeds, samples, int(constraints.limits.max())).to(source.device)
     beams = Beams.start(memory.mask, samples, attention=False)

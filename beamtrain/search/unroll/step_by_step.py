@@ -36,7 +36,7 @@ def soft_beam_search(
     """
     chain = Chain(memory.states.size(0), options, operator, like=memory.states)
     chain.watch_pruning, chain.reads_ended = chain.has_bound, reads_ended
-    constraints = Constraints(limits.each, first_limit=limits.least)
+    constraints = Constraints(limits.each, first_token=network.first_token, first_limit=limits.least)
     state = network.start_soft(memory, options.beam_size)
     inputs = network.embed(torch.full_like(chain.finished, BOS, dtype=torch.long))  # (B, K) -> (B, K, D)
     for _ in range(limits.most):
