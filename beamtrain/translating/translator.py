@@ -95,7 +95,7 @@ class _Job:
 
 class Translator:
     """Translates lines with a network: by beam search, or by `sampling` within the same limits of length. Either way
-    the candidates of a line come best first, by their score. Another engine in the network's place does the search only.
+    the candidates of a line come best first, by their score. Another engine in its place does the search.
 
     A batch holds at most `batch_tokens` source tokens, with padding, each beam or sample counted. A line of more than
     `max_source_tokens` tokens is not decoded: its translation is empty and says why. A blank line stays empty. A batch
@@ -227,9 +227,7 @@ class Translator:
             attention=self._attention,
         )
 
-    def _sample(
-        self, network: Seq2Seq, source: Tensor, sampling: Sampling, lines: list[int]
-    ) -> list[list[Hypothesis]]:
+    def _sample(self, network: Seq2Seq, source: Tensor, sampling: Sampling, lines: list[int]) -> list[list[Hypothesis]]:
         drawn = sample(
             network,
             source,
