@@ -30,7 +30,7 @@ from beamtrain.runs.checkpoints import load_checkpoint
 from beamtrain.runs.description import CORPUS, Description
 from beamtrain.runs.loading import load_run
 from beamtrain.runs.networks import OWN, check_plain, find_network
-from beamtrain.runs.scoring import ScoringOptions
+from beamtrain.runs.scoring_options import ScoringOptions
 from beamtrain.runs.weights import save_weights, weights_in
 from beamtrain.scoring.metrics import check_tokenizer
 from beamtrain.search.options import SearchOptions
