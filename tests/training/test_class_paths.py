@@ -193,6 +193,21 @@ def test_an_option_is_one_of_the_class_that_a_config_names_in_short(train, capsy
     assert objective["class_path"] == "beamtrain.objectives.BeamTraining" and objective["init_args"]["weight"] == 0.5
 
 
+def test_a_module_of_one_s_own_is_found_for_a_file_within(train, monkeypatch, capsys):
+    monkeypatch.setattr(sys, "path", sys.path[:])
+    Path("mine_within.py").write_text(
+        "from beamtrain.objectives import TeacherForcing\nclass Mine(TeacherForcing): pass\n"
+    )
+    Path("sub").mkdir()
+    Path("sub/some.yaml").write_text("class_path: mine_within.Mine")
+    assert train("--model.objective=sub/some.yaml", "--print_config") == 0
+    assert yaml.safe_load(capsys.readouterr().out)["model"]["objective"]["class_path"] == "mine_within.Mine"
+    Path("broken_within.py").write_text("1 / 0")
+    Path("sub/some.yaml").write_text(OBJECTIVE % "broken_within.Loss")
+    assert train("--model.objective=sub/some.yaml", "--print_config") == 2
+    assert "broken_within.Loss: its import raises ZeroDivisionError: division by zero (" in capsys.readouterr().err
+
+
 def test_what_is_imported_becomes_one_setting(tmp_path):
     (tmp_path / "some.yaml").write_text("import: [json]")
     typed = ["--name=x", "--import", "math", "--import=json", "--resume", "--import+=cmath"]
