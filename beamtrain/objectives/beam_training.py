@@ -16,12 +16,12 @@ from beamtrain.objectives.base import Loss, Objective
 from beamtrain.objectives.losses.base import BeamLoss
 from beamtrain.objectives.rewards.gleu import Gleu
 from beamtrain.objectives.teacher_forcing import TeacherForcing
-from beamtrain.search.unroll.limits import Limits
+from beamtrain.search.unroll.length_limits import LengthLimits
 from beamtrain.search.unroll.log_probs import token_log_probs
 from beamtrain.search.unroll.options import UnrollOptions
-from beamtrain.search.unroll.parallel import fits, one_hot_beam_search
 from beamtrain.search.unroll.soft_beams import SoftBeams
 from beamtrain.search.unroll.step_by_step import soft_beam_search
+from beamtrain.search.unroll.two_pass import allows_two_passes, two_pass_beam_search
 from beamtrain.topk.base import Operator
 from beamtrain.topk.soft import SoftTopK
 
@@ -147,13 +147,13 @@ class BeamTraining(Objective):
             network.train(training)
 
     def search(self, network: Seq2Seq, memory: Memory, batch: Batch) -> SoftBeams:
-        """The unroll, in parallel where choices do not depend on one another."""
+        """The unroll, in two passes where choices do not depend on one another."""
         lengths = batch.target_lengths + self.margin  # (B,) on the host
-        limits = Limits(gold_limits(batch.target_out, self.margin), int(lengths.min()), int(lengths.max()))
+        limits = LengthLimits(gold_limits(batch.target_out, self.margin), int(lengths.min()), int(lengths.max()))
         loss, U = self.loss, batch.target_out.size(1)
         reference = batch.target_out if loss.reads_reference else None
         at_least = U if loss.reads_ended or loss.reads_gold else 0
-        search = one_hot_beam_search if fits(self.unroll, network) else soft_beam_search
+        search = two_pass_beam_search if allows_two_passes(self.unroll, network) else soft_beam_search
         return search(network, memory, limits, self.unroll, self.operator, reference, at_least, loss.reads_ended)
 
 

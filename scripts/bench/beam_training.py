@@ -38,7 +38,7 @@ from beamtrain.objectives.losses.minimum_risk import MinimumRisk
 from beamtrain.objectives.teacher_forcing import TeacherForcing
 from beamtrain.search.beam import beam_search
 from beamtrain.search.options import SearchOptions
-from beamtrain.search.unroll import deferred_gradient, parallel, softmax_gradient
+from beamtrain.search.unroll import deferred_gradient, softmax_gradient, two_pass
 from beamtrain.search.unroll.chain import Chain
 from beamtrain.search.unroll.options import UnrollOptions
 
@@ -182,7 +182,7 @@ class Bench:
             ("encoder", network, "encode_counted"),
             ("search: decoder", network, "step"),
             ("search: logits and candidates", Chain, "candidates"),
-            ("search: the rest", parallel, "_search"),
+            ("search: the rest", two_pass, "_search"),
             ("decoder over the prefix tree", Transformer, "decode_tree"),
             ("top-k operator", type(BeamTraining(ExpectedReward()).operator), "select"),
             ("loss", ExpectedReward, "forward"),
