@@ -102,6 +102,7 @@ class Bench:
             return BeamTraining(loss, unroll=unrolled, margin=self.options.margin)
 
         survival, credit = (with_beam(loss, selection="hard") for loss in (SoftSurvival(), DescendantCredit()))
+        nearest = with_beam(SoftSurvival(rivals=1), selection="hard")
         default, risk = with_beam(ExpectedReward()), with_beam(MinimumRisk(), selection="hard")
         soft_paths = with_beam(ExpectedReward(), selection="soft", open_paths=("embeddings", "ancestry"))
         return {
@@ -109,6 +110,7 @@ class Bench:
             "beam part": lambda batch: default.beam_part(self.network, batch)[0],
             "beam part, minimum risk, hard": lambda batch: risk.beam_part(self.network, batch)[0],
             "beam part, soft survival, hard": lambda batch: survival.beam_part(self.network, batch)[0],
+            "beam part, soft survival, hard, one rival": lambda batch: nearest.beam_part(self.network, batch)[0],
             "beam part, descendant credit, hard": lambda batch: credit.beam_part(self.network, batch)[0],
             "beam part, soft, step by step": lambda batch: soft_paths.beam_part(self.network, batch)[0],
             "whole step": lambda batch: default(self.network, batch).total,

@@ -24,6 +24,7 @@ TARGETS = {
     "best": SoftSurvival(),
     "reference": SoftSurvival("reference", temperature=0.8),
     "put back": SoftSurvival("reference", "put_back"),
+    "few rivals": SoftSurvival(rivals=1),
 }
 PAIRS = [([5, 6, 7], [8, 9]), ([4], [10, 11, 4]), ([9, 9], [7, 5, 7, 5, 7]), ([8, 7, 6], [])]
 
@@ -67,16 +68,19 @@ def search_by_hand(network, source, K, limit, followed=None, keep=False):
     return beam, steps
 
 
-def membership_by_hand(candidates, prefix, K, temperature):
+def membership_by_hand(candidates, prefix, K, temperature, rivals=None):
     """By bisection for the threshold; 1 where there are no more candidates than places."""
     if len(candidates) <= K:
         return 1.0
-    low, high = -1e3, 1e3
+    low, high, aim = -1e3, 1e3, candidates[prefix]
+    if rivals == 1:
+        candidates = dict(sorted(candidates.items(), key=lambda pair: -pair[1])[K - 1 : K + 1])
+        K = 1
     for _ in range(200):
         threshold = (low + high) / 2
         total = sum(1 / (1 + math.exp(min(700, (threshold - score) / temperature))) for score in candidates.values())
         low, high = (threshold, high) if total > K else (low, threshold)
-    return 1 / (1 + math.exp((low - candidates[prefix]) / temperature))
+    return 1 / (1 + math.exp((low - aim) / temperature))
 
 
 def beginning(sentence, length):
@@ -93,20 +97,20 @@ def test_survival_is_that_of_a_search_by_hand(name, K):
         gold, kept = [*words, EOS], name == "put back"
         source = batch.source[b : b + 1]
         final, steps = search_by_hand(
-            network, source[source != PAD][None], K, len(gold) + MARGIN, None if name == "best" else gold, kept
+            network, source[source != PAD][None], K, len(gold) + MARGIN, gold if loss.follows_reference else None, kept
         )
         rewards = {each: counted_gleu([t for t in each if t not in (EOS, PAD)], words, 4) for each in final}
-        aim = max(final, key=rewards.get) if name == "best" else gold
+        aim = max(final, key=rewards.get) if loss.target == "best" else gold
         expected = 0.0
         for t, candidates in enumerate(steps):
             prefix = beginning(aim, t + 1)
             if prefix not in candidates:
                 break
-            expected -= math.log(membership_by_hand(candidates, prefix, K, loss.temperature))
+            expected -= math.log(membership_by_hand(candidates, prefix, K, loss.temperature, loss.rivals))
             falls += sorted(candidates, key=candidates.get, reverse=True).index(prefix) >= K
         assert loss(beams, batch)[b].item() == pytest.approx(expected, rel=1e-6)
-        assert name == "best" or beams.followed[b, 0] < M
-    assert (falls > 0) == (name != "best")
+        assert loss.target == "best" or beams.followed[b, 0] < M
+    assert (falls > 0) == (loss.target != "best")
 
 
 def test_credit_is_the_return_of_the_descendants_of_each_choice():
@@ -167,7 +171,7 @@ def test_the_order_of_the_final_beams_does_not_matter(loss, kind):
 
 
 def test_a_reference_that_is_put_back_is_among_the_final_beams_and_changes_no_others_search():
-    _, batch, beams = searched(TARGETS["put back"])
+    _, _, beams = searched(TARGETS["put back"])
     for b, (_, words) in enumerate(PAIRS):
         said = [[t for t in row if t not in (EOS, PAD)] for row in beams.best_tokens[b].tolist()]
         assert words in said
@@ -205,6 +209,7 @@ def test_steps_along_the_gradient_bring_a_fallen_reference_into_the_beam():
         (lambda: SoftSurvival(after_fall="go_on"), "after_fall is 'go_on'; it must be stop or put_back"),
         (lambda: SoftSurvival(after_fall="put_back"), "the best of the final beams never falls"),
         (lambda: SoftSurvival(temperature=0.0), "temperature is 0.0, but must be positive, in nats"),
+        (lambda: SoftSurvival(rivals=0), "rivals is 0; it must be 1 or more on each side of the last place"),
         (lambda: DescendantCredit(temperature=math.inf), "temperature is inf, but must be positive, in nats"),
         (
             lambda: BeamTraining(SoftSurvival(), unroll=UnrollOptions(3, 8, "soft")),

@@ -9,7 +9,7 @@ from torch import Tensor
 from beamtrain.base.errors import UserError
 from beamtrain.data.batch import Batch
 from beamtrain.objectives.losses.base import BeamLoss
-from beamtrain.objectives.losses.survival import check_temperature, log_membership
+from beamtrain.objectives.losses.survival import check_settings, log_membership
 from beamtrain.objectives.rewards.base import Reward
 from beamtrain.objectives.rewards.gleu import Gleu
 from beamtrain.search.unroll.soft_beams import SoftBeams
@@ -33,11 +33,12 @@ class SoftSurvival(BeamLoss):
             update, Collins and Roark 2004). "put_back": it takes the last slot of the beam there, and the search and
             the sum go on with it (LaSO, Daume and Marcu 2005); all losses of a WeightedSum see that search.
         temperature: of the membership, in nats of accumulated log-probability.
+        rivals: how many candidates on either side of the K-th place set the threshold; null for all.
         reward: by which "best" is best, counted; GLEU of n-grams up to 4 by default.
 
     Raises:
-        UserError: another target or after_fall, "put_back" for a target that never falls out, or a temperature that is
-            not positive.
+        UserError: another target or after_fall, "put_back" for a target that never falls out, a temperature that is
+            not positive, or rivals below 1.
     """
 
     reads_hard_prefixes = True
@@ -47,6 +48,7 @@ class SoftSurvival(BeamLoss):
         target: Literal["best", "reference"] = "best",
         after_fall: Literal["stop", "put_back"] = "stop",
         temperature: float = 0.5,
+        rivals: int | None = None,
         reward: Reward | None = None,
     ) -> None:
         super().__init__()
@@ -56,19 +58,19 @@ class SoftSurvival(BeamLoss):
             raise UserError(f"after_fall is {after_fall!r}; it must be stop or put_back")
         if target == "best" and after_fall == "put_back":
             raise UserError("after_fall is put_back, but the best of the final beams never falls; leave it at stop")
-        check_temperature(temperature)
-        self.target, self.temperature, self.reward = target, temperature, reward or Gleu()
+        check_settings(temperature, rivals)
+        self.target, self.temperature, self.rivals, self.reward = target, temperature, rivals, reward or Gleu()
         self.follows_reference, self.keeps_reference = target == "reference", after_fall == "put_back"
 
     def forward(self, beams: SoftBeams, batch: Batch, gold_log_probs: Tensor | None = None) -> Tensor:
         if self.target == "best":
             places = self._best(beams, batch)  # (B, T)
-            return -log_membership(beams, places.unsqueeze(2), self.temperature).sum((1, 2))
+            return -log_membership(beams, places.unsqueeze(2), self.temperature, self.rivals).sum((1, 2))
         assert beams.followed is not None
-        K, M = beams.matrices.shape[2:]
+        M = beams.matrices.size(3)
         among = beams.followed < M  # (B, T): one of the candidates; a fallen one is not, after its fall
         places = beams.followed.clamp(max=M - 1)
-        log_m = log_membership(beams, places.unsqueeze(2), self.temperature).squeeze(2)
+        log_m = log_membership(beams, places.unsqueeze(2), self.temperature, self.rivals).squeeze(2)
         return -log_m.masked_fill(~among, 0.0).sum(1)
 
     def _best(self, beams: SoftBeams, batch: Batch) -> Tensor:
