@@ -11,11 +11,13 @@ from beamtrain.objectives.annealing import Annealing
 from beamtrain.objectives.base import Loss, Objective
 from beamtrain.objectives.beam_training import BeamTraining
 from beamtrain.objectives.losses.base import BeamLoss
+from beamtrain.objectives.losses.descendant_credit import DescendantCredit
 from beamtrain.objectives.losses.expected_reward import ExpectedReward
 from beamtrain.objectives.losses.gold_margin import GoldMargin
 from beamtrain.objectives.losses.minimum_risk import MinimumRisk
 from beamtrain.objectives.losses.optimal_completion import OptimalCompletion
 from beamtrain.objectives.losses.position_cross_entropy import PositionCrossEntropy
+from beamtrain.objectives.losses.soft_survival import SoftSurvival
 from beamtrain.objectives.losses.weighted_sum import WeightedSum
 from beamtrain.objectives.rewards.base import Reward
 from beamtrain.objectives.rewards.gleu import Gleu
@@ -26,6 +28,7 @@ __all__ = [
     "Annealing",
     "BeamLoss",
     "BeamTraining",
+    "DescendantCredit",
     "ExpectedReward",
     "Gleu",
     "GoldMargin",
@@ -36,6 +39,7 @@ __all__ = [
     "OptimalCompletion",
     "PositionCrossEntropy",
     "Reward",
+    "SoftSurvival",
     "TeacherForcing",
     "WeightedSum",
 ]

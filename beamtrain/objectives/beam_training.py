@@ -16,6 +16,7 @@ from beamtrain.objectives.base import Loss, Objective
 from beamtrain.objectives.losses.base import BeamLoss
 from beamtrain.objectives.rewards.gleu import Gleu
 from beamtrain.objectives.teacher_forcing import TeacherForcing
+from beamtrain.search.unroll.followed import Followed
 from beamtrain.search.unroll.length_limits import LengthLimits
 from beamtrain.search.unroll.log_probs import token_log_probs
 from beamtrain.search.unroll.options import UnrollOptions
@@ -54,7 +55,7 @@ class BeamTraining(Objective):
         max_gradient_norm: the 2-norm at which the beam part's gradient is clipped.
 
     Raises:
-        UserError: a value out of its range, or an operator without an order.
+        UserError: a value out of its range, an operator without an order, or a search that the loss cannot read.
     """
 
     def __init__(
@@ -84,6 +85,8 @@ class BeamTraining(Objective):
             self.operator.require("order", "gradient", purpose="a search in the loop")
         except ValueError as error:
             raise UserError(str(error)) from error
+        if loss.reads_hard_prefixes:
+            _check_hard_prefixes(type(loss).__name__, unroll)
         self.teacher_forcing, self.loss = TeacherForcing(label_smoothing), loss
         self.weight, self.start_step, self.annealing = weight, start_step, annealing
         self.unroll, self.margin, self.dropout = unroll, margin, dropout
@@ -153,8 +156,25 @@ class BeamTraining(Objective):
         loss, U = self.loss, batch.target_out.size(1)
         reference = batch.target_out if loss.reads_reference else None
         at_least = U if loss.reads_ended or loss.reads_gold else 0
+        kept = loss.keeps_reference
+        followed = Followed(batch.target_out, self.unroll.beam_size, kept) if loss.follows_reference else None
         search = two_pass_beam_search if allows_two_passes(self.unroll, network) else soft_beam_search
-        return search(network, memory, limits, self.unroll, self.operator, reference, at_least, loss.reads_ended)
+        return search(
+            network, memory, limits, self.unroll, self.operator, reference, at_least, loss.reads_ended, followed
+        )
+
+
+def _check_hard_prefixes(loss: str, unroll: UnrollOptions) -> None:
+    if unroll.selection == "soft":
+        raise UserError(
+            f"{loss} asks whether a hypothesis stays in the beam, and selection soft mixes hypotheses; "
+            "set unroll.selection to straight_through or hard"
+        )
+    if unroll.candidates == unroll.beam_size:
+        raise UserError(
+            f"unroll.candidates is {unroll.candidates}, as many as there are beams; {loss} needs some that can fall "
+            "out: raise it, or null for all"
+        )
 
 
 def _gradient(value: Tensor, parameters: list[torch.nn.Parameter]) -> list[Tensor]:
