@@ -24,6 +24,10 @@ from beamtrain.objectives.rewards.base import Reward
 from beamtrain.objectives.rewards.gleu import Gleu
 from beamtrain.objectives.rewards.linear_bleu import LinearBleu
 from beamtrain.objectives.rewards.ngram_reward import NgramReward
+from beamtrain.objectives.rewards.sentence_bleu import SentenceBleu
+from beamtrain.objectives.rewards.sentence_chrf import SentenceChrf
+from beamtrain.objectives.rewards.sentence_ter import SentenceTer
+from beamtrain.objectives.rewards.text_reward import TextReward
 from beamtrain.objectives.sampled_risk import SampledRisk
 from beamtrain.objectives.self_critical import SelfCritical
 from beamtrain.objectives.teacher_forcing import TeacherForcing
@@ -45,6 +49,10 @@ __all__ = [
     "Reward",
     "SampledRisk",
     "SelfCritical",
+    "SentenceBleu",
+    "SentenceChrf",
+    "SentenceTer",
     "TeacherForcing",
+    "TextReward",
     "WeightedSum",
 ]
