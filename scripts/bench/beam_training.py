@@ -107,12 +107,12 @@ class Bench:
         soft_paths = with_beam(ExpectedReward(), selection="soft", open_paths=("embeddings", "ancestry"))
         return {
             "teacher forcing": lambda batch: gold(self.network, batch).total,
-            "beam part": lambda batch: default.beam_part(self.network, batch)[0],
-            "beam part, minimum risk, hard": lambda batch: risk.beam_part(self.network, batch)[0],
-            "beam part, soft survival, hard": lambda batch: survival.beam_part(self.network, batch)[0],
-            "beam part, soft survival, hard, one rival": lambda batch: nearest.beam_part(self.network, batch)[0],
-            "beam part, descendant credit, hard": lambda batch: credit.beam_part(self.network, batch)[0],
-            "beam part, soft, step by step": lambda batch: soft_paths.beam_part(self.network, batch)[0],
+            "beam part": lambda batch: default.part(self.network, batch)[0],
+            "beam part, minimum risk, hard": lambda batch: risk.part(self.network, batch)[0],
+            "beam part, soft survival, hard": lambda batch: survival.part(self.network, batch)[0],
+            "beam part, soft survival, hard, one rival": lambda batch: nearest.part(self.network, batch)[0],
+            "beam part, descendant credit, hard": lambda batch: credit.part(self.network, batch)[0],
+            "beam part, soft, step by step": lambda batch: soft_paths.part(self.network, batch)[0],
             "whole step": lambda batch: default(self.network, batch).total,
         }
 

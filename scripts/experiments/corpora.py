@@ -8,8 +8,8 @@
 FOLDER holds folders of parallel text with the splits train, validation and test (multi30k: val, test_2016_flickr);
 what else begins with `test` is reported too. Every start is trained by teacher forcing, every cell from its start by
 `beamtrain train` in a process of its own, and translated with a beam of 5 and GNMT's length penalty at alpha = 1. A
-cell has `--steps` optimiser steps, a control `--control_steps`, which `probe` finds: as many as take the same time. What
-was interrupted goes on, what is finished stays; `--jobs N` runs N processes at a time.
+cell has `--steps` optimiser steps, a control `--control_steps`, which `probe` finds: as many as take the same time.
+What was interrupted goes on, what is finished stays; `--jobs N` runs N processes at a time.
 """
 
 import argparse

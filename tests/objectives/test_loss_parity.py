@@ -48,7 +48,7 @@ def losses_and_gradient(network, loss, selection, pairs):
     """(B,) losses, and the gradient of their sum by all weights."""
     objective = BeamTraining(loss, unroll=UnrollOptions(3, 8, selection))
     batch = batch_of(pairs)
-    mean, _ = objective.beam_part(network, batch)
+    mean, _ = objective.part(network, batch)
     found = torch.autograd.grad(mean * len(pairs), list(network.parameters()), allow_unused=True)
     flat = [
         (torch.zeros_like(p) if g is None else g).flatten() for p, g in zip(network.parameters(), found, strict=True)
