@@ -77,7 +77,8 @@ def main() -> None:
         ]
         with ThreadPoolExecutor(options.jobs) as pool:
             list(pool.map(lambda cell: run_cell(options, *cell), work))
-    print_table(options)
+    else:
+        print_table(options)
 
 
 def arguments() -> argparse.Namespace:
