@@ -15,7 +15,7 @@ from beamtrain.base.streams import output_is_closed
 if TYPE_CHECKING:
     from beamtrain.model.base import Seq2Seq
     from beamtrain.runs.loading import Run
-    from beamtrain.runs.scoring import ScoringOptions
+    from beamtrain.runs.scoring_options import ScoringOptions
     from beamtrain.translating.engine import Engine
 
 ENGINES = ("beamtrain", "ctranslate2")

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from beamtrain.base.errors import UserError
 from beamtrain.base.extras import require
 from beamtrain.base.files import atomic_path
-from beamtrain.base.limits import MAX_SOURCE_TOKENS
+from beamtrain.base.inference_sizes import MAX_SOURCE_TOKENS
 from beamtrain.data.renumbering import Renumbering
 from beamtrain.data.tokenizer import BOS, EOS, PAD, UNK, Tokenizer
 from beamtrain.interop.architectures import ACTIVATIONS, ARCHITECTURES, Architecture, Config

@@ -8,7 +8,7 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
-from beamtrain.base.limits import MAX_SOURCE_TOKENS
+from beamtrain.base.inference_sizes import MAX_SOURCE_TOKENS
 from beamtrain.data.batch import pad
 from beamtrain.data.tokenizer import BOS, EOS, Tokenizer
 from beamtrain.model.base import Seq2Seq
