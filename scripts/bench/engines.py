@@ -8,8 +8,8 @@
 All get the same batches, of sentences of like length, and the same beam, and rank by log-probability over length, which
 all of them can. Random weights hardly ever end a sentence, so there each is forced to --length tokens. Before anything
 is timed, greedy output in float32 has to be the same, token by token. The engines take turns, so that what else the
-machine does hits all alike. The table gives output tokens for each second on the clock, of the median turn, and how many
-times as fast our float32 is, on the clock and in processor time. Needs the extras `hf` and `ctranslate2`.
+machine does hits all alike. The table gives output tokens for each second on the clock, of the median turn, and how
+many times as fast our float32 is, on the clock and in processor time. Needs the extras `hf` and `ctranslate2`.
 """
 
 import argparse
@@ -26,11 +26,13 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from beamtrain.base.allocator import keep_freed_memory
 from beamtrain.data.batch import pad
 from beamtrain.data.tokenizer import BOS, EOS, PAD
 from beamtrain.interop.engines import load_engine
 from beamtrain.interop.export_ctranslate2 import write_ctranslate2
 from beamtrain.interop.export_huggingface import write_network
+from beamtrain.model.packing import packed_weights
 from beamtrain.model.transformer import Transformer
 from beamtrain.runs.loading import load_run
 from beamtrain.search.beam import beam_search
@@ -53,7 +55,8 @@ class Numbers:
 
 def ours(network: Transformer) -> Search:
     def search(sources: list[list[int]], options: SearchOptions) -> list[list[int]]:
-        return [found[0].tokens for found in beam_search(network, pad(sources), options)]
+        with packed_weights():
+            return [found[0].tokens for found in beam_search(network, pad(sources), options)]
 
     return search
 
@@ -176,6 +179,7 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=2)
     args = parser.parse_args()
     torch.set_num_threads(args.threads)
+    keep_freed_memory()
     network, vocabularies, sources = random_network(args) if args.model is None else read_run(args)
     batches = [sources[start : start + args.batch_size] for start in range(0, len(sources), args.batch_size)]
     with tempfile.TemporaryDirectory() as name:
