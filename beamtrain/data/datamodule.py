@@ -271,11 +271,16 @@ class TranslationData(LightningDataModule):
             ("source_normalization", tokenizer.source.normalization, self._normalization["source"]),
             ("target_normalization", tokenizer.target.normalization, self._normalization["target"]),
         ):
-            if has != wanted:
+            if has not in (wanted, None):
                 raise UserError(
                     f"data.{name} is {str(wanted).lower()}, but the tokenizer in {self._tokenizer_from} was made with "
                     f"{str(has).lower()}; set it to that"
                 )
+        if self._subword_sampling and not tokenizer.can_sample:
+            raise UserError(
+                f"data.subword_sampling is {self._subword_sampling}, but the tokenizer in {self._tokenizer_from} cuts a "
+                "text in one way only; set it to 0"
+            )
         return tokenizer
 
 

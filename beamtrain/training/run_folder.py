@@ -20,6 +20,7 @@ CONTENTS = (
     "tokenizer.model",
     "tokenizer.source.model",
     "tokenizer.target.model",
+    "huggingface",
     "bad_batches.json",
     "checkpoints",
     "logs",
