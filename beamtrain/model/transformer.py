@@ -160,7 +160,7 @@ class Transformer(Seq2Seq):
         self.unsaid = () if start_token == BOS else (BOS,)
         self.logits_bias: Tensor | None
         self.register_buffer("logits_bias", torch.zeros(vocab_size) if logits_bias else None)
-        shape = LayerShape(width, inner_width, heads, activation, norm, dropout, attention_dropout)
+        self.shape = shape = LayerShape(width, inner_width, heads, activation, norm, dropout, attention_dropout)
         self.encoder = nn.ModuleList(EncoderLayer(shape) for _ in range(encoder_layers))
         self.decoder = nn.ModuleList(DecoderLayer(shape) for _ in range(decoder_layers))
         self.encoder_norm = nn.LayerNorm(width) if norm == "pre" else nn.Identity()

@@ -5,6 +5,7 @@
     model.safetensors   the best weights                        checkpoints/      last.ckpt to resume, best.ckpt
     huggingface/        of a model that was imported: its tokenizer, and its settings there
     logs/               TensorBoard and CSV                     report/           scores and output of the test set
+    engines/            the weights as other engines read them; made when one is first used
     .lock               held by the process that trains there
 
 Nothing in the folder is executed or imported: the network is a class that is imported already or refused (`networks`),

@@ -11,6 +11,7 @@ from beamtrain.runs.loading import Run
 from beamtrain.runs.scoring import ScoringOptions
 from beamtrain.scoring.metrics import CorpusScores, check_lines, score_corpus
 from beamtrain.search.options import SearchOptions
+from beamtrain.translating.engine import Engine
 from beamtrain.translating.translator import Translation, Translator, Window
 
 
@@ -43,7 +44,7 @@ class Evaluation:
 
 
 def evaluate(
-    network: Seq2Seq,
+    network: Seq2Seq | Engine,
     tokenizer: Tokenizer,
     search: SearchOptions,
     sources: Sequence[str],
@@ -69,7 +70,7 @@ def evaluate(
         search=search,
         scores=score_corpus(hypotheses, *references, options=scoring),
         seconds=seconds,
-        output_tokens=sum(len(translation.candidates[0].token_log_probs) for translation in translations),
+        output_tokens=sum(len(t.candidates[0].tokens) + 1 for t in translations if t.source_tokens),
         sources=sources,
         references=references[0],
         hypotheses=hypotheses,
@@ -78,7 +79,7 @@ def evaluate(
 
 
 def translate_share(
-    network: Seq2Seq,
+    network: Seq2Seq | Engine,
     tokenizer: Tokenizer,
     search: SearchOptions,
     sources: Sequence[str],
