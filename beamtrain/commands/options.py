@@ -37,7 +37,8 @@ BatchTokens = Annotated[
 Device = Annotated[str, typer.Option(help="cpu, cuda, cuda:1, ...; auto takes a GPU if there is one.")]
 Precision = Annotated[str, typer.Option(help="fp32 or bf16.")]
 QuantizationOption = Annotated[
-    str | None, typer.Option("--quantization", help="ctranslate2: float32, the default, int8, int8_float32, float16, ...")
+    str | None,
+    typer.Option("--quantization", help="ctranslate2: float32, the default, int8, int8_float32, float16, ..."),
 ]
 BleuTokenizerOption = Annotated[
     str | None, typer.Option("--tokenizer", help="What BLEU takes for words: 13a, zh, ja-mecab, char, flores200, ...")

@@ -82,6 +82,8 @@ class TranslationData(LightningDataModule):
         seed: int = 1,
     ) -> None:
         super().__init__()
+        if not source:
+            raise UserError("data.source is empty: say what to train on, by --data.source FOLDER for instance")
         for name, value, allowed, needed in (
             ("train_rows", train_rows, train_rows is None or train_rows > 0, "at least 1"),
             ("vocab_size", vocab_size, vocab_size > len((PAD, BOS, EOS, UNK)), "more than the 4 control pieces"),
@@ -278,8 +280,8 @@ class TranslationData(LightningDataModule):
                 )
         if self._subword_sampling and not tokenizer.can_sample:
             raise UserError(
-                f"data.subword_sampling is {self._subword_sampling}, but the tokenizer in {self._tokenizer_from} cuts a "
-                "text in one way only; set it to 0"
+                f"data.subword_sampling is {self._subword_sampling}, but the tokenizer in {self._tokenizer_from} cuts "
+                "a text in one way only; set it to 0"
             )
         return tokenizer
 

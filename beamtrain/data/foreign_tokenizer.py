@@ -45,7 +45,7 @@ class Numbering:
     """The library's code of the source's language, for a tokenizer that wants one."""
     target_lang: str | None = None
 
-    def sides_swapped(self, ids: Sequence[int]) -> list[int]:
+    def ends_swapped(self, ids: Sequence[int]) -> list[int]:
         """Our ids of a source, with EOS for what ends it."""
         if self.source_end is None:
             return list(ids)
@@ -68,7 +68,9 @@ class Numbering:
             raise UserError(f"{where} is damaged: it is no JSON ({error})") from error
         sides, ids = ("source", "target"), ("source_prefix", "target_prefix")
         optional = {"source_end": int | None, "source_lang": str | None, "target_lang": str | None}
-        check_values(said, dict.fromkeys(sides, dict) | dict.fromkeys(ids, list[int]) | optional, (*sides, *ids), where)
+        check_values(said, dict.fromkeys(sides, dict) | dict.fromkeys(ids, list) | optional, (*sides, *ids), where)
+        if not all(isinstance(each, int) for name in ids for each in said[name]):
+            raise UserError(f"{where}: source_prefix and target_prefix must be lists of whole numbers")
         layout = {"size": int, "pad": int, "eos": int, "unk": int | None}
         for side in sides:
             check_values(said[side], layout, ("size", "pad", "eos"), f"{where}: {side}")
@@ -177,17 +179,24 @@ class ForeignSubwords(Subwords):
         if not theirs:
             return []
         ours = [*self._prefix, *self._ids.to_ours(theirs)]
-        return self._numbering.sides_swapped(ours) if self._side == "source" else ours
+        if self._side == "target":
+            return ours
+        before_the_end = [] if self._numbering.source_end is None else [EOS]
+        return self._numbering.ends_swapped([*ours, *before_the_end])
 
     def decode(self, ids: list[list[int]]) -> list[str]:
         if not ids:
             return []
-        rows = [self._ids.to_theirs([each if each in self._names else UNK for each in row]) for row in ids]
+        rows = [self._ids.to_theirs([each if each in self._names else UNK for each in self._said(row)]) for row in ids]
         texts = self.backend.batch_decode(rows, skip_special_tokens=True)
         return [" ".join(text.split("\n")) for text in texts]
 
+    def _said(self, ids: list[int]) -> list[int]:
+        """A text without what every text of the side begins with."""
+        return ids[len(self._prefix) :] if ids[: len(self._prefix)] == self._prefix else ids
+
     def pieces(self, ids: list[int]) -> list[str]:
-        ids = self._numbering.sides_swapped(ids) if self._side == "source" else ids
+        ids = self._numbering.ends_swapped(ids) if self._side == "source" else ids
         return [self._names.get(each, f"<unused {each}>") for each in ids]
 
     def sample(self, lines: list[str], alpha: float, seeds: list[int]) -> list[list[int]]:
@@ -218,13 +227,14 @@ def load_backend(folder: Path, where: str) -> Any:
 
 
 def quiet_transformers(purpose: str) -> Any:
-    """The library, without hints that are meant for programmers.
+    """The library, without hints that are meant for programmers, and without progress bars.
 
     Raises:
         UserError: it is not installed.
     """
     transformers = require("transformers", EXTRA, purpose)
     transformers.logging.set_verbosity_error()
+    transformers.logging.disable_progress_bar()
     return transformers
 
 

@@ -64,7 +64,9 @@ def _exportable(network: nn.Module) -> Transformer:
     plain = torch.arange(max(BOS, EOS) + 1)
     for embedding in (network.source_embedding, network.target_embedding):
         if not torch.equal(embedding.vectors(plain), embedding.table(plain)) or network.first_token is not None:
-            raise UserError("start_token, source_end and first_token: only an imported network can be exported with them")
+            raise UserError(
+                "start_token, source_end and first_token: only an imported network can be exported with them"
+            )
     return network
 
 

@@ -112,11 +112,13 @@ def compare(
 ) -> Parity:
     """Translate the lines with the network and with its counterpart: greedily, and as `search` says.
 
-    Lines without subwords, and those of more than `MAX_SOURCE_TOKENS`, are left out: no engine gets them.
+    Lines without subwords, and those of more than `MAX_SOURCE_TOKENS` or than the network has positions for, are left
+    out: no engine gets them.
     """
     numbered = {number: line for number, line in enumerate(lines, start=1) if line.strip()}
     encoded = zip(numbered, tokenizer.source.encode(list(numbered.values())), strict=True)
-    sources = {number: [*source, EOS] for number, source in encoded if 0 < len(source) <= MAX_SOURCE_TOKENS}
+    most = MAX_SOURCE_TOKENS if network.max_positions is None else min(MAX_SOURCE_TOKENS, network.max_positions - 1)
+    sources = {number: [*source, EOS] for number, source in encoded if 0 < len(source) <= most}
     theirs = counterpart.tokenize([numbered[number] for number in sources])
     subwords = [number for number, their in zip(sources, theirs, strict=True) if sources[number] != their]
     greedy = replace(search, beam_size=1, n_best=1, length_penalty="none", no_repeat_ngram=0, min_length=0)
@@ -146,9 +148,7 @@ def _batches(sources: dict[int, list[int]]) -> Iterable[list[int]]:
             yield numbers[start : start + BATCH]
 
 
-def _deviation(
-    network: Seq2Seq, counterpart: Counterpart, sources: list[list[int]], targets: list[list[int]]
-) -> float:
+def _deviation(network: Seq2Seq, counterpart: Counterpart, sources: list[list[int]], targets: list[list[int]]) -> float:
     ours, theirs = log_probs(network, sources, targets), counterpart.log_probs(sources, targets)
     return max(
         abs(one - two) for row, other in zip(ours, theirs, strict=True) for one, two in zip(row, other, strict=True)

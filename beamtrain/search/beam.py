@@ -12,7 +12,7 @@ from beamtrain.search.beams import Beams
 from beamtrain.search.constraints import Constraints
 from beamtrain.search.decode import Strategy, decode
 from beamtrain.search.hypothesis import Hypothesis
-from beamtrain.search.length import length_penalties
+from beamtrain.search.length import least, length_penalties
 from beamtrain.search.options import SearchOptions
 from beamtrain.search.step import Candidates, best_candidates
 from beamtrain.search.stop import ranking, settled
@@ -63,7 +63,7 @@ def beam_search(
     memory = network.encode(source)
     constraints = Constraints.for_sources(
         memory.mask,
-        max_length=options.max_length,
+        max_length=least(options.max_length, network.max_positions),
         max_length_ratio=options.max_length_ratio,
         max_length_offset=options.max_length_offset,
         min_length=options.min_length,

@@ -14,6 +14,7 @@ from beamtrain.search.beams import Beams
 from beamtrain.search.constraints import Constraints
 from beamtrain.search.decode import Strategy, decode
 from beamtrain.search.hypothesis import Hypothesis
+from beamtrain.search.length import least
 from beamtrain.search.options import check_length_limits
 from beamtrain.search.step import Candidates
 
@@ -87,7 +88,7 @@ def sample(
     memory = network.encode(source)
     constraints = Constraints.for_sources(
         memory.mask,
-        max_length=max_length,
+        max_length=least(max_length, network.max_positions),
         max_length_ratio=max_length_ratio,
         max_length_offset=max_length_offset,
         prefix=prefix,

@@ -20,6 +20,7 @@ from beamtrain.data.tokenizer import EOS, Tokenizer
 from beamtrain.model.base import Seq2Seq
 from beamtrain.search.beam import beam_search
 from beamtrain.search.hypothesis import Hypothesis
+from beamtrain.search.length import least
 from beamtrain.search.options import SearchOptions
 from beamtrain.search.sampling import sample
 from beamtrain.translating.engine import Engine
@@ -98,7 +99,8 @@ class Translator:
     the candidates of a line come best first, by their score. Another engine in the network's place does the search only.
 
     A batch holds at most `batch_tokens` source tokens, with padding, each beam or sample counted. A line of more than
-    `max_source_tokens` tokens is not decoded: its translation is empty and says why. A blank line stays empty. A batch
+    `max_source_tokens` tokens, or of more than the network has positions for, is not decoded: its translation is empty
+    and says why. A blank line stays empty. A batch
     that does not fit into a GPU's memory is halved and tried again.
     """
 
@@ -119,7 +121,9 @@ class Translator:
         self._sampling = sampling
         self._rows = options.beam_size if sampling is None else sampling.samples  # the decoder's, for each line
         self._batch_tokens = batch_tokens
-        self._max_source_tokens = max_source_tokens
+        positions = network.max_positions if isinstance(network, Seq2Seq) else None
+        self._max_source_tokens = max_source_tokens if positions is None else min(max_source_tokens, positions - 1)
+        self._longest = least(options.max_length, positions)
         self._attention = attention
 
     def translate(self, lines: Iterable[str], prefixes: Iterable[str] | None = None) -> Iterator[Translation]:
@@ -180,9 +184,8 @@ class Translator:
                     f"no translation can begin with {shortened(job.begins_with)}, whose subwords say "
                     f"{shortened(said)}; left empty"
                 )
-        longest = self._options.max_length
-        if longest is not None and len(job.prefix) >= longest:
-            return f"prefix of {len(job.prefix):,} tokens, but at most {longest:,} with its end are allowed; left empty"
+        if self._longest is not None and len(job.prefix) >= self._longest:
+            return f"prefix of {len(job.prefix):,} tokens, but at most {self._longest:,} with its end are allowed; left empty"
         return None
 
     def _batches(self, jobs: list[_Job]) -> Iterator[list[_Job]]:
@@ -227,9 +230,7 @@ class Translator:
             attention=self._attention,
         )
 
-    def _sample(
-        self, network: Seq2Seq, source: Tensor, sampling: Sampling, lines: list[int]
-    ) -> list[list[Hypothesis]]:
+    def _sample(self, network: Seq2Seq, source: Tensor, sampling: Sampling, lines: list[int]) -> list[list[Hypothesis]]:
         drawn = sample(
             network,
             source,
