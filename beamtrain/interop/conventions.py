@@ -7,6 +7,7 @@ from typing import Any
 from beamtrain.base.errors import UserError, nearest
 from beamtrain.data.foreign_tokenizer import Numbering, speak_between
 from beamtrain.data.renumbering import Renumbering
+from beamtrain.data.tokenizer import EOS
 from beamtrain.interop.architectures import Config, shares_vocabulary
 
 
@@ -25,8 +26,11 @@ class Conventions:
     def options(self) -> dict[str, Any]:
         """The arguments of `beamtrain.model.Transformer` that follow."""
         ours, end = self.numbering.target.ours, self.numbering.source_end
-        options = {"start_token": ours[self.start], "first_token": None if self.first is None else ours[self.first]}
-        return options if end is None else {**options, "source_end": self.numbering.source.ours[end]}
+        return {
+            "start_token": ours[self.start],
+            "source_end": EOS if end is None else self.numbering.source.ours[end],
+            "first_token": None if self.first is None else ours[self.first],
+        }
 
 
 def conventions(

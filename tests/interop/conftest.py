@@ -4,8 +4,11 @@ import pytest
 
 pytest.importorskip("transformers")
 
+import transformers
 from foreign import config_of, model_of
 from tokenizers_of import LANGUAGES, MAKERS
+
+transformers.logging.disable_progress_bar()
 
 ARCHITECTURE = {"nllb": "m2m_100", "mbart50": "mbart"}
 
