@@ -49,7 +49,7 @@ def atomic_path(path: Path | str, previous: Path | None = None) -> Iterator[Path
 
 @contextmanager
 def atomic_folder(path: Path) -> Iterator[Path]:
-    """A temporary folder beside `path`, renamed to `path` on success, removed on failure. `path` may be an empty folder.
+    """A temporary folder beside `path`, renamed to `path` on success, removed on failure. `path` may be empty.
 
     Raises:
         UserError: something lies at `path`, or the folder cannot be made.

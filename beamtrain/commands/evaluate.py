@@ -6,9 +6,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from beamtrain.base.errors import UserError
-from beamtrain.base.limits import BATCH_TOKENS
+from beamtrain.base.inference_sizes import BATCH_TOKENS
 from beamtrain.base.streams import output_is_closed
 from beamtrain.commands.options import (
+    ENGINES,
     BatchTokens,
     BleuTokenizerOption,
     Device,
@@ -20,7 +21,9 @@ from beamtrain.commands.options import (
     ReportFormatOption,
     SourceLang,
     TargetLang,
+    check_engine,
     check_report,
+    load_engine,
     load_model,
     scoring_options,
 )
@@ -35,6 +38,10 @@ References = Annotated[list[Path] | None, typer.Option(help="Its translations; m
 SplitName = Annotated[str | None, typer.Option(help="Instead: a split of the run's own corpus, such as test.")]
 TestSet = Annotated[str | None, typer.Option(help="Instead: a test set that sacrebleu knows, such as wmt14/full.")]
 Beams = Annotated[str | None, typer.Option("--beam", help="Beam sizes, such as 5 or 1,5,10. Default: the run's own.")]
+EngineNames = Annotated[
+    str,
+    typer.Option("--engine", help="beamtrain, ctranslate2, or ctranslate2:int8 and the like; several with commas."),
+]
 OutputFolder = Annotated[Path | None, typer.Option(help="Keep translations and the report in this folder.")]
 
 
@@ -57,9 +64,10 @@ def evaluate(
     target_lang: TargetLang = None,
     device: Device = "auto",
     precision: Precision = "fp32",
+    engine: EngineNames = "beamtrain",
 ) -> None:
     """Translate a test set and score it: BLEU, chrF2 and TER with signatures, length ratio, speed."""
-    beams = _beam_sizes(beam)
+    beams, engines = _beam_sizes(beam), _engines(engine, device, precision)
     check_report(json, kept=output is not None)
     if output is not None and str(output) == "-":
         raise UserError("--output -: must be a folder; the report is printed anyway, with --format json as JSON")
@@ -78,7 +86,7 @@ def evaluate(
     text = _text(run, source, reference, split, test_set)
     evaluations = [
         evaluation.evaluate(
-            run.network,
+            searcher,
             run.tokenizer,
             search,
             text.sources,
@@ -87,14 +95,18 @@ def evaluate(
             checkpoint=evaluation.checkpoint_name(run),
             scoring=scoring,
             batch_tokens=batch_tokens,
+            engine=name,
         )
+        for name, (kind, quantization) in engines.items()
+        for searcher in [load_engine(run, kind, quantization)]
         for search in searches
     ]
     title = f"{run.path.resolve().name} on {text.name}"
     if output is not None:
         for each in evaluations:
             hypotheses = "".join(f"{line}\n" for line in each.hypotheses)
-            write_output(output / f"beam{each.search.beam_size}.txt", hypotheses)
+            engine_name = "" if len(engines) == 1 else f".{each.engine.replace(':', '-')}"
+            write_output(output / f"beam{each.search.beam_size}{engine_name}.txt", hypotheses)
         write_report(output, title, evaluations)
     report = to_json(as_dict(title, evaluations))
     if json is not None:
@@ -118,6 +130,19 @@ def _beam_sizes(text: str | None) -> list[int | None]:
     if not all(1 <= size <= 1000 for size in sizes):
         raise UserError(f"--beam {text}: must be a number from 1 to 1000, or several with commas, such as 1,5,10")
     return list(dict.fromkeys(sizes))
+
+
+def _engines(text: str, device: str, precision: str) -> dict[str, tuple[str, str | None]]:
+    """What `--engine beamtrain,ctranslate2:int8` names: each engine, and its quantization."""
+    engines = {}
+    for name in text.split(","):
+        kind, _, quantization = name.strip().partition(":")
+        if kind not in ENGINES:
+            raise UserError(f"--engine {text}: must be {' or '.join(ENGINES)}, or several with commas")
+        elsewhere = {"device": device not in ("auto", "cpu"), "precision": precision != "fp32"}
+        check_engine(kind, quantization or None, **elsewhere)
+        engines[name.strip()] = kind, quantization or None
+    return engines
 
 
 def _check_choice_of_text(

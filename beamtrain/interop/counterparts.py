@@ -10,6 +10,7 @@ from beamtrain.base.extras import require
 from beamtrain.data.batch import pad
 from beamtrain.data.tokenizer import BOS, EOS, PAD, Tokenizer
 from beamtrain.interop.ctranslate2_engine import CTranslate2Engine
+from beamtrain.interop.export_huggingface import PURPOSE
 from beamtrain.interop.parity import log_probs, of_tokens
 from beamtrain.runs.loading import load_run
 from beamtrain.search.beam import beam_search
@@ -25,7 +26,9 @@ class HuggingFaceCounterpart:
     name = "transformers"
 
     def __init__(self, folder: Path) -> None:
-        transformers = require("transformers", "hf", "exporting to Hugging Face")
+        transformers = require("transformers", "hf", PURPOSE)
+        transformers.logging.set_verbosity_error()
+        transformers.logging.disable_progress_bar()
         self._tokenizer = transformers.AutoTokenizer.from_pretrained(folder)
         self._model = transformers.AutoModelForSeq2SeqLM.from_pretrained(folder).eval()
 
@@ -53,13 +56,12 @@ class HuggingFaceCounterpart:
 
 
 class CTranslate2Counterpart:
-    """Our engine on a folder that CTranslate2 reads. It leaves subwords to us."""
+    """Our engine by CTranslate2, which leaves subwords to us."""
 
     name = "CTranslate2"
 
-    def __init__(self, folder: Path, tokenizer: Tokenizer) -> None:
-        self._tokenizer = tokenizer
-        self._engine = CTranslate2Engine(folder, tokenizer, torch.get_num_threads())
+    def __init__(self, engine: CTranslate2Engine, tokenizer: Tokenizer) -> None:
+        self._engine, self._tokenizer = engine, tokenizer
 
     def tokenize(self, lines: Sequence[str]) -> list[list[int]]:
         return [[*source, EOS] for source in self._tokenizer.source.encode(list(lines))]

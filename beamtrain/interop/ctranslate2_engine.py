@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from beamtrain.base.errors import UserError
 from beamtrain.base.extras import require
 from beamtrain.data.tokenizer import BOS, PAD, Tokenizer
 from beamtrain.search.hypothesis import Hypothesis
@@ -20,25 +21,42 @@ Tokens = Sequence[int]
 
 
 class CTranslate2Engine:
-    """A model that `write_ctranslate2` wrote, on the CPU."""
+    """A model that `write_ctranslate2` wrote, on the CPU.
 
-    def __init__(self, folder: Path, tokenizer: Tokenizer, threads: int) -> None:
-        """Load it; `threads` compute one batch.
+    Args:
+        threads: those that compute one batch.
+        positions: the most tokens of a source or a translation.
+        first_token: the only one that a translation may begin with.
 
-        Raises:
-            UserError: ctranslate2 is not installed.
-        """
+    Raises:
+        UserError: ctranslate2 is not installed.
+    """
+
+    def __init__(
+        self, folder: Path, tokenizer: Tokenizer, threads: int, positions: int, first_token: int | None = None
+    ) -> None:
         translator = require("ctranslate2", "ctranslate2", "the engine ctranslate2").Translator
         self._model: Any = translator(str(folder), device="cpu", inter_threads=1, intra_threads=threads)
         self._source, self._target = tokenizer.source.vocabulary, tokenizer.target.vocabulary
+        self._positions, self._first_token = positions, first_token
         self._ids = {piece: index for index, piece in enumerate(self._target)}
 
     def search(
         self, sources: Sequence[Tokens], prefixes: Sequence[Tokens], options: SearchOptions
     ) -> list[list[Hypothesis]]:
-        """See `translating.engine.Engine`. Batches pay when sources are of like length."""
+        """See `translating.engine.Engine`. Batches pay when sources are of like length.
+
+        Raises:
+            UserError: a source or a prefix has more tokens than there are positions.
+        """
+        prefixes = [prefix or self._beginning for prefix in prefixes]
+        longest = max(map(len, [*sources, *prefixes]))
+        if longest >= self._positions:
+            raise UserError(f"a text of {longest:,} tokens, but the engine has positions for {self._positions:,} only")
         limits = longest_translations([len(source) for source in sources], options)
-        limits = [max(limit, len(prefix) + 1) for limit, prefix in zip(limits, prefixes, strict=True)]
+        limits = [
+            min(self._positions, max(limit, len(prefix) + 1)) for limit, prefix in zip(limits, prefixes, strict=True)
+        ]
         found = self._search(sources, prefixes, options, max(limits))
         cut = [row for row, each in enumerate(found) if any(len(tokens) >= limits[row] for tokens, _ in each)]
         for limit in {limits[row] for row in cut}:
@@ -60,6 +78,10 @@ class CTranslate2Engine:
             max_input_length=0,
         )
         return [list(result.log_probs) for result in results]
+
+    @property
+    def _beginning(self) -> Tokens:
+        return () if self._first_token is None else (self._first_token,)
 
     def _search(
         self, sources: Sequence[Tokens], prefixes: Sequence[Tokens], options: SearchOptions, longest: int

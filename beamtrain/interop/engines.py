@@ -1,6 +1,5 @@
 """Other engines for a run: exported once into its folder, and then used."""
 
-import os
 import shutil
 from pathlib import Path
 from typing import Literal
@@ -10,8 +9,7 @@ import torch
 from beamtrain.base.errors import UserError
 from beamtrain.base.files import UNFINISHED, atomic_folder
 from beamtrain.interop.ctranslate2_engine import CTranslate2Engine
-from beamtrain.interop.export_ctranslate2 import write_ctranslate2
-from beamtrain.interop.export_huggingface import LONGEST
+from beamtrain.interop.export_ctranslate2 import positions_of, write_ctranslate2
 from beamtrain.interop.quantization import Quantization
 from beamtrain.runs.loading import Run
 from beamtrain.runs.weights import digest_of
@@ -33,13 +31,18 @@ def ctranslate2_engine(run: Run, quantization: Quantization) -> CTranslate2Engin
     if not folder.exists():
         try:
             with atomic_folder(folder) as temporary:
-                write_ctranslate2(run.network, run.tokenizer, LONGEST, quantization, temporary)
+                write_ctranslate2(run.network, run.tokenizer, quantization, temporary)
         except OSError as error:
             if not folder.exists():  # nor has another process made it
                 raise UserError(f"{folder} cannot be written: {error.strerror or error}") from error
         _remove_others(folder, f"ctranslate2-{quantization}-*")
-    threads = int(os.environ.get("OMP_NUM_THREADS") or torch.get_num_threads())
-    return CTranslate2Engine(folder, run.tokenizer, threads)
+    return load_engine(run, folder)
+
+
+def load_engine(run: Run, folder: Path) -> CTranslate2Engine:
+    """What was written of the run into `folder`, with as many threads as torch has."""
+    network = run.network
+    return CTranslate2Engine(folder, run.tokenizer, torch.get_num_threads(), positions_of(network), network.first_token)
 
 
 def _remove_others(folder: Path, pattern: str) -> None:

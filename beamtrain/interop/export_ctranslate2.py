@@ -11,17 +11,18 @@ from beamtrain.base.errors import UserError
 from beamtrain.base.extras import require
 from beamtrain.data.tokenizer import BOS, EOS, UNK, Tokenizer
 from beamtrain.interop.quantization import Quantization
+from beamtrain.model.base import Seq2Seq
 from beamtrain.model.layers import Activation
 from beamtrain.model.transformer import Transformer
 
 _ACTIVATIONS: dict[Activation, str] = {"relu": "RELU", "gelu": "GELU", "gelu_tanh": "GELUTanh", "silu": "SWISH"}
+LONGEST = 4096
+"""Tokens of a text, where the network itself sets no limit."""
 _NEVER = -1e9  # the logit of what is never said
 
 
-def write_ctranslate2(
-    network: nn.Module, tokenizer: Tokenizer, positions: int, quantization: Quantization, folder: Path
-) -> None:
-    """Write the network into the empty `folder`, for sources and translations of up to `positions` tokens.
+def write_ctranslate2(network: nn.Module, tokenizer: Tokenizer, quantization: Quantization, folder: Path) -> None:
+    """Write the network into the empty `folder`, for sources and translations of up to `positions_of` tokens.
 
     The subword models are written beside it, for those who use CTranslate2 by itself.
 
@@ -32,22 +33,28 @@ def write_ctranslate2(
         raise UserError(f"--quantization {quantization}: must be {', '.join(get_args(Quantization))}")
     if not isinstance(network, Transformer):
         raise UserError(f"{type(network).__name__} has no counterpart in CTranslate2; only a Transformer can go there")
-    spec = _specification(network, tokenizer, positions)
+    spec = _specification(network, tokenizer)
     spec.validate()
     spec.optimize(quantization=quantization)
     spec.save(str(folder))
     tokenizer.save(folder)
 
 
-def _specification(network: Transformer, tokenizer: Tokenizer, positions: int) -> Any:
+def positions_of(network: Seq2Seq) -> int:
+    """The most tokens, EOS included, of a source or a translation of what is written."""
+    return network.max_positions or LONGEST
+
+
+def _specification(network: Transformer, tokenizer: Tokenizer) -> Any:
     specs = require("ctranslate2", "ctranslate2", "the engine ctranslate2").specs
-    shape, normalised = network.shape, isinstance(network.target_embedding.norm, nn.LayerNorm)
+    shape = network.shape
+    rows = positions_of(network)
     spec = specs.TransformerSpec.from_config(
         (len(network.encoder), len(network.decoder)),
         shape.heads,
         pre_norm=shape.norm == "pre",
         activation=specs.common_spec.Activation[_ACTIVATIONS[shape.activation]],
-        layernorm_embedding=normalised,
+        layernorm_embedding=isinstance(network.target_embedding.norm, nn.LayerNorm),
     )
     for side, tokens, embedding, final_norm, layers in (
         (spec.encoder, spec.encoder.embeddings[0], network.source_embedding, network.encoder_norm, network.encoder),
@@ -55,11 +62,10 @@ def _specification(network: Transformer, tokenizer: Tokenizer, positions: int) -
     ):
         tokens.weight = _array(embedding.vectors(torch.arange(embedding.table.num_embeddings)))
         side.scale_embeddings = embedding.scale
-        rows = min(positions, embedding.positions.most or positions)
         side.position_encodings.encodings = _array(embedding.positions.up_to(rows, like=embedding.table.weight)[:rows])
-        if normalised:
+        if isinstance(embedding.norm, nn.LayerNorm):
             _put_norm(side.layernorm_embedding, embedding.norm)
-        if shape.norm == "pre":
+        if isinstance(final_norm, nn.LayerNorm):
             _put_norm(side.layer_norm, final_norm)
         for there, layer in zip(side.layer, layers, strict=True):
             _put_layer(there, layer)

@@ -1,4 +1,4 @@
-"""A run that was trained here as a folder that `transformers` loads by itself: weights, `generate`'s settings, tokenizer.
+"""A run that was trained here as a folder that `transformers` loads by itself: weights, settings, tokenizer.
 
 A pre-norm Transformer is Pegasus, a post-norm one Marian; both have our layout of positions, whose table is written out
 to the last bit. The tokenizer is `MarianTokenizer`, which runs the same SentencePiece models as we do and so gives the
@@ -16,7 +16,8 @@ from torch import Tensor, nn
 
 from beamtrain.base.errors import UserError
 from beamtrain.base.extras import require
-from beamtrain.base.limits import MAX_SOURCE_TOKENS
+from beamtrain.base.files import atomic_path
+from beamtrain.base.inference_sizes import MAX_SOURCE_TOKENS
 from beamtrain.data.renumbering import Renumbering
 from beamtrain.data.tokenizer import BOS, EOS, PAD, UNK, Tokenizer
 from beamtrain.interop.architectures import ACTIVATIONS, ARCHITECTURES, Architecture, Config
@@ -26,6 +27,7 @@ from beamtrain.runs.loading import Run
 from beamtrain.search.options import SearchOptions
 
 LONGEST = 4096  # positions of the table that is written, at most
+TYPICAL_LENGTH = 15  # tokens
 PURPOSE = "exporting to Hugging Face"
 
 
@@ -44,7 +46,8 @@ def write_huggingface(run: Run, search: SearchOptions, folder: Path) -> None:
     weights = huggingface_weights(network, architecture, config.to_dict(), rows)
     config.save_pretrained(folder)
     _generation_config(search, rows).save_pretrained(folder)
-    save_file(weights, folder / "model.safetensors", {"format": "pt"})
+    with atomic_path(folder / "model.safetensors") as path:  # which gives it the mode of a new file
+        save_file(weights, path, {"format": "pt"})
     _write_tokenizer(run, folder)
 
 
@@ -64,9 +67,7 @@ def _exportable(network: nn.Module) -> Transformer:
     plain = torch.arange(max(BOS, EOS) + 1)
     for embedding in (network.source_embedding, network.target_embedding):
         if not torch.equal(embedding.vectors(plain), embedding.table(plain)) or network.first_token is not None:
-            raise UserError(
-                "start_token, source_end and first_token: only an imported network can be exported with them"
-            )
+            raise UserError("start_token, source_end and first_token: only what was imported can go back with them")
     return network
 
 
@@ -134,7 +135,7 @@ def _generation_config(search: SearchOptions, rows: int) -> Any:
     alone = search.beam_size == 1
     return transformers.GenerationConfig(
         num_beams=search.beam_size,
-        length_penalty=None if alone else 0.0 if search.length_penalty == "none" else search.alpha,
+        length_penalty=None if alone else average_alpha(search),
         early_stopping=None if alone else False,
         max_length=rows,
         min_new_tokens=search.min_length - 1 if search.min_length > 1 else None,
@@ -146,6 +147,15 @@ def _generation_config(search: SearchOptions, rows: int) -> Any:
         decoder_start_token_id=BOS,
         forced_eos_token_id=EOS,
     )
+
+
+def average_alpha(search: SearchOptions) -> float:
+    """The exponent of the penalty n^alpha that is, or is most like, ours.
+
+    gnmt's, ((5 + n) / 6)^alpha, grows with n by alpha / (5 + n), and n^a by a / n: alike for n = `TYPICAL_LENGTH`.
+    """
+    gnmt = TYPICAL_LENGTH / (5 + TYPICAL_LENGTH) * search.alpha
+    return {"none": 0.0, "average": search.alpha, "gnmt": gnmt}[search.length_penalty]
 
 
 def _write_tokenizer(run: Run, folder: Path) -> None:

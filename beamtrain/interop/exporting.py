@@ -6,8 +6,9 @@ from typing import Literal
 
 from beamtrain.base.files import atomic_folder
 from beamtrain.interop.counterparts import CTranslate2Counterpart, HuggingFaceCounterpart, RunCounterpart
+from beamtrain.interop.engines import load_engine
 from beamtrain.interop.export_ctranslate2 import write_ctranslate2
-from beamtrain.interop.export_huggingface import LONGEST, write_huggingface
+from beamtrain.interop.export_huggingface import TYPICAL_LENGTH, average_alpha, write_huggingface
 from beamtrain.interop.parity import Counterpart, Parity, compare
 from beamtrain.interop.quantization import Quantization
 from beamtrain.runs.description import save_description
@@ -60,8 +61,12 @@ def _write(
         unlike = [ONE_LIMIT, "unknown characters (UNK) in a translation are left out of its text, and are ⁇ here"]
         return HuggingFaceCounterpart(folder), [*_unlike_in_beams(search), *unlike], True
     if target == "ctranslate2":
-        write_ctranslate2(run.network, run.tokenizer, LONGEST, quantization, folder)
-        return CTranslate2Counterpart(folder, run.tokenizer), _unlike_in_beams(search), quantization == "float32"
+        write_ctranslate2(run.network, run.tokenizer, quantization, folder)
+        return (
+            CTranslate2Counterpart(load_engine(run, folder), run.tokenizer),
+            _unlike_in_beams(search),
+            quantization == "float32",
+        )
     save_run(run, folder)
     return RunCounterpart(folder), [], True
 
@@ -69,7 +74,10 @@ def _write(
 def _unlike_in_beams(search: SearchOptions) -> list[str]:
     if search.beam_size == 1:
         return []
-    gnmt = f"length_penalty gnmt: by itself it has average only, which is taken with alpha {search.alpha:g}"
+    gnmt = (
+        f"length_penalty gnmt {search.alpha:g}: by itself it has average only, of which "
+        f"{average_alpha(search):g} is most like it for translations of {TYPICAL_LENGTH} tokens"
+    )
     return [ANOTHER_BEAM, *([gnmt] if search.length_penalty == "gnmt" else [])]
 
 

@@ -8,7 +8,7 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
-from beamtrain.base.limits import MAX_SOURCE_TOKENS
+from beamtrain.base.inference_sizes import MAX_SOURCE_TOKENS
 from beamtrain.data.batch import pad
 from beamtrain.data.tokenizer import BOS, EOS, Tokenizer
 from beamtrain.model.base import Seq2Seq
@@ -17,6 +17,7 @@ from beamtrain.search.options import SearchOptions
 
 TOLERANCE = 1e-4
 """Nats by which a token's log-probability in float32 may differ."""
+Rows = Sequence[Sequence[int]]
 BATCH = 32  # sentences
 LINES = (
     "Hello.",
@@ -80,7 +81,7 @@ class Parity:
 
     @property
     def holds(self) -> bool:
-        """Whether it does what our network does, to the rounding of float32; of other number formats nothing is asked."""
+        """Whether it does what our network does, to rounding; of number formats below float32 nothing is asked."""
         return not self.exact or not (self.subwords or self.greedy or self.deviation > TOLERANCE)
 
     def rows(self) -> list[tuple[str, str, str]]:
@@ -156,7 +157,7 @@ def _deviation(network: Seq2Seq, counterpart: Counterpart, sources: list[list[in
 
 
 @torch.no_grad()
-def log_probs(network: Seq2Seq, sources: list[list[int]], targets: list[list[int]]) -> list[list[float]]:
+def log_probs(network: Seq2Seq, sources: Rows, targets: Rows) -> list[list[float]]:
     """Our log-probability of each token of the targets and, last, of EOS."""
     target_in = pad([[BOS, *target] for target in targets])  # (B, T)
     logits = network.logits(network.decode(network.encode(pad(sources)), target_in))  # (B, T, V)

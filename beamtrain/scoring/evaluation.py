@@ -4,11 +4,11 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from beamtrain.base.limits import BATCH_TOKENS
+from beamtrain.base.inference_sizes import BATCH_TOKENS
 from beamtrain.data.tokenizer import Tokenizer
 from beamtrain.model.base import Seq2Seq
 from beamtrain.runs.loading import Run
-from beamtrain.runs.scoring import ScoringOptions
+from beamtrain.runs.scoring_options import ScoringOptions
 from beamtrain.scoring.metrics import CorpusScores, check_lines, score_corpus
 from beamtrain.search.options import SearchOptions
 from beamtrain.translating.engine import Engine
@@ -33,6 +33,8 @@ class Evaluation:
     hypotheses: Sequence[str]
     problems: Sequence[str]
     """Lines that were left untranslated, and why."""
+    engine: str = "beamtrain"
+    """What searched."""
 
     @property
     def sentences_per_second(self) -> float:
@@ -53,6 +55,7 @@ def evaluate(
     checkpoint: str,
     scoring: ScoringOptions,
     batch_tokens: int = BATCH_TOKENS,
+    engine: str = "beamtrain",
 ) -> Evaluation:
     """Translate `sources` and score the translations against `references`.
 
@@ -75,6 +78,7 @@ def evaluate(
         references=references[0],
         hypotheses=hypotheses,
         problems=[f"line {t.line}: {t.problem}" for t in translations if t.problem],
+        engine=engine,
     )
 
 

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from beamtrain.base.errors import UserError
-from beamtrain.base.limits import BATCH_TOKENS, MAX_SOURCE_TOKENS
+from beamtrain.base.inference_sizes import BATCH_TOKENS, MAX_SOURCE_TOKENS
 from beamtrain.data.batch import pad
 from beamtrain.data.tokenizer import EOS, Tokenizer
 from beamtrain.model.base import Seq2Seq
@@ -96,7 +96,7 @@ class _Job:
 
 class Translator:
     """Translates lines with a network: by beam search, or by `sampling` within the same limits of length. Either way
-    the candidates of a line come best first, by their score. Another engine in the network's place does the search only.
+    the candidates of a line come best first, by their score. Another engine in its place does the search.
 
     A batch holds at most `batch_tokens` source tokens, with padding, each beam or sample counted. A line of more than
     `max_source_tokens` tokens, or of more than the network has positions for, is not decoded: its translation is empty
