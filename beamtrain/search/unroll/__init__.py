@@ -22,6 +22,7 @@ options.py               what can be set
 length_limits.py         how far it goes
 log_probs.py             log-probabilities of candidates, given decoder outputs
 chain.py                 the recursion above
+followed.py              a given sentence among the candidates
 soft_beams.py            what comes of it
 step_by_step.py          the search with any path open
 two_pass.py              the same for one-hot choices: search first, then differentiate all positions together

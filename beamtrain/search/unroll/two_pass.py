@@ -19,6 +19,7 @@ from beamtrain.model.transformer import Transformer
 from beamtrain.search.constraints import Constraints
 from beamtrain.search.step import Candidates
 from beamtrain.search.unroll.chain import Chain
+from beamtrain.search.unroll.followed import Followed
 from beamtrain.search.unroll.length_limits import LengthLimits
 from beamtrain.search.unroll.options import UnrollOptions
 from beamtrain.search.unroll.prefixes import Prefixes
@@ -37,6 +38,7 @@ def two_pass_beam_search(
     reference: Tensor | None = None,
     at_least: int = 0,
     reads_ended: bool = False,
+    followed: Followed | None = None,
 ) -> SoftBeams:
     """What `soft_beam_search` returns, for a one-hot selection with the paths embeddings and ancestry closed.
 
@@ -52,6 +54,7 @@ def two_pass_beam_search(
     chain = Chain(memory.states.size(0), options, operator, like=memory.states)
     searched = Chain(memory.states.size(0), replace(options, selection="hard"), operator, like=memory.states)
     searched.watch_pruning, chain.reads_ended = chain.has_bound, reads_ended
+    searched.followed = chain.followed = followed
     of_network = TreePrefixes if isinstance(network, Transformer) else RecurrentPrefixes
     prefixes = of_network(network, memory, reference, reads_ended)
     with prefixes.passing():
