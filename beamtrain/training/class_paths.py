@@ -4,6 +4,7 @@ A text below `model` or `trainer`, which is where classes stand, may be the path
 """
 
 import json
+import sys
 from collections.abc import Iterator
 from functools import cache
 from importlib import import_module
@@ -68,6 +69,14 @@ def own_path(class_path: str) -> str:
 @cache
 def _own_paths() -> dict[str, str]:
     return {name: f"beamtrain.{room}.{name}" for room in ROOMS for name in import_module(f"beamtrain.{room}").__all__}
+
+
+def short_path(chosen: type) -> str:
+    """The shortest path that a class can be imported by."""
+    parts = chosen.__module__.split(".")
+    packages = (".".join(parts[: place + 1]) for place in range(len(parts)))
+    module = next((name for name in packages if getattr(sys.modules.get(name), chosen.__name__, None) is chosen), None)
+    return f"{module or chosen.__module__}.{chosen.__name__}"
 
 
 def _in_configs(configs: list[Path]) -> Iterator[tuple[str, str]]:

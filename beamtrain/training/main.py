@@ -49,7 +49,7 @@ from beamtrain.training.class_defaults import own_defaults
 from beamtrain.training.class_paths import check_class_paths, with_imports
 from beamtrain.training.ending import why_stopped
 from beamtrain.training.environment import environment
-from beamtrain.training.mistakes import explained
+from beamtrain.training.mistakes import check_nulls, explained
 from beamtrain.training.module import TranslationModule
 from beamtrain.training.precision import check_precision
 from beamtrain.training.processes import (
@@ -61,7 +61,7 @@ from beamtrain.training.processes import (
 )
 from beamtrain.training.provenance import provenance
 from beamtrain.training.run_folder import BEST, LAST, RunFolder, folder_of
-from beamtrain.training.settings import check_keys, located
+from beamtrain.training.settings import check_keys, located, read_as_utf8
 from beamtrain.training.start import START_OPTIONS, check_rate, find_start, keep_subwords, same_command
 from beamtrain.training.trainer_options import check_monitors, check_trainer
 from beamtrain.training.warm_start import OPTION, inherited, origin, warm_start
@@ -251,13 +251,14 @@ class TrainingCLI(LightningCLI):
         classes = {**CLASS_DEFAULTS, **({"model.network": network["class_path"]} if network else {})}
         check_keys(known, args[1:] if self._origin else args, self._configs, classes)
         try:
-            with own_defaults():
+            with own_defaults(), read_as_utf8():
                 self.config = parser.parse_args(args)
         except ArgumentError as error:
             types = {action.dest: getattr(action, "_typehint", None) for action in parser._actions}
             raise _our_own(error) or UserError(explained(str(error), types)) from error
 
     def before_instantiate_classes(self) -> None:
+        check_nulls(self.config)
         check_strategy(self.config.trainer.strategy, self.config.trainer.num_nodes)
         check_bounds(dict(self.config.items()))
         check_trainer(vars(self.config.trainer))
