@@ -35,7 +35,9 @@ References = Annotated[list[Path] | None, typer.Option(help="Its translations; m
 SplitName = Annotated[str | None, typer.Option(help="Instead: a split of the run's own corpus, such as test.")]
 TestSet = Annotated[str | None, typer.Option(help="Instead: a test set that sacrebleu knows, such as wmt14/full.")]
 Beams = Annotated[str | None, typer.Option("--beam", help="Beam sizes, such as 5 or 1,5,10. Default: the run's own.")]
-OutputFolder = Annotated[Path | None, typer.Option(help="Keep translations and the report in this folder.")]
+OutputFolder = Annotated[
+    Path | None, typer.Option(help="Keep translations and the report in this folder, which is made.")
+]
 
 
 @takes_search_options("beam_size", "n_best")
@@ -60,12 +62,12 @@ def evaluate(
 ) -> None:
     """Translate a test set and score it: BLEU, chrF2 and TER with signatures, length ratio, speed."""
     beams = _beam_sizes(beam)
-    check_report(json, kept=output is not None)
     if output is not None and str(output) == "-":
         raise UserError("--output -: must be a folder; the report is printed anyway, with --format json as JSON")
+    check_report(json, output)
     _check_choice_of_text(source, reference, split, test_set)
 
-    from beamtrain.base.text_io import write_output
+    from beamtrain.base.text_io import make_output_folder, write_output
     from beamtrain.scoring import evaluation
     from beamtrain.scoring.reports import as_dict, print_scores, to_json, write_report
 
@@ -92,6 +94,7 @@ def evaluate(
     ]
     title = f"{run.path.resolve().name} on {text.name}"
     if output is not None:
+        make_output_folder(output)
         for each in evaluations:
             hypotheses = "".join(f"{line}\n" for line in each.hypotheses)
             write_output(output / f"beam{each.search.beam_size}.txt", hypotheses)
