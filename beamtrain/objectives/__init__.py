@@ -6,6 +6,7 @@ mixture.py          that, and a part that sees what the network says by itself: 
 beam_training.py    the search in the loop; annealing.py, a temperature that falls meanwhile
 sampled_risk.py     minimum risk over samples
 self_critical.py    REINFORCE with the greedy output as its baseline; samples.py, what both draw
+parameter_search.py search among weights near by the task loss; directions.py, which ones
 losses/             of beam training: what the search finds, as a number to minimise
 rewards/            how good hypotheses are, for all that maximises that
 """
@@ -20,6 +21,7 @@ from beamtrain.objectives.losses.minimum_risk import MinimumRisk
 from beamtrain.objectives.losses.optimal_completion import OptimalCompletion
 from beamtrain.objectives.losses.position_cross_entropy import PositionCrossEntropy
 from beamtrain.objectives.losses.weighted_sum import WeightedSum
+from beamtrain.objectives.parameter_search import ParameterSearch
 from beamtrain.objectives.rewards.base import Reward
 from beamtrain.objectives.rewards.gleu import Gleu
 from beamtrain.objectives.rewards.linear_bleu import LinearBleu
@@ -45,6 +47,7 @@ __all__ = [
     "NgramReward",
     "Objective",
     "OptimalCompletion",
+    "ParameterSearch",
     "PositionCrossEntropy",
     "Reward",
     "SampledRisk",
