@@ -19,11 +19,13 @@ from beamtrain.objectives.beam_training import BeamTraining
 from beamtrain.objectives.gold_share import GoldShare
 from beamtrain.objectives.gumbel_greedy import GumbelGreedy
 from beamtrain.objectives.losses.base import BeamLoss
+from beamtrain.objectives.losses.descendant_credit import DescendantCredit
 from beamtrain.objectives.losses.expected_reward import ExpectedReward
 from beamtrain.objectives.losses.gold_margin import GoldMargin
 from beamtrain.objectives.losses.minimum_risk import MinimumRisk
 from beamtrain.objectives.losses.optimal_completion import OptimalCompletion
 from beamtrain.objectives.losses.position_cross_entropy import PositionCrossEntropy
+from beamtrain.objectives.losses.soft_survival import SoftSurvival
 from beamtrain.objectives.losses.weighted_sum import WeightedSum
 from beamtrain.objectives.parameter_search import ParameterSearch
 from beamtrain.objectives.rewards.base import Reward
@@ -43,6 +45,7 @@ __all__ = [
     "Annealing",
     "BeamLoss",
     "BeamTraining",
+    "DescendantCredit",
     "ExpectedReward",
     "Gleu",
     "GoldMargin",
@@ -63,6 +66,7 @@ __all__ = [
     "SentenceBleu",
     "SentenceChrf",
     "SentenceTer",
+    "SoftSurvival",
     "TeacherForcing",
     "TextReward",
     "WeightedSum",

@@ -10,11 +10,12 @@ from beamtrain.objectives.annealing import Annealing
 from beamtrain.objectives.losses.base import BeamLoss
 from beamtrain.objectives.mixture import Mixture
 from beamtrain.objectives.rewards.gleu import Gleu
+from beamtrain.search.unroll.followed import Followed
 from beamtrain.search.unroll.log_probs import token_log_probs
 from beamtrain.search.unroll.options import UnrollOptions
-from beamtrain.search.unroll.parallel import fits, one_hot_beam_search
 from beamtrain.search.unroll.soft_beams import SoftBeams
 from beamtrain.search.unroll.step_by_step import soft_beam_search
+from beamtrain.search.unroll.two_pass import allows_two_passes, two_pass_beam_search
 from beamtrain.topk.base import Operator
 from beamtrain.topk.soft import SoftTopK
 
@@ -43,7 +44,7 @@ class BeamTraining(Mixture):
         max_gradient_norm: the 2-norm at which the beam part's gradient is clipped.
 
     Raises:
-        UserError: a value out of its range, or an operator without an order.
+        UserError: a value out of its range, an operator without an order, or a search that the loss cannot read.
     """
 
     name = "beam"
@@ -67,6 +68,8 @@ class BeamTraining(Mixture):
             self.operator.require("order", "gradient", purpose="a search in the loop")
         except ValueError as error:
             raise UserError(str(error)) from error
+        if loss.reads_hard_prefixes:
+            _check_hard_prefixes(type(loss).__name__, unroll)
         self.loss, self.unroll, self.annealing = loss, unroll, annealing
 
     def part(self, network: Seq2Seq, batch: Batch, step: int = 0) -> tuple[Tensor, dict[str, Tensor]]:
@@ -81,12 +84,29 @@ class BeamTraining(Mixture):
             return mean, {"beam_loss": mean.detach(), **_figures(beams, batch)}
 
     def search(self, network: Seq2Seq, memory: Memory, batch: Batch) -> SoftBeams:
-        """The unroll, in parallel where choices do not depend on one another."""
+        """The unroll, in two passes where choices do not depend on one another."""
         limits, loss, U = self.limits(batch), self.loss, batch.target_out.size(1)
         reference = batch.target_out if loss.reads_reference else None
         at_least = U if loss.reads_ended or loss.reads_gold else 0
-        search = one_hot_beam_search if fits(self.unroll, network) else soft_beam_search
-        return search(network, memory, limits, self.unroll, self.operator, reference, at_least, loss.reads_ended)
+        kept = loss.keeps_reference
+        followed = Followed(batch.target_out, self.unroll.beam_size, kept) if loss.follows_reference else None
+        search = two_pass_beam_search if allows_two_passes(self.unroll, network) else soft_beam_search
+        return search(
+            network, memory, limits, self.unroll, self.operator, reference, at_least, loss.reads_ended, followed
+        )
+
+
+def _check_hard_prefixes(loss: str, unroll: UnrollOptions) -> None:
+    if unroll.selection == "soft":
+        raise UserError(
+            f"{loss} asks whether a hypothesis stays in the beam, and selection soft mixes hypotheses; "
+            "set unroll.selection to straight_through or hard"
+        )
+    if unroll.candidates == unroll.beam_size:
+        raise UserError(
+            f"unroll.candidates is {unroll.candidates}, as many as there are beams; {loss} needs some that can fall "
+            "out: raise it, or null for all"
+        )
 
 
 def _gold_log_probs(network: Seq2Seq, memory: Memory, batch: Batch) -> Tensor:

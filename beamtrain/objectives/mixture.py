@@ -14,7 +14,7 @@ from beamtrain.data.tokenizer import PAD
 from beamtrain.model.base import Seq2Seq
 from beamtrain.objectives.base import Loss, Objective
 from beamtrain.objectives.teacher_forcing import TeacherForcing
-from beamtrain.search.unroll.limits import Limits
+from beamtrain.search.unroll.length_limits import LengthLimits
 
 
 class Mixture(Objective):
@@ -114,15 +114,15 @@ class Mixture(Objective):
         finally:
             network.train(training)
 
-    def limits(self, batch: Batch) -> Limits:
+    def limits(self, batch: Batch) -> LengthLimits:
         """How far what the network says may go: to the gold length, EOS included, plus `margin` tokens."""
         return gold_limits(batch, self.margin)
 
 
-def gold_limits(batch: Batch, margin: int) -> Limits:
+def gold_limits(batch: Batch, margin: int) -> LengthLimits:
     """The gold length of each sentence, EOS included, plus `margin` tokens."""
     lengths = batch.target_lengths + margin  # (B,) on the host
-    return Limits((batch.target_out != PAD).sum(1) + margin, int(lengths.min()), int(lengths.max()))
+    return LengthLimits((batch.target_out != PAD).sum(1) + margin, int(lengths.min()), int(lengths.max()))
 
 
 def with_gradient(value: Tensor, parameters: list[torch.nn.Parameter], gradients: list[Tensor]) -> Tensor:

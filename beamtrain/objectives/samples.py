@@ -18,19 +18,19 @@ from beamtrain.search.beams import Beams
 from beamtrain.search.constraints import Constraints
 from beamtrain.search.decode import decode
 from beamtrain.search.sampling import Sampling
-from beamtrain.search.unroll.limits import Limits
+from beamtrain.search.unroll.length_limits import LengthLimits
 from beamtrain.search.unroll.log_probs import token_log_probs
 
 
 @torch.no_grad()
-def draw(network: Seq2Seq, memory: Memory, limits: Limits, samples: int) -> Tensor:
+def draw(network: Seq2Seq, memory: Memory, limits: LengthLimits, samples: int) -> Tensor:
     """(B, N, T) tokens of N samples of each sentence, EOS, PAD; the random numbers are those of the CPU's generator."""
     uniform = torch.rand(memory.mask.size(0), samples, limits.most)
     return _decoded(network, memory, limits, samples, _Drawing(uniform.to(memory.mask.device), 1.0, 0, 1.0))
 
 
 @torch.no_grad()
-def greedy(network: Seq2Seq, memory: Memory, limits: Limits) -> Tensor:
+def greedy(network: Seq2Seq, memory: Memory, limits: LengthLimits) -> Tensor:
     """(B, 1, T) the likeliest token at every position, EOS, PAD."""
     uniform = torch.zeros(memory.mask.size(0), 1, limits.most, device=memory.mask.device)
     return _decoded(network, memory, limits, 1, _Drawing(uniform, 1.0, 1, 1.0))
@@ -47,14 +47,14 @@ class _Drawing(Sampling):
         return slots, torch.zeros_like(scores)
 
 
-def _decoded(network: Seq2Seq, memory: Memory, limits: Limits, samples: int, sampling: Sampling) -> Tensor:
+def _decoded(network: Seq2Seq, memory: Memory, limits: LengthLimits, samples: int, sampling: Sampling) -> Tensor:
     beams = Beams.start(memory.mask, samples, attention=False)
     found = decode(network, memory, beams, Constraints(limits.each, first_limit=limits.least), sampling)
     rows = pad([[*each.tokens, EOS] for hypotheses in found for each in hypotheses])  # (B * N, T)
     return rows.to(memory.mask.device).unflatten(0, (len(found), samples))
 
 
-def log_probs(network: Seq2Seq, memory: Memory, hypotheses: Tensor, limits: Limits) -> Tensor:
+def log_probs(network: Seq2Seq, memory: Memory, hypotheses: Tensor, limits: LengthLimits) -> Tensor:
     """(B, N) log q of hypotheses (B, N, T), with a gradient; each distinct one is computed once."""
     B, N, T = hypotheses.shape
     sentences = torch.arange(B, device=hypotheses.device).repeat_interleave(N).unsqueeze(1)  # (B * N, 1)

@@ -17,7 +17,7 @@ from beamtrain.model.base import Seq2Seq
 from beamtrain.objectives.base import Loss, Objective
 from beamtrain.objectives.rewards.text_reward import give_text
 from beamtrain.objectives.teacher_forcing import TeacherForcing
-from beamtrain.runs.scoring import ScoringOptions
+from beamtrain.runs.scoring_options import ScoringOptions
 from beamtrain.scoring.metrics import Score, corpus_score
 from beamtrain.search.options import SearchOptions
 from beamtrain.search.unroll.log_probs import token_log_probs

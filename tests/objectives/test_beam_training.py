@@ -2,6 +2,7 @@
 
 import math
 from dataclasses import replace
+from itertools import product
 
 import pytest
 import torch
@@ -18,11 +19,13 @@ from beamtrain.data.tokenizer import BOS, EOS, PAD
 from beamtrain.model.transformer import Transformer
 from beamtrain.objectives.annealing import Annealing
 from beamtrain.objectives.beam_training import BeamTraining
+from beamtrain.objectives.losses.descendant_credit import DescendantCredit
 from beamtrain.objectives.losses.expected_reward import ExpectedReward
 from beamtrain.objectives.losses.gold_margin import GoldMargin
 from beamtrain.objectives.losses.minimum_risk import MinimumRisk
 from beamtrain.objectives.losses.optimal_completion import OptimalCompletion, optimal_next
 from beamtrain.objectives.losses.position_cross_entropy import PositionCrossEntropy
+from beamtrain.objectives.losses.soft_survival import SoftSurvival
 from beamtrain.objectives.losses.weighted_sum import WeightedSum
 from beamtrain.objectives.rewards.gleu import Gleu
 from beamtrain.objectives.rewards.linear_bleu import LinearBleu
@@ -297,8 +300,16 @@ def test_weights_that_are_no_numbers_make_a_loss_that_is_none(selection):
     assert not objective(unroll=UnrollOptions(3, 8, selection))(network, batch).total.isfinite()
 
 
-@pytest.mark.parametrize("loss", [ExpectedReward(), PositionCrossEntropy(), OptimalCompletion(), GoldMargin()])
-@pytest.mark.parametrize("selection", ["soft", "straight_through", "hard"])
+@pytest.mark.parametrize(
+    "loss, selection",
+    [
+        *product(
+            [ExpectedReward(), PositionCrossEntropy(), OptimalCompletion(), GoldMargin()],
+            ["soft", "straight_through", "hard"],
+        ),
+        *product([SoftSurvival(), SoftSurvival("reference", "put_back"), DescendantCredit()], ["hard"]),
+    ],
+)
 def test_a_reference_without_a_word_has_one_hypothesis(loss, selection):
     network, _ = network_and_batch()
     aim = objective(loss=loss, unroll=UnrollOptions(4, 8, selection), margin=0)
@@ -462,13 +473,29 @@ def test_a_sum_of_losses_asks_for_what_its_parts_need():
 
 
 @pytest.mark.parametrize(
-    "loss",
-    [MinimumRisk(), PositionCrossEntropy(), OptimalCompletion(), OptimalCompletion("any"), GoldMargin()],
-)
-@pytest.mark.parametrize(
-    "selection, open_paths",
-    [("soft", ("score_update", "accumulated_score", "embeddings", "ancestry")), ("hard", ())],
-    ids=["soft", "hard"],
+    "loss, selection, open_paths",
+    [
+        *product(
+            [MinimumRisk(), PositionCrossEntropy(), OptimalCompletion(), OptimalCompletion("any"), GoldMargin()],
+            ["soft"],
+            [("score_update", "accumulated_score", "embeddings", "ancestry")],
+        ),
+        *product(
+            [
+                MinimumRisk(),
+                PositionCrossEntropy(),
+                OptimalCompletion(),
+                OptimalCompletion("any"),
+                GoldMargin(),
+                SoftSurvival(),
+                SoftSurvival("reference"),
+                SoftSurvival("reference", "put_back"),
+                DescendantCredit(),
+            ],
+            ["hard"],
+            [()],
+        ),
+    ],
 )
 def test_the_slope_of_every_loss_along_its_gradient_is_the_gradient_s_square(loss, selection, open_paths):
     """With every path open, or nothing to choose, the gradient is that of the loss itself."""

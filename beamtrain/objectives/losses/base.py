@@ -11,11 +11,14 @@ from beamtrain.search.unroll.soft_beams import SoftBeams
 
 
 class BeamLoss(nn.Module):
-    """A loss on the search's beams for a batch."""
+    """A loss on the search's beams for a batch, and what it needs of the search."""
 
     reads_reference: bool = False  # whether it needs `beams.reference_log_probs` of batch.target_out
     reads_ended: bool = False  # whether at slots that have ended too, at all positions of the reference
     reads_gold: bool = False  # whether it needs `gold_log_probs`
+    reads_hard_prefixes: bool = False  # whether each slot must hold one hypothesis, and some candidates none
+    follows_reference: bool = False  # whether it needs the reference among the candidates, and `beams.followed`
+    keeps_reference: bool = False  # whether the followed reference takes a slot where it would have fallen out
 
     @abstractmethod
     def forward(self, beams: SoftBeams, batch: Batch, gold_log_probs: Tensor | None = None) -> Tensor:
@@ -23,6 +26,9 @@ class BeamLoss(nn.Module):
 
         gold_log_probs: (B, U) log-probability of each gold token given the gold tokens before it, 0 at PAD.
         """
+
+
+NEEDS = tuple(BeamLoss.__annotations__)
 
 
 def order_weights(beams: SoftBeams, sharpness: float) -> Tensor:

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from beamtrain.base.errors import UserError
 from beamtrain.data.batch import Batch
-from beamtrain.data.parallel import end_with_parent
+from beamtrain.data.workers import end_with_parent
 from beamtrain.data.tokenizer import BOS, EOS, PAD, SubwordModel, Tokenizer
 from beamtrain.objectives.rewards.base import Reward
 
