@@ -11,8 +11,8 @@ from torch import Tensor
 
 from beamtrain.base.errors import UserError
 from beamtrain.data.batch import Batch
-from beamtrain.data.workers import end_with_parent
 from beamtrain.data.tokenizer import BOS, EOS, PAD, SubwordModel, Tokenizer
+from beamtrain.data.workers import end_with_parent
 from beamtrain.objectives.rewards.base import Reward
 
 Triple = tuple[str, str, str]
