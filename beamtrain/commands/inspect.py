@@ -4,7 +4,7 @@ import math
 from collections.abc import Sequence
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -22,14 +22,12 @@ from beamtrain.commands.options import (
 )
 
 if TYPE_CHECKING:
-    from beamtrain.inspecting.document import Sentence
     from beamtrain.inspecting.searches import LookedAt
     from beamtrain.objectives import Objective
     from beamtrain.runs.loading import Run
     from beamtrain.topk import Operator
 
 MOST_SENTENCES = 100
-MOST_TOKENS = 256
 
 RunFolder = Annotated[Path, typer.Argument(help="A run's folder, such as runs/quickstart_beam.", metavar="RUN")]
 Sentences = Annotated[
@@ -40,7 +38,9 @@ Reference = Annotated[
     list[str] | None, typer.Option(help="The right translation, for the loss; once for each SENTENCE, in order.")
 ]
 References = Annotated[Path | None, typer.Option(help="The right translations of --input, one per line.")]
-Beam = Annotated[int | None, typer.Option(min=1, max=64, help="Beams. Default: those that the run was trained with, or 4.")]
+Beam = Annotated[
+    int | None, typer.Option(min=1, max=64, help="Beams. Default: those that the run was trained with, or 4.")
+]
 Candidates = Annotated[
     int | None, typer.Option(min=1, help="Continuations that the operator chooses from. Default: the run's, or 32.")
 ]
@@ -61,9 +61,7 @@ Step = Annotated[
     typer.Option(min=1, help="Show the matrix of this step; repeatable. Default: where the loss pushes hardest."),
 ]
 Html = Annotated[Path | None, typer.Option(help="Write a page to this file, and its data as JSON beside it.")]
-Picture = Annotated[
-    Path | None, typer.Option(help="Draw the beam of the first sentence to this file, .svg or .png.")
-]
+Picture = Annotated[Path | None, typer.Option(help="Draw the beam of the first sentence to this file, .svg or .png.")]
 
 
 def inspect(
@@ -97,7 +95,7 @@ def inspect(
     asked = _sentences(sentences, reference, input, references)
 
     from beamtrain.base.text_io import write_output
-    from beamtrain.inspecting.document import document, sentence_document
+    from beamtrain.inspecting.document import MOST_TOKENS, Sentence, document, sentence_document
     from beamtrain.inspecting.searches import measure, searches
     from beamtrain.inspecting.terminal import print_document
     from beamtrain.scoring.reports import to_json
@@ -109,12 +107,13 @@ def inspect(
     shown = _shown(chosen, show, objective)
     loss = measure(objective)
     translator = Translator(model.network, model.tokenizer, model.description.search, max_source_tokens=MOST_TOKENS)
-    translations = translator.translate([each.source for each in asked])
     try:
-        found = [
-            sentence_document(model, each, translation, chosen, loss, MOST_TOKENS)
-            for each, translation in progress(zip(asked, translations, strict=True), len(asked), to_file=True)
-        ]
+        found = []
+        for (source, right), translation in progress(
+            zip(asked, translator.translate(source for source, _ in asked), strict=True), len(asked), to_file=True
+        ):
+            sentence = Sentence(translation.line, source, translation.text, right, translation.problem)
+            found.append(sentence_document(model.network, model.tokenizer, sentence, chosen, loss))
     except ValueError as error:  # what an operator says that cannot do it
         raise UserError(f"--operator {operator}: {error}" if operator else str(error)) from error
     whole = document(model, loss, found)
@@ -124,7 +123,7 @@ def inspect(
         from beamtrain.inspecting.page import write_inspection
 
         write_inspection(html, whole)
-    if picture is not None:
+    if picture is not None and any(each["searches"] for each in found):
         from beamtrain.inspecting.picture import write_picture
 
         write_picture(picture, whole, shown)
@@ -152,13 +151,12 @@ def _temperatures(text: str | None) -> Sequence[float]:
 
 def _sentences(
     typed: list[str] | None, reference: list[str] | None, input: Path | None, references: Path | None
-) -> list["Sentence"]:
-    """What to look at.
+) -> list[tuple[str, str | None]]:
+    """What to look at, and the right translation of each, if it was given.
 
     Raises UserError for text that is given twice or does not fit together.
     """
     from beamtrain.base.text_io import check_one_standard
-    from beamtrain.inspecting.document import Sentence
 
     if typed and input is not None:
         raise UserError("both SENTENCE and --input were given; choose one")
@@ -177,7 +175,7 @@ def _sentences(
     for text in (*sources, *right):
         if text is not None and any("\ud800" <= letter <= "\udfff" for letter in text):
             raise UserError(f"{text!r:.100} is not valid UTF-8")
-    return [Sentence(line, *each) for line, each in enumerate(zip(sources, right, strict=True), start=1)]
+    return list(zip(sources, right, strict=True))
 
 
 def _lines(path: Path | None) -> list[str]:

@@ -12,19 +12,21 @@ import torch
 from torch import Tensor
 
 from beamtrain.data.batch import Batch, pad
-from beamtrain.data.tokenizer import EOS, PAD, SubwordModel
+from beamtrain.data.tokenizer import EOS, PAD, SubwordModel, Tokenizer
 from beamtrain.inspecting.recording import RecordedStep, Recording, record
 from beamtrain.inspecting.searches import LookedAt, Measure
 from beamtrain.inspecting.words import loss_told, search_told, told
+from beamtrain.model.base import Seq2Seq
 from beamtrain.objectives.losses.base import order_weights
 from beamtrain.objectives.losses.expected_reward import ExpectedReward
 from beamtrain.objectives.rewards.gleu import Gleu
 from beamtrain.runs.loading import Run
-from beamtrain.translating.translator import Translation
 
 FORMAT, VERSION = "beamtrain inspect", 1
 SHOWN = 12
 """Candidates of a step that are told one by one; more where ranks or the gradient need them. The rest is summed up."""
+MOST_TOKENS = 256
+"""Of a sentence, and of its reference: to look at, and for its gradient."""
 _PUSHED = 3  # candidates that are told because the gradient is largest there
 
 Json = dict[str, Any]
@@ -37,8 +39,12 @@ class Sentence:
     line: int
     """Its number in the input, from 1."""
     source: str
-    reference: str | None
-    """The translation to measure by; None: that of the run's own search."""
+    translation: str
+    """By the run's own search."""
+    reference: str | None = None
+    """The translation to measure by; None: that of the run."""
+    problem: str | None = None
+    """Why it was not translated."""
 
 
 def document(run: Run, measure: Measure, sentences: Sequence[Json]) -> Json:
@@ -55,57 +61,45 @@ def document(run: Run, measure: Measure, sentences: Sequence[Json]) -> Json:
 
 
 def sentence_document(
-    run: Run,
-    sentence: Sentence,
-    translation: Translation,
-    searches: Sequence[LookedAt],
-    measure: Measure,
-    most_tokens: int,
+    network: Seq2Seq, tokenizer: Tokenizer, sentence: Sentence, searches: Sequence[LookedAt], measure: Measure
 ) -> Json:
-    """A sentence, and what each of the searches did with it.
-
-    Args:
-        translation: of the sentence by the run's own search.
-        most_tokens: of the reference; with more, nothing is searched.
+    """A sentence, and what each of the searches did with it; nothing for one with a problem, or that is too long.
 
     Raises:
         ValueError: an operator that cannot do its part.
     """
-    reference = translation.text if sentence.reference is None else sentence.reference
-    target = [*run.tokenizer.target.encode([reference])[0], EOS]
-    found = {
+    reference = sentence.translation if sentence.reference is None else sentence.reference
+    source = [*tokenizer.source.encode([sentence.source])[0], EOS]
+    target = [*tokenizer.target.encode([reference])[0], EOS]
+    problem = sentence.problem or _problem(source, target)
+    batch = Batch.of_pairs(pad([source]), pad([target]), torch.zeros(1, dtype=torch.long))
+    batch = batch.to(next(network.parameters()).device)
+    found = []
+    for search in searches if problem is None else ():
+        memory = network.encode_counted(batch.source, batch.source_lengths)
+        recording = record(network, memory, batch, search, measure)
+        found.append(search_document(recording, batch, search, measure, tokenizer.target))
+    return {
         "line": sentence.line,
         "source": sentence.source,
         "reference": reference,
         "reference_given": sentence.reference is not None,
-        "translation": translation.text,
+        "translation": sentence.translation,
         "loss": loss_told(_loss_name(measure), measure.of_run, sentence.reference is not None),
-        "problem": _problem(translation, len(target) - 1, most_tokens),
-        "source_tokens": translation.source_tokens,
-        "reference_tokens": [],
-        "searches": [],
+        "problem": problem,
+        "source_tokens": tokenizer.source.pieces(source),
+        "reference_tokens": tokenizer.target.pieces(target),
+        "searches": found,
     }
-    if found["problem"]:
-        return found
-    device = next(run.network.parameters()).device
-    source = [*run.tokenizer.source.encode([sentence.source])[0], EOS]
-    batch = Batch.of_pairs(pad([source]), pad([target]), torch.zeros(1, dtype=torch.long)).to(device)
-    found["reference_tokens"] = run.tokenizer.target.pieces(target)
-    for search in searches:
-        memory = run.network.encode_counted(batch.source, batch.source_lengths)
-        recording = record(run.network, memory, batch, search, measure)
-        found["searches"].append(search_document(recording, batch, search, measure, run.tokenizer.target))
-    return found
 
 
-def _problem(translation: Translation, reference_tokens: int, most: int) -> str | None:
-    """Why nothing is searched, if so."""
-    if translation.problem is not None:
-        return translation.problem
-    if not translation.source_tokens:
+def _problem(source: list[int], target: list[int]) -> str | None:
+    """Why nothing is searched, if so. Both end in EOS."""
+    if len(source) == 1:
         return "there is nothing to translate"
-    if reference_tokens > most:
-        return f"the reference has {reference_tokens:,} tokens, above the limit of {most:,}; left out"
+    for name, tokens in (("sentence", source), ("reference", target)):
+        if len(tokens) - 1 > MOST_TOKENS:
+            return f"the {name} has {len(tokens) - 1:,} tokens, above the limit of {MOST_TOKENS}; left out"
     return None
 
 

@@ -9,7 +9,6 @@ from beamtrain.data.batch import Batch
 from beamtrain.inspecting.searches import LookedAt, Measure
 from beamtrain.model.base import Memory, Seq2Seq
 from beamtrain.objectives.beam_training import gold_limits, gold_log_probs
-from beamtrain.objectives.losses.base import BeamLoss
 from beamtrain.search.step import Candidates
 from beamtrain.search.unroll.chain import Chain, parent_weights
 from beamtrain.search.unroll.limits import Limits

@@ -6,10 +6,10 @@ from dataclasses import dataclass, replace
 from typing import Literal, get_args
 
 from beamtrain.base.errors import UserError
+from beamtrain.objectives.base import Objective
 from beamtrain.objectives.beam_training import BeamTraining
 from beamtrain.objectives.losses.base import BeamLoss
 from beamtrain.objectives.losses.expected_reward import ExpectedReward
-from beamtrain.objectives.base import Objective
 from beamtrain.search.unroll.options import GradientPath, UnrollOptions
 from beamtrain.topk.base import Operator
 from beamtrain.topk.soft import SoftTopK

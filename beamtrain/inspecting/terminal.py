@@ -9,7 +9,7 @@ from rich.table import Table
 from rich.text import Text
 
 from beamtrain.base.streams import encodable
-from beamtrain.inspecting.words import NO_PUSH, name, push
+from beamtrain.inspecting.words import NO_PUSH, hardest_step, name, push
 from beamtrain.scoring.reports import WIDTH_OF_A_FILE, printable
 
 HEAT = (255, 150, 40)
@@ -34,20 +34,6 @@ def print_document(inspection: Json, search: int, steps: Collection[int] | None)
         _print_sentence(console, sentence, search, steps)
 
 
-def hardest_step(search: Json) -> int:
-    """The place of the step at which the loss pushes hardest; without any push, where the choice is least sure."""
-
-    def pushes(step: Json) -> float:
-        return max((abs(push(each)) for each in step["candidates"]), default=0.0)
-
-    def unsure(step: Json) -> float:
-        return -min((max(row) for row in step["matrix"]), default=1.0)
-
-    steps = search["steps"]
-    pushed = max(map(pushes, steps), default=0.0) > NO_PUSH
-    return max(range(len(steps)), key=lambda place: (pushes if pushed else unsure)(steps[place]), default=0)
-
-
 def _print_sentence(console: Console, sentence: Json, place: int, steps: Collection[int] | None) -> None:
     console.print(Text(f"{sentence['line']}  {_plain(sentence['source'])}", style="bold"))
     if sentence["problem"]:
@@ -63,7 +49,9 @@ def _print_sentence(console: Console, sentence: Json, place: int, steps: Collect
         if text is not None:
             console.print(Text(f"   {title:<12}{_plain(text)}"))
     console.print(_overview(search))
-    console.print(Text("A cell is the likeliest subword of a beam, with its share; pruned: the best that was, and how many"))
+    console.print(
+        Text("A cell is the likeliest subword of a beam, with its share; pruned: the best that was, and how many")
+    )
     console.print(Text("nats behind; raised and lowered: what training would push hardest, with -d loss / d score.\n"))
     hardest = {hardest_step(search) + 1}
     for number, step in enumerate(search["steps"], start=1):
@@ -105,7 +93,9 @@ def _pruned_and_pushed(step: Json) -> Iterator[Text]:
 
 
 def _matrix(step: Json, K: int) -> Table:
-    table = _table("candidate", "of beam", *(f"rank {rank + 1}" for rank in range(K)), "log p", "score", "behind", "push")
+    table = _table(
+        "candidate", "of beam", *(f"rank {rank + 1}" for rank in range(K)), "log p", "score", "behind", "push"
+    )
     for place, candidate in enumerate(step["candidates"]):
         weights = [step["matrix"][rank][place] for rank in range(K)]
         table.add_row(

@@ -51,6 +51,20 @@ def push(candidate: Json) -> float:
     return -float(candidate["gradient"]) + 0.0
 
 
+def hardest_step(search: Json) -> int:
+    """The place of the step at which the loss pushes hardest; without any push, where the choice is least sure."""
+
+    def pushes(step: Json) -> float:
+        return max((abs(push(each)) for each in step["candidates"]), default=0.0)
+
+    def unsure(step: Json) -> float:
+        return -min((max(row) for row in step["matrix"]), default=1.0)
+
+    steps = search["steps"]
+    pushed = max(map(pushes, steps), default=0.0) > NO_PUSH
+    return max(range(len(steps)), key=lambda place: (pushes if pushed else unsure)(steps[place]), default=0)
+
+
 def _choice(step: Json, selection: str) -> list[str]:
     candidates, matrix = step["candidates"], step["matrix"]
     if selection == "hard":
@@ -62,8 +76,8 @@ def _choice(step: Json, selection: str) -> list[str]:
         return ["The operator is sure of every rank: this is the choice of the hard search."]
     spelt = []
     for _, rank in unsure[:_MOST]:
-        best = sorted(range(len(candidates)), key=lambda place, row=matrix[rank]: -row[place])[:3]
-        shares = [f"{matrix[rank][place]:.0%} {name(candidates[place])}" for place in best]
+        best = sorted(zip(matrix[rank], candidates, strict=True), key=lambda each: -each[0])[:3]
+        shares = [f"{share:.0%} {name(candidate)}" for share, candidate in best]
         spelt.append((rank, f"rank {rank + 1} is {_list(shares)}"))
     words = "; ".join(text for _, text in sorted(spelt))
     if selection == "soft":

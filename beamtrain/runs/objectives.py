@@ -8,8 +8,7 @@ from collections.abc import Iterator
 from dataclasses import is_dataclass
 from itertools import count
 from pathlib import Path
-from types import NoneType
-from typing import Any, TypeVar, get_args, get_type_hints
+from typing import Any, get_args, get_type_hints
 
 import yaml
 
@@ -22,8 +21,6 @@ from beamtrain.topk.base import Operator
 
 PARTS = (Objective, BeamLoss, Reward, Operator)
 _MOST = 10_000  # values in a setting; a file can name one many times over
-
-Part = TypeVar("Part", Objective, BeamLoss, Reward, Operator)
 
 
 def load_objective(folder: Path) -> Objective:
@@ -45,7 +42,7 @@ def load_objective(folder: Path) -> Objective:
     return built(setting, Objective, f"{path}: model.objective")
 
 
-def built(setting: Any, kind: type[Part], where: str) -> Part:
+def built(setting: Any, kind: type, where: str) -> Any:
     """An object of a class: `setting` is the class's name, or {class_path: name, init_args: {...}}, to any depth.
 
     Args:
@@ -87,7 +84,7 @@ def _made(setting: Any, where: str, counter: Iterator[int]) -> Any:
 
 def _typed(value: Any, hint: Any) -> Any:
     """Names with values as the dataclass that an argument takes, such as the options of the unroll."""
-    kinds = [each for each in (hint, *get_args(hint)) if is_dataclass(each) and each is not NoneType]
+    kinds: list[Any] = [each for each in (hint, *get_args(hint)) if is_dataclass(each)]
     if not kinds or not isinstance(value, dict):
         return value
     frozen = {key: tuple(each) if isinstance(each, list) else each for key, each in value.items()}
@@ -96,7 +93,7 @@ def _typed(value: Any, hint: Any) -> Any:
 
 def _class(name: str, where: str) -> Any:
     """A subclass of one of `PARTS` that has been imported, by its path, the short one of the package's, or its name."""
-    known = {path: each for base in PARTS for each in _below(base) for path in _paths(each)}
+    known = dict(_known())
     if name in known:
         return known[name]
     if "." not in name:
@@ -113,14 +110,18 @@ def _meant(guess: str | None) -> str:
     return f"; did you mean {guess}?" if guess else f", nor of a module given by {OPTION}"
 
 
+def _known() -> Iterator[tuple[str, type]]:
+    """Every name of every class that may be part of an objective."""
+    for part in PARTS:
+        for kind in _below(part):
+            yield f"{kind.__module__}.{kind.__qualname__}", kind
+            yield kind.__name__, kind
+            if kind.__module__.startswith("beamtrain."):
+                yield f"beamtrain.{kind.__module__.split('.')[1]}.{kind.__name__}", kind
+
+
 def _below(kind: type) -> Iterator[type]:
     yield kind
-    for each in kind.__subclasses__():
+    below: list[type] = kind.__subclasses__()
+    for each in below:
         yield from _below(each)
-
-
-def _paths(kind: type) -> Iterator[str]:
-    yield f"{kind.__module__}.{kind.__qualname__}"
-    yield kind.__name__
-    if kind.__module__.startswith("beamtrain."):
-        yield f"beamtrain.{kind.__module__.split('.')[1]}.{kind.__name__}"

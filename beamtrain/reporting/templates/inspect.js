@@ -164,9 +164,9 @@
     const x1 = centre(number - 1) + BOX.width / 2, x2 = centre(number) - BOX.width / 2;
     const y1 = middle(from), y2 = middle(to), bend = (x1 + x2) / 2;
     const d = `M ${x1} ${y1} C ${bend} ${y1}, ${bend} ${y2}, ${x2} ${y2}`;
-    const path = svg("path", { d, class: best > 0.02 ? "edge best passive" : "edge passive" });
+    const path = svg("path", { d, class: best > 0.1 ? "edge best passive" : "edge passive" });
     path.style.strokeWidth = 0.75 + 2.75 * share;
-    path.style.strokeOpacity = best > 0.02 ? 0.25 + 0.75 * Math.max(best, share * 0.5) : 0.15 + 0.6 * share;
+    path.style.strokeOpacity = best > 0.1 ? 0.25 + 0.75 * Math.max(best, share * 0.5) : 0.15 + 0.6 * share;
     drawing.append(path);
   }
 
