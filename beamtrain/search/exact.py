@@ -1,9 +1,9 @@
 """Exact search by branch and bound: the best of all translations under the model's own scores, or none.
 
 What an accumulated log-probability can become is bounded by what it is, since each further token only lowers it
-(Stahlberg and Byrne 2019, "On NMT Search Errors and Model Errors: Cat Got Your Tongue?"). A prefix that cannot reach the
-score of a complete translation that is known already is dropped. Our deviation: they go depth first, one prefix at a
-time; here all prefixes of one length go on together, as the slots of a beam that is as wide as it has to be. The
+(Stahlberg and Byrne 2019, "On NMT Search Errors and Model Errors: Cat Got Your Tongue?"). A prefix that cannot reach
+the score of a complete translation that is known already is dropped. Our deviation: they go depth first, one prefix at
+a time; here all prefixes of one length go on together, as the slots of a beam that is as wide as it has to be. The
 translation that is known at first is the beam search's own.
 
 No prefix of a length is part of another, so that without a length penalty at most 1 / p of them stay, where p is the
@@ -32,9 +32,7 @@ _ROUNDING = 1e-3  # by which a score may differ between two batches
 
 
 @torch.no_grad()
-def exact_search(
-    network: Seq2Seq, source: Tensor, options: SearchOptions, most: int = 2000
-) -> list[Hypothesis | None]:
+def exact_search(network: Seq2Seq, source: Tensor, options: SearchOptions, most: int = 2000) -> list[Hypothesis | None]:
     """The translation of the greatest score of every sentence, among all that `options` allow.
 
     The score is log_prob / length penalty, as of `beam_search`, and none that this one finds is greater, up to the
