@@ -69,19 +69,7 @@ def test_the_map_of_the_package_names_every_part():
 
 @pytest.mark.parametrize(
     "room",
-    [
-        "base",
-        "data",
-        "model",
-        "search",
-        "search/unroll",
-        "objectives",
-        "runs",
-        "scoring",
-        "reporting",
-        "inspecting",
-        "training",
-    ],
+    "base data model search search/unroll objectives runs scoring reporting inspecting training".split(),
 )
 def test_the_list_of_a_room_names_its_files_and_no_others(room):
     """Of rooms whose files are not all of one kind, as operators, losses or commands are."""

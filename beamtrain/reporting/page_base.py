@@ -1,8 +1,8 @@
 """What every page shares: one file that opens from disk, asks nothing of the network and runs no script but its own.
 
-A page is a template that extends `templates/page_base.html`, drawn here with Jinja2, which escapes what it is given. Text
-is data, and a content security policy in the page names the one script that may run, by its hash, and forbids every
-request.
+A page is a template that extends `templates/page_base.html`, drawn here with Jinja2, which escapes what it is given.
+Text is data, and a content security policy in the page names the one script that may run, by its hash, and forbids
+every request.
 """
 
 import base64
@@ -46,14 +46,18 @@ def draw(
     """
     script = "\n".join(_read(name) for name in ("page_base.js", *scripts))
     assert "</script" not in script, "it would end the script"
-    return _environment().get_template(template).render(
-        title=title,
-        tabs=tabs,
-        style=Markup(_read("style.css")),
-        script=Markup(script),
-        script_hash=base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
-        data=_packed(data),
-        **context,
+    return (
+        _environment()
+        .get_template(template)
+        .render(
+            title=title,
+            tabs=tabs,
+            style=Markup(_read("style.css")),
+            script=Markup(script),
+            script_hash=base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
+            data=_packed(data),
+            **context,
+        )
     )
 
 

@@ -225,4 +225,3 @@ def test_looking_needs_no_lightning(transformer_run):
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert done.stdout.splitlines()[-1] == "set()", done.stderr
-

@@ -95,8 +95,13 @@ def test_the_searches_are_the_hard_one_the_runs_own_and_soft_ones():
     hard, trained, *soft = searches(own, temperatures=(0.1, 1.0))
     assert (hard.kind, hard.options.selection, hard.operator) == ("hard", "hard", None)
     assert (trained.options, trained.operator) == (own.unroll, own.operator)
-    assert [(str(each.operator), each.operator.temperature) for each in soft] == [("NeuralSort", 0.1), ("NeuralSort", 1.0)]
-    assert {(each.options.beam_size, each.options.candidates, each.options.open_paths) for each in soft} == {(5, 16, ALL)}
+    assert [(str(each.operator), each.operator.temperature) for each in soft] == [
+        ("NeuralSort", 0.1),
+        ("NeuralSort", 1.0),
+    ]
+    assert {(each.options.beam_size, each.options.candidates, each.options.open_paths) for each in soft} == {
+        (5, 16, ALL)
+    }
     assert own.operator.temperature == 0.3, "it is the run's"
     assert measure(own).of_run and not measure(TeacherForcing()).of_run
     assert [each.kind for each in searches(TeacherForcing(), temperatures=(0.5,), beam_size=40)] == ["hard", "soft"]

@@ -61,7 +61,10 @@ def test_it_is_what_training_makes_of_the_same_words(tmp_path: Path):
     ("objective", "message"),
     [
         ({"class_path": "evil.Objective"}, "names evil.Objective, .* add --import evil"),
-        ({"class_path": "subprocess.Popen", "init_args": {"args": ["touch", "victim"]}}, "names subprocess.Popen, which is"),
+        (
+            {"class_path": "subprocess.Popen", "init_args": {"args": ["touch", "victim"]}},
+            "names subprocess.Popen, which is",
+        ),
         ({"class_path": "TeacherForcng"}, "names TeacherForcng.*did you mean TeacherForcing"),
         ({"class_path": "beamtrain.objectives.Gleu"}, "must be a class that is a Objective"),
         ({"class_path": "BeamTraining"}, "BeamTraining: .*loss"),
@@ -87,7 +90,9 @@ def test_a_damaged_config_is_one_line(tmp_path: Path, text):
 
 def test_a_config_that_is_small_and_means_much_is_refused(tmp_path: Path):
     levels = [f"l{n + 1}: &l{n + 1} [{', '.join([f'*l{n}'] * 9)}]" for n in range(9)]
-    text = "\n".join(["l0: &l0 [1, 1]", *levels, "model: {objective: {class_path: TeacherForcing, init_args: {a: *l9}}}"])
+    text = "\n".join(
+        ["l0: &l0 [1, 1]", *levels, "model: {objective: {class_path: TeacherForcing, init_args: {a: *l9}}}"]
+    )
     (tmp_path / "config.yaml").write_text(text)
     with pytest.raises(UserError, match="more than 10,000 values"):
         load_objective(tmp_path)

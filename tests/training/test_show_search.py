@@ -75,4 +75,3 @@ def test_nothing_is_made_for_no_one(train, taking, monkeypatch, settings):
     given = others or ["--log_sentences=3"]
     assert train(f"--trainer.logger={__name__}.{kind}", *given, "--score_test=false", *BEAM) == 0
     assert taking.texts == taking.pictures == []
-
