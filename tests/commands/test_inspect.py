@@ -177,7 +177,7 @@ def test_a_mistake_is_one_line(transformer_run, tmp_path, monkeypatch, capsys, a
     Path("many").write_text("a\n" * 101)
     before = sorted(tmp_path.iterdir())
     assert main(["inspect", str(transformer_run), *arguments]) == 2
-    out, error = capsys.readouterr()
+    error = capsys.readouterr().err
     assert message in error and error.count("\n") == 1 and error.startswith("beamtrain: ")
     assert sorted(tmp_path.iterdir()) == before
 
