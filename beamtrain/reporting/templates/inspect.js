@@ -88,12 +88,12 @@
   }
 
   function drawFacts() {
-    const { source, reference, reference_given: given, translation, problem, searches, loss } = sentence();
+    const { source, reference, reference_given: given, translation, problem, searches } = sentence();
     const rows = [["Sentence", source]];
     if (given) rows.push(["Reference", reference]);
     if (problem) rows.push(["Left out", problem]);
     else rows.push(["Translation", translation]);
-    if (searches.length) rows.push(["Search", search().about], ["Loss", `${search().loss} ${loss}`]);
+    if (searches.length) rows.push(["Search", search().about], ["Loss", `${search().loss} ${search().about_loss}`]);
     at("facts").replaceChildren(
       ...rows.flatMap(([title, text]) => [element("span", {}, title), element("bdi", { dir: "auto" }, text)]),
     );
