@@ -108,7 +108,9 @@ def test_the_command_line_starts_without_torch():
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout.strip() == "[]"
 
 
-def test_translating_needs_neither_lightning_nor_datasets():
+def test_translating_and_inspecting_need_neither_lightning_nor_datasets():
     rooms = "beamtrain.translating.translator, beamtrain.runs.loading"
-    code = f"import sys, {rooms}; print({{'lightning', 'datasets'}} & set(sys.modules) or [])"
+    inspecting = "beamtrain.inspecting.document, beamtrain.inspecting.terminal, beamtrain.runs.objectives"
+    heavy = "{'lightning', 'datasets', 'matplotlib'}"
+    code = f"import sys, {rooms}, {inspecting}; print({heavy} & set(sys.modules) or [])"
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout.strip() == "[]"

@@ -4,7 +4,6 @@ import io
 import json
 import re
 import shutil
-import subprocess
 import sys
 from pathlib import Path
 
@@ -226,13 +225,3 @@ def test_the_documentation_names_every_field_of_the_json(inspection):
     documented = set(re.findall(r"`(\w+)`", (Path(__file__).parents[2] / "docs" / "inspect.md").read_text()))
     assert set(keys(inspection)) <= documented
     assert f"`version` | {inspection['version']}" in (Path(__file__).parents[2] / "docs" / "inspect.md").read_text()
-
-
-def test_looking_needs_no_lightning(transformer_run):
-    code = (
-        "import sys; from beamtrain.cli import main; "
-        f"main(['inspect', {str(transformer_run)!r}, 'a', '--temperature', '1']); "
-        "print({'lightning', 'datasets', 'matplotlib'} & set(sys.modules))"
-    )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
-    assert done.stdout.splitlines()[-1] == "set()", done.stderr
