@@ -96,25 +96,30 @@ def _changed_most(systems: dict[str, list[str]], references: list[list[str]], mo
 
 
 def _print_estimates(estimates: dict[str, list["Estimate"]]) -> None:
-    from beamtrain.scoring.reports import print_table
+    """Names, however long, each on a line of its own; the table calls them by their numbers."""
+    from beamtrain.scoring.reports import print_table, printable
 
-    baseline = next(iter(estimates.values()))
-    columns = ["system"]
-    for estimate in baseline:
-        columns += [estimate.score.name, "bootstrap mean ± 95%", "p"]
-    print_table(columns, ([name, *(cell for e in row for cell in _cells(e))] for name, row in estimates.items()))
+    for number, name in enumerate(estimates, start=1):
+        print(f"{number}  {printable(name)}")
+    columns = ["", "system", "score", "bootstrap mean ± 95%", "difference from 1 [95%]", "p"]
+    rows = []
+    for of_one_metric in zip(*estimates.values(), strict=True):
+        for number, estimate in enumerate(of_one_metric, start=1):
+            name = estimate.score.name if number == 1 else ""
+            rows.append([name, str(number), *_cells(estimate)])
+    print_table(columns, rows)
     print("p: probability of such a difference from the first system by chance; * below 0.05")
-    for estimate in baseline:
+    for estimate in next(iter(estimates.values())):
         print(f"{estimate.score.name}: {estimate.score.signature}")
 
 
 def _cells(estimate: "Estimate") -> list[str]:
-    p = estimate.p_value
-    return [
-        f"{estimate.score.value:.2f}",
-        f"{estimate.mean:.2f} ± {estimate.half_width:.2f}",
-        "" if p is None else f"{p:.4f}{'*' if p < 0.05 else ' '}",
-    ]
+    figures = [f"{estimate.score.value:.2f}", f"{estimate.mean:.2f} ± {estimate.half_width:.2f}"]
+    difference = estimate.difference
+    if difference is None:
+        return [*figures, "", ""]
+    interval = f"{difference.value:+.2f} [{difference.low:+.2f}, {difference.high:+.2f}]"
+    return [*figures, interval, f"{difference.p_value:.4f}{'*' if difference.p_value < 0.05 else ' '}"]
 
 
 def _print_changes(report: dict[str, Any]) -> None:

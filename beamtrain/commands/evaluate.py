@@ -42,7 +42,9 @@ EngineNames = Annotated[
     str,
     typer.Option("--engine", help="beamtrain, ctranslate2, or ctranslate2:int8 and the like; several with commas."),
 ]
-OutputFolder = Annotated[Path | None, typer.Option(help="Keep translations and the report in this folder.")]
+OutputFolder = Annotated[
+    Path | None, typer.Option(help="Keep translations and the report in this folder, which is made.")
+]
 
 
 @takes_search_options("beam_size", "n_best")
@@ -68,12 +70,12 @@ def evaluate(
 ) -> None:
     """Translate a test set and score it: BLEU, chrF2 and TER with signatures, length ratio, speed."""
     beams, engines = _beam_sizes(beam), _engines(engine, device, precision)
-    check_report(json, kept=output is not None)
     if output is not None and str(output) == "-":
         raise UserError("--output -: must be a folder; the report is printed anyway, with --format json as JSON")
+    check_report(json, output)
     _check_choice_of_text(source, reference, split, test_set)
 
-    from beamtrain.base.text_io import write_output
+    from beamtrain.base.text_io import make_output_folder, write_output
     from beamtrain.scoring import evaluation
     from beamtrain.scoring.reports import as_dict, print_scores, to_json, write_report
 
@@ -103,6 +105,7 @@ def evaluate(
     ]
     title = f"{run.path.resolve().name} on {text.name}"
     if output is not None:
+        make_output_folder(output)
         for each in evaluations:
             hypotheses = "".join(f"{line}\n" for line in each.hypotheses)
             engine_name = "" if len(engines) == 1 else f".{each.engine.replace(':', '-')}"

@@ -52,14 +52,20 @@ ReportFormatOption = Annotated[ReportFormat, typer.Option("--format", help="How 
 JsonFile = Annotated[Path | None, typer.Option("--json", help="Also write the report as JSON to this file.")]
 
 
-def check_report(json: Path | None, kept: bool = False) -> None:
-    """Raises UserError for a report that would go nowhere, or where another goes too; `kept`: it goes to a folder."""
-    from beamtrain.base.text_io import is_standard
+def check_report(json: Path | None, folder: Path | None = None) -> None:
+    """Raises UserError for a report that would go nowhere, or where another goes too, or cannot be written.
+
+    `json` is the file, and `folder` the folder that it goes to besides standard output.
+    """
+    from beamtrain.base.text_io import check_output, check_output_folder, is_standard
 
     if json is not None and is_standard(json):
         raise UserError("--json -: must be a file; for the report as JSON on standard output give --format json")
-    if output_is_closed() and json is None and not kept:
+    if output_is_closed() and json is None and folder is None:
         raise UserError("standard output is closed, so the report would be lost; give --json FILE")
+    check_output(json)
+    if folder is not None:
+        check_output_folder(folder)
 
 
 def load_model(

@@ -57,8 +57,8 @@ def conventions(
     before_target, _ = _around(tokenizer(text_target="")["input_ids"], eos)
     if len(after_source) > 1:
         raise UserError(f"the tokenizer ends a source with {1 + len(after_source)} tokens; here it can be two")
-    start = generation.get("decoder_start_token_id", config.get("decoder_start_token_id"))
-    first = generation.get("forced_bos_token_id", config.get("forced_bos_token_id"))
+    start: Any = generation.get("decoder_start_token_id", config.get("decoder_start_token_id"))
+    first: Any = generation.get("forced_bos_token_id", config.get("forced_bos_token_id"))
     if many:
         code = _id_of(tokenizer, target_lang)
         by_code = start not in (pad, eos, tokenizer.bos_token_id)

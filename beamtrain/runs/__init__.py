@@ -13,6 +13,7 @@ weights are tensors only.
 
 description.py  model.json; scoring_options.py, what it says of scores; networks.py, the network that it names
 checkpoints.py  training checkpoints
+objectives.py   the objective of config.yaml
 weights.py      model.safetensors, or the weights in a checkpoint
 loading.py      the whole, to use it
 """

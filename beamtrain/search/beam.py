@@ -12,7 +12,7 @@ from beamtrain.search.beams import Beams
 from beamtrain.search.constraints import Constraints
 from beamtrain.search.decode import Strategy, decode
 from beamtrain.search.hypothesis import Hypothesis
-from beamtrain.search.length import least, length_penalties
+from beamtrain.search.length import length_penalties
 from beamtrain.search.options import SearchOptions
 from beamtrain.search.step import Candidates, best_candidates
 from beamtrain.search.stop import ranking, settled
@@ -63,13 +63,13 @@ def beam_search(
     memory = network.encode(source)
     constraints = Constraints.for_sources(
         memory.mask,
-        max_length=least(options.max_length, network.max_positions),
+        network,
+        max_length=options.max_length,
         max_length_ratio=options.max_length_ratio,
         max_length_offset=options.max_length_offset,
         min_length=options.min_length,
         no_repeat_ngram=options.no_repeat_ngram,
         prefix=prefix,
-        first_token=network.first_token,
     )
     penalties = length_penalties(int(constraints.limits.max()), options.length_penalty, options.alpha)
     strategy = _BeamSearch(options, penalties.to(source.device))

@@ -14,7 +14,6 @@ from beamtrain.search.beams import Beams
 from beamtrain.search.constraints import Constraints
 from beamtrain.search.decode import Strategy, decode
 from beamtrain.search.hypothesis import Hypothesis
-from beamtrain.search.length import least
 from beamtrain.search.options import check_length_limits
 from beamtrain.search.step import Candidates
 
@@ -88,11 +87,11 @@ def sample(
     memory = network.encode(source)
     constraints = Constraints.for_sources(
         memory.mask,
-        max_length=least(max_length, network.max_positions),
+        network,
+        max_length=max_length,
         max_length_ratio=max_length_ratio,
         max_length_offset=max_length_offset,
         prefix=prefix,
-        first_token=network.first_token,
     )
     uniform = _uniform(seeds, samples, int(constraints.limits.max())).to(source.device)
     beams = Beams.start(memory.mask, samples, attention=False)

@@ -14,7 +14,7 @@ from beamtrain.scoring.metrics import corpus_score
 
 REFERENCE = ["Der Zug fährt um acht ab.", "Ich möchte ein Zimmer.", "Wo ist der Bahnhof?", "Das kostet zehn Euro."] * 20
 GOOD = ["Der Zug fährt um acht ab.", "Ich möchte ein Zimmer.", "Wo ist der Bahnhof?", "Es kostet zehn Euro."] * 20
-METRIC_COLUMNS = ["BLEU", "bootstrap mean ± 95%", "p", "chrF2", "bootstrap mean ± 95%", "p"]
+COLUMNS = ["system", "score", "bootstrap mean ± 95%", "difference from 1 [95%]", "p"]
 BAD = ["Der Zug fährt um neun ab.", "Zimmer.", "Wo ist der Flughafen?", "Das kostet zehn Euro."] * 20
 
 
@@ -32,11 +32,12 @@ def test_json(files: list[str], capsys):
     assert report["baseline"] == files[3]
     baseline, good = report["systems"]
     assert baseline["system"] == files[3]
-    assert [score["p_value"] for score in baseline["scores"]] == [None, None]
+    assert [score["difference"] for score in baseline["scores"]] == [None, None]
     bleu = good["scores"][0]
     assert bleu["score"]["value"] == pytest.approx(corpus_score(GOOD, REFERENCE).value)
     assert "bs:200|seed:12345" in bleu["score"]["signature"]
-    assert bleu["p_value"] < 0.05
+    difference = bleu["difference"]
+    assert difference["p_value"] < 0.05 and 0 < difference["low"] < difference["value"] < difference["high"]
     assert [score["score"]["name"] for score in good["scores"]] == ["BLEU", "chrF2"]
 
 
@@ -56,12 +57,29 @@ def test_sentences_that_changed_most(files: list[str], capsys):
 def test_text(files: list[str], capsys):
     assert main([*files, "--changed", "1"]) == 0
     out = capsys.readouterr().out
-    assert re.split("  +", out.splitlines()[0].strip()) == ["system", *METRIC_COLUMNS]
+    first, second, columns, bad, *_ = out.splitlines()
+    assert (first, second) == (f"1  {files[3]}", f"2  {files[4]}")
+    assert re.split("  +", columns.strip()) == COLUMNS
+    assert bad.split()[:2] == ["BLEU", "1"]
     assert f"{corpus_score(GOOD, REFERENCE).value:.2f}" in out
     assert "0.0010*" in out
     assert "chrF2: nrefs:1|bs:1000|seed:12345|case:mixed" in out
     assert "-> 100.0 (+" in out and f"in {files[4]}" in out
     assert "  baseline   Zimmer.\n  system     Ich möchte ein Zimmer.\n" in out
+
+
+def test_names_do_not_wrap_into_the_figures(files: list[str], tmp_path: Path, monkeypatch, capsys):
+    """On a terminal of 80 columns, whatever the length of a name."""
+    folder = tmp_path / ("a_long_name_" * 12)
+    folder.mkdir()
+    for place in (3, 4):
+        files[place] = str(Path(files[place]).rename(folder / Path(files[place]).name))
+    monkeypatch.setattr("beamtrain.scoring.reports.WIDTH_OF_A_FILE", 80)
+    assert main([*files, "--changed", "0"]) == 0
+    first, second, _, *rows = capsys.readouterr().out.splitlines()
+    assert (first, second) == (f"1  {files[3]}", f"2  {files[4]}")
+    assert [row.split()[:2] for row in rows[:3]] == [["BLEU", "1"], ["2", rows[1].split()[1]], ["chrF2", "1"]]
+    assert "]" in rows[1] and "*" in rows[1] and len(rows[1]) <= 80
 
 
 def test_json_file(files: list[str], tmp_path: Path, capsys):

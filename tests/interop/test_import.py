@@ -9,7 +9,7 @@ from conftest import each_kind, languages
 
 from beamtrain.cli import main
 from beamtrain.data.foreign_tokenizer import ForeignTokenizer
-from beamtrain.data.tokenizer import EOS, PAD, Tokenizer
+from beamtrain.data.tokenizer import EOS, PAD
 from beamtrain.runs.loading import load_run
 
 LINES = ["Two young men are near bushes.", "Where is the </s> station?", "Die Katze schläft."]

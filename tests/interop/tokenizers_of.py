@@ -20,8 +20,8 @@ LANGUAGES["mbart50"] = LANGUAGES["mbart"]
 def _sentencepiece(lines=TEXT, size=120, kind="unigram"):
     model = io.BytesIO()
     sentencepiece.SentencePieceTrainer.train(
-        sentence_iterator=iter(lines), model_writer=model, vocab_size=size, model_type=kind, minloglevel=2, hard_vocab_limit=False,
-        character_coverage=1.0, num_threads=1,
+        sentence_iterator=iter(lines), model_writer=model, vocab_size=size, model_type=kind, minloglevel=2,
+        hard_vocab_limit=False, character_coverage=1.0, num_threads=1,
     )  # fmt: skip
     return model.getvalue()
 
