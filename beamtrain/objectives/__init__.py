@@ -3,6 +3,7 @@
 base.py             the contract
 teacher_forcing.py  maximum likelihood; cross_entropy.py, its loss in little memory
 beam_training.py    the search in the loop; annealing.py, a temperature that falls meanwhile
+soft_teacher_forcing.py  the same losses on what the network says after gold prefixes
 losses/             of beam training: what the search finds, as a number to minimise
 rewards/            how good hypotheses are, for losses that maximise that
 """
@@ -10,22 +11,28 @@ rewards/            how good hypotheses are, for losses that maximise that
 from beamtrain.objectives.annealing import Annealing
 from beamtrain.objectives.base import Loss, Objective
 from beamtrain.objectives.beam_training import BeamTraining
+from beamtrain.objectives.losses.aligned_cross_entropy import AlignedCrossEntropy
+from beamtrain.objectives.losses.bag_of_tokens import BagOfTokens
 from beamtrain.objectives.losses.base import BeamLoss
 from beamtrain.objectives.losses.descendant_credit import DescendantCredit
 from beamtrain.objectives.losses.expected_reward import ExpectedReward
 from beamtrain.objectives.losses.gold_margin import GoldMargin
 from beamtrain.objectives.losses.minimum_risk import MinimumRisk
 from beamtrain.objectives.losses.optimal_completion import OptimalCompletion
+from beamtrain.objectives.losses.optimal_transport import OptimalTransport
 from beamtrain.objectives.losses.position_cross_entropy import PositionCrossEntropy
 from beamtrain.objectives.losses.soft_survival import SoftSurvival
 from beamtrain.objectives.losses.weighted_sum import WeightedSum
 from beamtrain.objectives.rewards.base import Reward
 from beamtrain.objectives.rewards.gleu import Gleu
 from beamtrain.objectives.rewards.linear_bleu import LinearBleu
+from beamtrain.objectives.soft_teacher_forcing import SoftTeacherForcing
 from beamtrain.objectives.teacher_forcing import TeacherForcing
 
 __all__ = [
+    "AlignedCrossEntropy",
     "Annealing",
+    "BagOfTokens",
     "BeamLoss",
     "BeamTraining",
     "DescendantCredit",
@@ -37,9 +44,11 @@ __all__ = [
     "MinimumRisk",
     "Objective",
     "OptimalCompletion",
+    "OptimalTransport",
     "PositionCrossEntropy",
     "Reward",
     "SoftSurvival",
+    "SoftTeacherForcing",
     "TeacherForcing",
     "WeightedSum",
 ]

@@ -23,6 +23,7 @@ from beamtrain.search.unroll.options import UnrollOptions
 from beamtrain.search.unroll.parallel import fits, one_hot_beam_search
 from beamtrain.search.unroll.soft_beams import SoftBeams
 from beamtrain.search.unroll.step_by_step import soft_beam_search
+from beamtrain.search.unroll.token_vectors import with_vectors
 from beamtrain.topk.base import Operator
 from beamtrain.topk.soft import SoftTopK
 
@@ -134,6 +135,8 @@ class BeamTraining(Objective):
         with self._mode_of_search(network):
             memory = network.encode_counted(batch.source, batch.source_lengths)
             beams = self.search(network, memory, batch)
+            if self.loss.reads_vectors:
+                beams = with_vectors(beams, network, batch.target_out)
             gold = _gold_log_probs(network, memory, batch) if self.loss.reads_gold else None
         mean = self.loss(beams, batch, gold).mean()
         with torch.no_grad():

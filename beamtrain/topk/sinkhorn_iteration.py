@@ -1,7 +1,7 @@
-"""Sinkhorn's iteration in the log domain (Cuturi 2013; Peyre and Cuturi 2019, section 4.4), for all that transport here.
+"""Sinkhorn's iteration in the log domain (Cuturi 2013; Peyre and Cuturi 2019, section 4.4), for whatever transports.
 
 The plan with given row and column sums that is closest to exp(affinity) has the form exp(affinity_ij + r_i + s_j); each
-iteration fits r to the rows, then s to the columns. A row or column without mass has a logarithm of -inf, and no entries.
+iteration fits r to the rows, then s to the columns. A row or column whose sum has the logarithm -inf has no entries.
 """
 
 import torch

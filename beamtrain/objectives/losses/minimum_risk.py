@@ -24,6 +24,8 @@ class MinimumRisk(ExpectedReward):
     Args: as of ExpectedReward.
     """
 
+    takes_gold_prefixes = False  # one beam's weight is 1
+
     def forward(self, beams: SoftBeams, batch: Batch, gold_log_probs: Tensor | None = None) -> Tensor:
         said = likeliest(beams)
         return 1 - (order_weights(said, self.sharpness) * self.reward.soft(said, batch)).sum(-1)
