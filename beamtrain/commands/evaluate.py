@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from beamtrain.base.errors import UserError
-from beamtrain.base.limits import BATCH_TOKENS
+from beamtrain.base.inference_sizes import BATCH_TOKENS
 from beamtrain.base.streams import output_is_closed
 from beamtrain.commands.options import (
     BatchTokens,

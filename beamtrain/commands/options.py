@@ -14,7 +14,7 @@ from beamtrain.base.streams import output_is_closed
 
 if TYPE_CHECKING:
     from beamtrain.runs.loading import Run
-    from beamtrain.runs.scoring import ScoringOptions
+    from beamtrain.runs.scoring_options import ScoringOptions
 
 
 class ReportFormat(StrEnum):

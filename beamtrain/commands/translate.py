@@ -10,9 +10,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from beamtrain.base.errors import UserError
-from beamtrain.base.limits import BATCH_TOKENS, MAX_SOURCE_TOKENS
+from beamtrain.base.inference_sizes import BATCH_TOKENS, MAX_SOURCE_TOKENS
 from beamtrain.base.progress import progress
-from beamtrain.commands.formats import OutputFormat, formatter
 from beamtrain.commands.options import (
     BatchTokens,
     Device,
@@ -23,6 +22,7 @@ from beamtrain.commands.options import (
     TargetLang,
     load_model,
 )
+from beamtrain.commands.output_formats import OutputFormat, formatter
 from beamtrain.commands.search_options import option, search_options, takes_search_options
 
 if TYPE_CHECKING:

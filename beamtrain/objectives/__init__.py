@@ -2,10 +2,13 @@
 
 base.py             the contract
 teacher_forcing.py  maximum likelihood; cross_entropy.py, its loss in little memory
+mixture.py          that, and a part that sees what the network says by itself: what the following are
 beam_training.py    the search in the loop; annealing.py, a temperature that falls meanwhile
-soft_teacher_forcing.py  the same losses on what the network says after gold prefixes
+soft_teacher_forcing.py     its losses on what the network says after gold prefixes
+sampled_risk.py     minimum risk over samples
+self_critical.py    REINFORCE with the greedy output as its baseline; samples.py, what both draw
 losses/             of beam training: what the search finds, as a number to minimise
-rewards/            how good hypotheses are, for losses that maximise that
+rewards/            how good hypotheses are, for all that maximises that
 """
 
 from beamtrain.objectives.annealing import Annealing
@@ -26,6 +29,13 @@ from beamtrain.objectives.losses.weighted_sum import WeightedSum
 from beamtrain.objectives.rewards.base import Reward
 from beamtrain.objectives.rewards.gleu import Gleu
 from beamtrain.objectives.rewards.linear_bleu import LinearBleu
+from beamtrain.objectives.rewards.ngram_reward import NgramReward
+from beamtrain.objectives.rewards.sentence_bleu import SentenceBleu
+from beamtrain.objectives.rewards.sentence_chrf import SentenceChrf
+from beamtrain.objectives.rewards.sentence_ter import SentenceTer
+from beamtrain.objectives.rewards.text_reward import TextReward
+from beamtrain.objectives.sampled_risk import SampledRisk
+from beamtrain.objectives.self_critical import SelfCritical
 from beamtrain.objectives.soft_teacher_forcing import SoftTeacherForcing
 from beamtrain.objectives.teacher_forcing import TeacherForcing
 
@@ -42,13 +52,20 @@ __all__ = [
     "LinearBleu",
     "Loss",
     "MinimumRisk",
+    "NgramReward",
     "Objective",
     "OptimalCompletion",
     "OptimalTransport",
     "PositionCrossEntropy",
     "Reward",
+    "SampledRisk",
+    "SelfCritical",
+    "SentenceBleu",
+    "SentenceChrf",
+    "SentenceTer",
     "SoftSurvival",
     "SoftTeacherForcing",
     "TeacherForcing",
+    "TextReward",
     "WeightedSum",
 ]

@@ -6,21 +6,23 @@ from torch import Tensor
 from beamtrain.base.errors import UserError
 from beamtrain.data.batch import Batch
 from beamtrain.data.tokenizer import PAD
-from beamtrain.model.base import Memory, Seq2Seq
-from beamtrain.objectives.beam_training import BeamTraining
+from beamtrain.model.base import Seq2Seq
 from beamtrain.objectives.losses.base import BeamLoss
+from beamtrain.objectives.mixture import Mixture
 from beamtrain.search.step import Candidates
 from beamtrain.search.unroll.log_probs import candidate_log_probs, next_log_probs
-from beamtrain.search.unroll.options import UnrollOptions
 from beamtrain.search.unroll.soft_beams import SoftBeams
+from beamtrain.search.unroll.token_vectors import with_vectors
 
 
-class SoftTeacherForcing(BeamTraining):
+class SoftTeacherForcing(Mixture):
     """(1 - weight) * teacher forcing + weight * the mean over sentences of a loss on the teacher-forced distributions.
 
     They are read as one beam, whose position t has each of the `candidates` likeliest tokens after the gold prefix
     y_1 ... y_(t-1) in proportion to its probability. So Chen et al. 2019 and Ma et al. 2018 use their losses (see
     OptimalTransport, BagOfTokens). A loss that asks what a search chose makes no sense of it and is refused.
+
+    Logged: `soft_loss`, the loss itself, and what `Mixture` logs.
 
     Args:
         loss: the loss on that beam.
@@ -36,6 +38,8 @@ class SoftTeacherForcing(BeamTraining):
         UserError: a value out of its range, or a loss that needs a search.
     """
 
+    name = "soft"
+
     def __init__(
         self,
         loss: BeamLoss,
@@ -46,31 +50,29 @@ class SoftTeacherForcing(BeamTraining):
         dropout: bool = True,
         max_gradient_norm: float = 0.5,
     ) -> None:
+        super().__init__(weight, start_step, label_smoothing, 0, dropout, max_gradient_norm)
+        if candidates < 1:
+            raise UserError(f"candidates is {candidates}; it must be 1 or more")
         if not loss.takes_gold_prefixes:
             raise UserError(
                 f"{type(loss).__name__} asks what a search chose, and after gold prefixes nothing is chosen; take it "
                 "with BeamTraining"
             )
-        super().__init__(
-            loss,
-            weight,
-            start_step,
-            label_smoothing,
-            UnrollOptions(beam_size=1, candidates=candidates, selection="soft"),
-            dropout=dropout,
-            max_gradient_norm=max_gradient_norm,
-        )
+        self.loss, self.candidates = loss, candidates
 
     @property
     def needs_trained_network(self) -> bool:
         return False
 
-    def search(self, network: Seq2Seq, memory: Memory, batch: Batch) -> SoftBeams:
-        """The one beam."""
+    def part(self, network: Seq2Seq, batch: Batch, step: int = 0) -> tuple[Tensor, dict[str, Tensor]]:
+        memory = network.encode_counted(batch.source, batch.source_lengths)
         hidden = network.decode(memory, batch.target_in)  # (B, U, D)
         reference = batch.target_out if self.loss.reads_reference else None
-        assert self.unroll.candidates is not None
-        return gold_prefix_beam(network, hidden, batch.target_out, self.unroll.candidates, reference)
+        beam = gold_prefix_beam(network, hidden, batch.target_out, self.candidates, reference)
+        if self.loss.reads_vectors:
+            beam = with_vectors(beam, network, batch.target_out)
+        mean = self.loss(beam, batch).mean()
+        return mean, {"soft_loss": mean.detach()}
 
 
 def gold_prefix_beam(

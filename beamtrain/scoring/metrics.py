@@ -13,7 +13,7 @@ from sacrebleu.metrics import BLEU, CHRF, TER
 from sacrebleu.significance import PairedTest
 
 from beamtrain.base.errors import UserError
-from beamtrain.runs.scoring import ScoringOptions
+from beamtrain.runs.scoring_options import ScoringOptions
 
 DEFAULT = ScoringOptions()
 MOST_RESAMPLED = 50_000_000  # sentences of all resamples together: sacrebleu holds 72 bytes of statistics for each

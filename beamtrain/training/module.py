@@ -15,8 +15,9 @@ from beamtrain.base.errors import UserError
 from beamtrain.data.batch import Batch
 from beamtrain.model.base import Seq2Seq
 from beamtrain.objectives.base import Loss, Objective
+from beamtrain.objectives.rewards.text_reward import give_text
 from beamtrain.objectives.teacher_forcing import TeacherForcing
-from beamtrain.runs.scoring import ScoringOptions
+from beamtrain.runs.scoring_options import ScoringOptions
 from beamtrain.scoring.metrics import Score, corpus_score
 from beamtrain.search.options import SearchOptions
 from beamtrain.search.unroll.log_probs import token_log_probs
@@ -78,6 +79,11 @@ class TranslationModule(pl.LightningModule):
         self._window: list[Tensor] = []  # weights of the batches since the last optimiser step
         self._means = WeightedMeans()  # of training
         self._nll, self._tokens = torch.zeros(()), 0  # of the development set
+
+    def setup(self, stage: str) -> None:
+        data: Any = getattr(self.trainer, "datamodule", None)
+        if data is not None:
+            give_text(self.objective, data.tokenizer)
 
     def configure_optimizers(self) -> Any:
         try:

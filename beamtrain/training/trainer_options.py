@@ -6,7 +6,7 @@ from typing import Any
 from lightning.pytorch.callbacks import Callback
 
 from beamtrain.base.errors import UserError
-from beamtrain.runs.scoring import ScoringOptions
+from beamtrain.runs.scoring_options import ScoringOptions
 
 UNUSED: dict[str, tuple[tuple[Any, ...], str]] = {  # option -> the values that change nothing, what to use instead
     "gradient_clip_val": ((None,), "gradients are limited by model.max_gradient_norm"),

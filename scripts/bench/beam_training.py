@@ -44,9 +44,10 @@ from beamtrain.objectives import (
     TeacherForcing,
 )
 from beamtrain.objectives import beam_training as beam_module
+from beamtrain.objectives.mixture import Mixture
 from beamtrain.search.beam import beam_search
 from beamtrain.search.options import SearchOptions
-from beamtrain.search.unroll import deferred_gradient, parallel, softmax_gradient
+from beamtrain.search.unroll import deferred_gradient, softmax_gradient, two_pass
 from beamtrain.search.unroll.chain import Chain
 from beamtrain.search.unroll.options import UnrollOptions
 
@@ -130,8 +131,9 @@ class Bench:
             "whole step": lambda batch: default(self.network, batch).total,
         }
 
-    def part(self, objective: BeamTraining, batch: Batch) -> Tensor:
-        return objective.beam_part(self.network, batch)[0]
+    def part(self, objective: Mixture, batch: Batch) -> Tensor:
+        with objective.mode_of_part(self.network):
+            return objective.part(self.network, batch)[0]
 
     def batch(self, length: int) -> Batch:
         B, V = self.options.sentences, self.options.vocab_size
@@ -206,7 +208,7 @@ class Bench:
             ("encoder", network, "encode_counted"),
             ("search: decoder", network, "step"),
             ("search: logits and candidates", Chain, "candidates"),
-            ("search: the rest", parallel, "_search"),
+            ("search: the rest", two_pass, "_search"),
             ("decoder over the prefix tree", Transformer, "decode_tree"),
             ("top-k operator", type(BeamTraining(ExpectedReward()).operator), "select"),
             ("loss", ExpectedReward, "forward"),

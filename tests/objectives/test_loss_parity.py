@@ -54,7 +54,7 @@ def losses_and_gradient(network, loss, selection, pairs):
     """(B,) losses, and the gradient of their sum by all weights."""
     objective = BeamTraining(loss, unroll=UnrollOptions(3, 8, selection))
     batch = batch_of(pairs)
-    mean, _ = objective.beam_part(network, batch)
+    mean, _ = objective.part(network, batch)
     found = torch.autograd.grad(mean * len(pairs), list(network.parameters()), allow_unused=True)
     flat = [
         (torch.zeros_like(p) if g is None else g).flatten() for p, g in zip(network.parameters(), found, strict=True)
@@ -76,7 +76,7 @@ def test_in_these_searches_hypotheses_do_end_before_their_references(kind):
 def test_step_by_step_as_in_parallel(kind, loss, selection, monkeypatch):
     network = network_that_ends_early(kind)
     parallel = losses_and_gradient(network, loss, selection, PAIRS)
-    monkeypatch.setattr("beamtrain.objectives.beam_training.fits", lambda options, network: False)
+    monkeypatch.setattr("beamtrain.objectives.beam_training.allows_two_passes", lambda options, network: False)
     step_by_step = losses_and_gradient(network, loss, selection, PAIRS)
     torch.testing.assert_close(parallel, step_by_step, rtol=1e-7, atol=1e-9)
 

@@ -177,7 +177,7 @@ def test_the_transport_moves_the_choices_and_not_the_table():
         aim = BeamTraining(OptimalTransport(), unroll=UnrollOptions(3, 8, selection))
         beams = aim.search(network, network.encode(batch.source), batch)
         assert beams.vectors is None
-        seen[selection] = flat_gradient(network, aim.beam_part(network, batch)[0])
+        seen[selection] = flat_gradient(network, aim.part(network, batch)[0])
     assert not torch.allclose(seen["straight_through"], seen["hard"])
 
 
@@ -197,7 +197,7 @@ def test_the_order_of_the_final_beams_is_nothing_to_the_transport():
 @each_network
 def test_after_gold_prefixes_position_cross_entropy_is_likelihood(kind):
     network, batch = small(kind, V, layers=1).double(), batch_of(PAIRS)
-    found = SoftTeacherForcing(PositionCrossEntropy()).beam_part(network, batch)[0]
+    found = SoftTeacherForcing(PositionCrossEntropy()).part(network, batch)[0]
     sums = [TeacherForcing(0.0)(network, batch_of([pair])) for pair in PAIRS]
     expected = sum(each.total / each.weight for each in sums) / len(PAIRS)
     torch.testing.assert_close(found, expected)
@@ -213,8 +213,8 @@ def test_after_gold_prefixes_position_cross_entropy_is_likelihood(kind):
 def test_after_gold_prefixes_a_sentence_s_loss_is_its_own(kind, loss):
     network = small(kind, V, layers=1).double()
     aim = SoftTeacherForcing(loss, candidates=6)
-    together = aim.beam_part(network, batch_of(PAIRS))[0] * len(PAIRS)
-    alone = sum(aim.beam_part(network, batch_of([pair]))[0] for pair in PAIRS)
+    together = aim.part(network, batch_of(PAIRS))[0] * len(PAIRS)
+    alone = sum(aim.part(network, batch_of([pair]))[0] for pair in PAIRS)
     torch.testing.assert_close(together, alone)
     torch.testing.assert_close(flat_gradient(network, together), flat_gradient(network, alone))
 
@@ -227,7 +227,7 @@ def test_after_gold_prefixes_each_falls_from_random_weights(loss):
     values = []
     for _ in range(30):
         found = aim(network, batch)
-        values.append(found.figures["beam_loss"].item() / found.weight)
+        values.append(found.figures["soft_loss"].item() / found.weight)
         optimizer.zero_grad()
         (found.total / found.weight).backward()
         optimizer.step()
@@ -247,7 +247,7 @@ def test_after_gold_prefixes_each_falls_from_random_weights(loss):
             lambda: SoftTeacherForcing(WeightedSum([BagOfTokens(), MinimumRisk()], [1.0, 1.0])),
             "WeightedSum asks what a search chose",
         ),
-        (lambda: SoftTeacherForcing(BagOfTokens(), candidates=0), "candidates is 0; it must be at least beam_size"),
+        (lambda: SoftTeacherForcing(BagOfTokens(), candidates=0), "candidates is 0; it must be 1 or more"),
     ],
 )
 def test_settings_that_make_no_sense_are_refused(make, message):

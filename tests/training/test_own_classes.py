@@ -200,7 +200,7 @@ def test_a_module_that_cannot_be_imported_is_one_line(train, transformer_run, mo
     monkeypatch.setattr(sys, "path", sys.path[:])
     if text:
         Path(f"{name}.py").write_text(text)
-        assert train(f"--model.objective.loss={name}.Loss") == 2
+        assert train(f"--model.objective={name}.Loss") == 2
         assert re.search(f"^beamtrain: {name}.Loss: its import raises {message}$", capsys.readouterr().err)
     Path("in").write_text("one\n")
     for command in (["train"], ["translate", "--model", str(transformer_run), "--input=in"]):

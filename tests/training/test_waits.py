@@ -132,7 +132,7 @@ def test_what_is_not_asked_changes_nothing(kind, selection, loss, monkeypatch):
     objective = BeamTraining(loss, unroll=UnrollOptions(3, 8, selection))
 
     def found():
-        mean, figures = objective.beam_part(network, batch)
+        mean, figures = objective.part(network, batch)
         return mean, figures["reward"], torch.autograd.grad(mean, list(network.parameters()), allow_unused=True)
 
     expected = found()

@@ -5,6 +5,7 @@ from abc import abstractmethod
 
 from torch import Tensor, nn
 
+from beamtrain.base.errors import UserError
 from beamtrain.data.batch import Batch
 from beamtrain.search.unroll.soft_beams import SoftBeams
 
@@ -39,3 +40,9 @@ def order_weights(beams: SoftBeams, sharpness: float) -> Tensor:
     missing = beams.scores == -math.inf
     normalised = beams.scores.masked_fill(missing, 0.0) / ((5 + beams.lengths) / 6)
     return (normalised / sharpness).masked_fill(missing, -math.inf).softmax(-1)
+
+
+def check_sharpness(sharpness: float) -> None:
+    """Raises UserError unless it is positive."""
+    if not sharpness > 0:
+        raise UserError(f"sharpness is {sharpness}, but must be positive; 0.3 is usual")

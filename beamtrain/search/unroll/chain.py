@@ -6,6 +6,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from beamtrain.base.waits import may_wait
 from beamtrain.data.tokenizer import PAD
 from beamtrain.model.base import Seq2Seq
 from beamtrain.search.constraints import Constraints
@@ -15,7 +16,7 @@ from beamtrain.search.unroll.log_probs import next_log_probs
 from beamtrain.search.unroll.options import GradientPath, UnrollOptions
 from beamtrain.search.unroll.soft_beams import SoftBeams
 from beamtrain.topk.base import Operator
-from beamtrain.topk.checks import may_wait, unchecked
+from beamtrain.topk.checks import unchecked
 from beamtrain.topk.soft import SoftTopK, soft_topk
 
 _WATCHED = 4  # sentences of a batch whose pruning is bounded: every one would cost a twentieth of the step

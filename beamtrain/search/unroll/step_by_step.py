@@ -8,7 +8,7 @@ from beamtrain.model.base import Memory, Seq2Seq
 from beamtrain.search.constraints import Constraints
 from beamtrain.search.unroll.chain import Chain, parent_weights
 from beamtrain.search.unroll.followed import Followed
-from beamtrain.search.unroll.limits import Limits
+from beamtrain.search.unroll.length_limits import LengthLimits
 from beamtrain.search.unroll.log_probs import candidate_log_probs
 from beamtrain.search.unroll.options import UnrollOptions
 from beamtrain.search.unroll.soft_beams import SoftBeams
@@ -18,7 +18,7 @@ from beamtrain.topk.base import Operator
 def soft_beam_search(
     network: Seq2Seq,
     memory: Memory,
-    limits: Limits,
+    limits: LengthLimits,
     options: UnrollOptions,
     operator: Operator | None = None,
     reference: Tensor | None = None,
