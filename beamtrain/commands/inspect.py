@@ -17,6 +17,7 @@ from beamtrain.commands.options import (
     JsonFile,
     ReportFormat,
     ReportFormatOption,
+    check_report,
     load_model,
 )
 
