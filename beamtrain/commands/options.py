@@ -52,18 +52,19 @@ ReportFormatOption = Annotated[ReportFormat, typer.Option("--format", help="How 
 JsonFile = Annotated[Path | None, typer.Option("--json", help="Also write the report as JSON to this file.")]
 
 
-def check_report(json: Path | None, folder: Path | None = None) -> None:
+def check_report(json: Path | None, folder: Path | None = None, *others: Path | None) -> None:
     """Raises UserError for a report that would go nowhere, or where another goes too, or cannot be written.
 
-    `json` is the file, and `folder` the folder that it goes to besides standard output.
+    `json` and `others` are files, and `folder` the folder, that it goes to besides standard output.
     """
     from beamtrain.base.text_io import check_output, check_output_folder, is_standard
 
     if json is not None and is_standard(json):
         raise UserError("--json -: must be a file; for the report as JSON on standard output give --format json")
-    if output_is_closed() and json is None and folder is None:
+    if output_is_closed() and not any((json, folder, *others)):
         raise UserError("standard output is closed, so the report would be lost; give --json FILE")
-    check_output(json)
+    for file in (json, *others):
+        check_output(file)
     if folder is not None:
         check_output_folder(folder)
 

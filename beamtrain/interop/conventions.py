@@ -63,8 +63,8 @@ def conventions(
         code = _id_of(tokenizer, target_lang)
         by_code = start not in (pad, eos, tokenizer.bos_token_id)
         start, first = (code, None) if by_code else (start, code)
-    elif code := getattr(tokenizer, "encoder", {}).get(f">>{target_lang}<<"):
-        before_source = [code, *before_source]
+    elif marked := getattr(tokenizer, "encoder", {}).get(f">>{target_lang}<<"):
+        before_source = [marked, *before_source]
     if start is None:
         raise UserError("the model's settings have no decoder_start_token_id, from which decoding would start")
     if first is not None and before_target[:1] != [first]:

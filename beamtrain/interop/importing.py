@@ -27,11 +27,12 @@ from beamtrain.search.options import SearchOptions
 SETTINGS = ("config.json", "generation_config.json")
 """Of the model's files those that a run keeps, beside the tokenizer's."""
 _OURS = {
-    "num_beams", "length_penalty", "max_length", "max_new_tokens", "min_length", "min_new_tokens",
-    "no_repeat_ngram_size", "bos_token_id", "decoder_start_token_id", "eos_token_id", "pad_token_id", "forced_bos_token_id",
-    "forced_eos_token_id", "bad_words_ids", "suppress_tokens", "use_cache", "early_stopping", "do_sample",
-    "transformers_version",
-}  # fmt: skip
+    *("num_beams", "early_stopping", "do_sample", "length_penalty", "no_repeat_ngram_size", "use_cache"),
+    *("max_length", "max_new_tokens", "min_length", "min_new_tokens", "bad_words_ids", "suppress_tokens"),
+    *("bos_token_id", "decoder_start_token_id", "eos_token_id", "pad_token_id"),
+    *("forced_bos_token_id", "forced_eos_token_id", "transformers_version"),
+}
+"""What generation_config.json says of searching that has a counterpart here, or changes nothing that is found."""
 ANOTHER_BEAM = "a hypothesis that has ended keeps its slot in our beam; there it leaves it to the next open one"
 ONE_LIMIT = "how long a translation may get follows from its source here (max_length_ratio, max_length_offset)"
 FORCED = "what is forced there is free: the first token, and an end at the last position; here it has its probability"

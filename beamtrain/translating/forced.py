@@ -40,8 +40,8 @@ def forced(
     batch_tokens: int = BATCH_TOKENS,
     max_source_tokens: int = MAX_SOURCE_TOKENS,
 ) -> list[Forced | None]:
-    """The log-probability of each translation of its source; None where the translator would leave the line empty, or the
-    network has no positions for the translation."""
+    """The log-probability of each translation of its source; None where the translator would leave the line empty, or
+    the network has no positions for the translation."""
     most = network.max_positions or math.inf
     rows = zip(tokenizer.source.encode(list(sources)), tokenizer.target.encode(list(translations)), strict=True)
     pairs = [

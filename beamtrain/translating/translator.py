@@ -185,7 +185,8 @@ class Translator:
                     f"{shortened(said)}; left empty"
                 )
         if self._longest is not None and len(job.prefix) >= self._longest:
-            return f"prefix of {len(job.prefix):,} tokens, but at most {self._longest:,} with its end are allowed; left empty"
+            count, most = f"{len(job.prefix):,}", f"{self._longest:,}"
+            return f"prefix of {count} tokens, but at most {most} with its end are allowed; left empty"
         return None
 
     def _batches(self, jobs: list[_Job]) -> Iterator[list[_Job]]:

@@ -8,7 +8,6 @@ from conftest import languages
 from tokenizers_of import TEXT
 
 from beamtrain.cli import main
-from beamtrain.interop.architectures import ARCHITECTURES
 from beamtrain.runs.loading import load_run
 
 SHORT = ["--trainer.max_steps", "3", "--trainer.val_check_interval", "3", "--trainer.log_every_n_steps", "1"]

@@ -1,15 +1,9 @@
 """`beamtrain import`: a folder of each architecture with its own tokenizer becomes a run that commands take."""
 
-import json
-import shutil
-
 import pytest
-import torch
 from conftest import each_kind, languages
 
 from beamtrain.cli import main
-from beamtrain.data.foreign_tokenizer import ForeignTokenizer
-from beamtrain.data.tokenizer import EOS, PAD
 from beamtrain.runs.loading import load_run
 
 LINES = ["Two young men are near bushes.", "Where is the </s> station?", "Die Katze schläft."]
