@@ -185,8 +185,8 @@ class Translator:
                     f"{shortened(said)}; left empty"
                 )
         if self._longest is not None and len(job.prefix) >= self._longest:
-            count, most = f"{len(job.prefix):,}", f"{self._longest:,}"
-            return f"prefix of {count} tokens, but at most {most} with its end are allowed; left empty"
+            had, most = f"{len(job.prefix):,}", f"{self._longest:,}"
+            return f"prefix of {had} tokens, but at most {most} with its end are allowed; left empty"
         return None
 
     def _batches(self, jobs: list[_Job]) -> Iterator[list[_Job]]:
