@@ -156,6 +156,11 @@ class TranslationData(LightningDataModule):
             "development text": prepared.digests["validation"],
         }
 
+    def longest(self, role: Role) -> int:
+        """Tokens of the longest sentence of a split, on either side, EOS included."""
+        source, target, _ = self._ready().tables(role)
+        return int(max(source.lengths.max(), target.lengths.max()))
+
     def pairs(self, split: str) -> tuple[list[str], list[str]]:
         """Raw source and reference lines of a split, by its role or name, in the order of the corpus.
 

@@ -45,6 +45,12 @@ class Numbering:
     """The library's code of the source's language, for a tokenizer that wants one."""
     target_lang: str | None = None
 
+    def __post_init__(self) -> None:
+        end = [] if self.source_end is None else [self.source_end]
+        for ids, size in (([*self.source_prefix, *end], self.source.size), (self.target_prefix, self.target.size)):
+            if not all(isinstance(each, int) and 0 <= each < size for each in ids):
+                raise UserError(f"{ids} are not all tokens of a vocabulary of {size:,}")
+
     def ends_swapped(self, ids: Sequence[int]) -> list[int]:
         """Our ids of a source, with EOS for what ends it."""
         if self.source_end is None:
@@ -69,12 +75,13 @@ class Numbering:
         sides, ids = ("source", "target"), ("source_prefix", "target_prefix")
         optional = {"source_end": int | None, "source_lang": str | None, "target_lang": str | None}
         check_values(said, dict.fromkeys(sides, dict) | dict.fromkeys(ids, list) | optional, (*sides, *ids), where)
-        if not all(isinstance(each, int) for name in ids for each in said[name]):
-            raise UserError(f"{where}: source_prefix and target_prefix must be lists of whole numbers")
         layout = {"size": int, "pad": int, "eos": int, "unk": int | None}
         for side in sides:
             check_values(said[side], layout, ("size", "pad", "eos"), f"{where}: {side}")
-        return cls(**{**said, **{side: Renumbering(**said[side]) for side in sides}})
+        try:
+            return cls(**{**said, **{side: Renumbering(**said[side]) for side in sides}})
+        except UserError as error:
+            raise UserError(f"{where}: {error}") from error
 
 
 class ForeignTokenizer(Tokenizer):
@@ -216,8 +223,11 @@ def load_backend(folder: Path, where: str) -> Any:
     try:
         backend = transformers.AutoTokenizer.from_pretrained(folder, trust_remote_code=False, local_files_only=True)
     except Exception as error:  # a broken or missing file raises half a dozen types, Rust's among them
-        said = str(error).strip().split("\n")[0].replace(str(folder), where)
+        said = " ".join(str(error).split()).replace(str(folder), where)
         raise UserError(f"{where}: its tokenizer cannot be read ({said[:200]})") from error
+    names = [*type(backend).vocab_files_names.values(), "tokenizer.json"]
+    if not any((folder / each).is_file() for each in names):  # the library then makes an empty one
+        raise UserError(f"{where}: its tokenizer cannot be read (none of {', '.join(dict.fromkeys(names))} is there)")
     if type(backend).__name__ not in CLASSES:
         raise UserError(
             f"{where}: a tokenizer of the class {type(backend).__name__}; those that can be used here: "

@@ -64,12 +64,18 @@ def load_foreign(folder: Path) -> ForeignModel:
     settings = _read_settings(folder / "config.json")
     architecture = architecture_of(settings, f"{folder}/config.json")
     transformers = quiet_transformers(_PURPOSE)
+    _check_settings(transformers, folder)
     tokenizer = load_backend(folder, str(folder))
     _check_weights(folder)
     network_class = getattr(transformers, architecture.model_class)
     try:
         network, loaded = network_class.from_pretrained(
-            folder, dtype=torch.float32, local_files_only=True, weights_only=True, output_loading_info=True
+            folder,
+            dtype=torch.float32,
+            local_files_only=True,
+            weights_only=True,
+            output_loading_info=True,
+            ignore_mismatched_sizes=True,  # they are told
         )
     except Exception as error:  # a broken or missing file raises half a dozen types, Rust's and pickle's among them
         said = " ".join(str(error).split()).replace(str(folder), "the folder")
@@ -102,6 +108,14 @@ def _read_settings(path: Path) -> dict[str, Any]:
     if not isinstance(said, dict):
         raise UserError(f"{path} is damaged: it must hold names with values")
     return said
+
+
+def _check_settings(transformers: Any, folder: Path) -> None:
+    """Raises UserError for values that the library does not take."""
+    try:
+        transformers.AutoConfig.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
+    except Exception as error:  # its own, and those of what is made with the values
+        raise UserError(f"{folder}/config.json: {' '.join(str(error).split())[:200]}") from error
 
 
 def _check_weights(folder: Path) -> None:

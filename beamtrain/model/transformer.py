@@ -6,11 +6,13 @@ those of Marian, M2M100, BART and mBART, whose weights it takes as they are: see
 """
 
 import math
+from collections.abc import Mapping
 from typing import NamedTuple, cast
 
 import torch
 from torch import Tensor, nn
 
+from beamtrain.base.errors import UserError
 from beamtrain.data.tokenizer import BOS, EOS, PAD
 from beamtrain.model.base import Memory, Seq2Seq
 from beamtrain.model.embedding import Embedding, token_table
@@ -89,6 +91,13 @@ class DecoderLayer(nn.Module):
         return self.cross.step(x, source, state.source_mask, slots)
 
 
+def check_tokens(tokens: Mapping[str, int | None], sizes: Mapping[str, int]) -> None:
+    """Raises UserError for a token that a vocabulary of that size has not, by the name of its setting."""
+    for name, token in tokens.items():
+        if token is not None and not 0 <= token < sizes[name]:
+            raise UserError(f"{name} is {token}; it must be a token of the vocabulary, from 0 to {sizes[name] - 1:,}")
+
+
 class Transformer(Seq2Seq):
     """An encoder-decoder Transformer.
 
@@ -117,7 +126,8 @@ class Transformer(Seq2Seq):
         first_token: the only one that a target may begin with, such as the code of its language.
 
     Raises:
-        UserError: `width` is odd or no multiple of `heads`, or `position_rows` is not given for a table, or for none.
+        UserError: `width` is odd or no multiple of `heads`; `position_rows` is not given for a table, or for none; a
+            token is none of the vocabulary.
     """
 
     def __init__(
@@ -146,6 +156,8 @@ class Transformer(Seq2Seq):
         super().__init__()
         check_width(width, heads)
         check_positions(positions, position_rows, first_position)
+        sizes = {"start_token": vocab_size, "first_token": vocab_size, "source_end": source_vocab_size or vocab_size}
+        check_tokens({"start_token": start_token, "first_token": first_token, "source_end": source_end}, sizes)
         self.vocab_size, self.first_token = vocab_size, first_token
         self.max_positions = None if position_rows is None else position_rows - first_position
         target_table = token_table(vocab_size, width)
