@@ -165,7 +165,7 @@ class ForeignSubwords(Subwords):
     @cached_property
     def _names(self) -> dict[int, str]:
         """The tokens that have a name; a model may have vectors for more."""
-        vocabulary = self.backend.get_vocab()
+        vocabulary = self.backend.get_vocab() | getattr(self.backend, "lang_token_to_id", {})  # M2M100's are not in it
         if self._side == "target" and getattr(self.backend, "separate_vocabs", False):
             vocabulary = self.backend.target_encoder
         return {self._ids.ours[each]: name for name, each in vocabulary.items() if each < self._ids.size}

@@ -1,5 +1,10 @@
 """Models of each architecture with a real tokenizer, as `save_pretrained` writes them."""
 
+import io
+from contextlib import redirect_stdout
+from dataclasses import dataclass
+from pathlib import Path
+
 import pytest
 
 pytest.importorskip("transformers")
@@ -8,8 +13,11 @@ import transformers
 from foreign import config_of, model_of
 from tokenizers_of import LANGUAGES, MAKERS
 
+from beamtrain.cli import main
+
 transformers.logging.disable_progress_bar()
 
+LINES = ["Two young men are near bushes.", "Where is the </s> station?", "Die Katze schläft."]
 ARCHITECTURE = {"nllb": "m2m_100", "mbart50": "mbart"}
 
 
@@ -25,6 +33,33 @@ def foreign(tmp_path_factory):
         return made[name]
 
     return folder_of
+
+
+@dataclass(frozen=True)
+class Imported:
+    """A run, and what was said when it was made."""
+
+    run: Path
+    code: int
+    out: str
+
+
+@pytest.fixture(scope="session")
+def imported(foreign, tmp_path_factory):
+    """name -> the run of that model, imported once; it is not to be changed."""
+    made = {}
+
+    def of(name):
+        if name not in made:
+            folder, said = tmp_path_factory.mktemp("imported"), io.StringIO()
+            (folder / "lines.txt").write_text("".join(f"{line}\n" for line in LINES))
+            options = ["--runs", str(folder), "--name", name, "--check", str(folder / "lines.txt")]
+            with redirect_stdout(said):
+                code = main(["import", str(foreign(name)), *languages(name), *options])
+            made[name] = Imported(folder / name, code, said.getvalue())
+        return made[name]
+
+    return of
 
 
 def write_foreign(name, folder, parts):

@@ -4,14 +4,12 @@ import random
 
 import pytest
 import torch
-from conftest import languages
 from tokenizers_of import TEXT
 
 from beamtrain.cli import main
 from beamtrain.runs.loading import load_run
 
 SHORT = ["--trainer.max_steps", "3", "--trainer.val_check_interval", "3", "--trainer.log_every_n_steps", "1"]
-SOFT = ["--config", "multi30k_ende_paper.yaml"]
 
 
 @pytest.fixture
@@ -27,16 +25,15 @@ def corpus(tmp_path):
 
 @pytest.mark.parametrize("recipe", ["minimum risk", "soft mixing"])
 @pytest.mark.parametrize("name", ["marian", "m2m_100", "mbart"])
-def test_a_few_steps_with_the_search_in_the_loop(name, recipe, foreign, corpus, monkeypatch):
+def test_a_few_steps_with_the_search_in_the_loop(name, recipe, imported, corpus, monkeypatch):
     monkeypatch.chdir(corpus)
-    (corpus / "one.txt").write_text("Hello\n")
-    assert main(["import", str(foreign(name)), "--name", "imported", *languages(name), "--check", "one.txt"]) == 0
+    origin = imported(name).run
     config = "finetune_imported.yaml" if recipe == "minimum risk" else "multi30k_ende_paper.yaml"
     data = ["--data.source", str(corpus), "--data.source_lang", "en", "--data.target_lang", "de"]
     small = ["--data.cache_dir", "cache", "--data.batch_tokens", "120", "--trainer.precision", "32-true", *SHORT]
-    start = ["--init_from", "runs/imported", "--name", "tuned", "--model.optimizer.init_args.lr", "0.01"]
+    start = ["--init_from", str(origin), "--name", "tuned", "--model.optimizer.init_args.lr", "0.01"]
     assert main(["train", "--config", config, *start, *data, *small, "--trainer.accelerator", "cpu"]) == 0
-    before, after = (load_run(f"runs/{each}") for each in ("imported", "tuned"))
+    before, after = load_run(origin), load_run("runs/tuned")
     assert after.tokenizer.fingerprint() == before.tokenizer.fingerprint()
     assert after.description.arguments == before.description.arguments
     state = after.network.state_dict()
@@ -44,12 +41,21 @@ def test_a_few_steps_with_the_search_in_the_loop(name, recipe, foreign, corpus, 
     fixed = {key for key, _ in after.network.named_buffers()}
     assert moved and not moved & fixed
     assert all(value.isfinite().all() for value in state.values())
-    assert main(["translate", "--model", "runs/tuned", "--input", "one.txt", "--output", "out.txt"]) == 0
 
 
-def test_without_a_corpus_a_run_of_its_own_is_refused(foreign, corpus, monkeypatch, capsys):
+def test_without_a_corpus_a_run_of_its_own_is_refused(imported, corpus, monkeypatch, capsys):
     monkeypatch.chdir(corpus)
-    (corpus / "one.txt").write_text("Hello\n")
-    assert main(["import", str(foreign("bart")), "--name", "imported", *languages("bart"), "--check", "one.txt"]) == 0
-    assert main(["train", "--config", "finetune_imported.yaml"]) == 2
+    assert main(["train", "--config", "finetune_imported.yaml", "--init_from", str(imported("bart").run)]) == 2
     assert "data.source is empty: say what to train on" in capsys.readouterr().err
+
+
+def test_a_sentence_without_positions_is_told_before_training(imported, corpus, monkeypatch, capsys):
+    monkeypatch.chdir(corpus)
+    with open("validation.en", "a") as source, open("validation.de", "a") as target:
+        source.write("a b " * 60 + "\n")
+        target.write("c\n")
+    given = ["--init_from", str(imported("bart").run), "--data.source", str(corpus), "--data.cache_dir", "cache"]
+    assert main(["train", "--config", "finetune_imported.yaml", "--name", "tuned", *given]) == 2
+    said = capsys.readouterr().err
+    assert "of the validation split has" in said and "positions for 100: leave that sentence out" in said
+    assert not (corpus / "runs").exists()
