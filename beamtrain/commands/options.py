@@ -53,6 +53,20 @@ def check_report(json: Path | None, kept: bool = False) -> None:
         raise UserError("standard output is closed, so the report would be lost; give --json FILE")
 
 
+def beam_sizes(option: str, text: str) -> list[int]:
+    """The sizes of `1,5,10`, each once.
+
+    Raises UserError for anything else.
+    """
+    try:
+        sizes = [int(size) for size in text.split(",")]
+    except ValueError:
+        sizes = [0]
+    if not all(1 <= size <= 1000 for size in sizes):
+        raise UserError(f"{option} {text}: must be a number from 1 to 1000, or several with commas, such as 1,5,10")
+    return list(dict.fromkeys(sizes))
+
+
 def load_model(
     path: Path,
     device: str,
