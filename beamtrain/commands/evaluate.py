@@ -12,6 +12,7 @@ from beamtrain.commands.options import (
     BatchTokens,
     BleuTokenizerOption,
     Device,
+    HtmlFile,
     Imports,
     JsonFile,
     Model,
@@ -46,6 +47,7 @@ def evaluate(
     output: OutputFolder = None,
     format: ReportFormatOption = ReportFormat.text,
     json: JsonFile = None,
+    html: HtmlFile = None,
     batch_tokens: BatchTokens = BATCH_TOKENS,
     source_lang: SourceLang = None,
     target_lang: TargetLang = None,
@@ -54,12 +56,15 @@ def evaluate(
 ) -> None:
     """Translate a test set and score it: BLEU, chrF2 and TER with signatures, length ratio, speed."""
     beams = _beam_sizes(beam)
-    check_report(json, kept=output is not None)
+    check_report(json, kept=output is not None, html=html)
     if output is not None and str(output) == "-":
         raise UserError("--output -: must be a folder; the report is printed anyway, with --format json as JSON")
     check_choice_of_text(source, reference, split, test_set)
 
     from beamtrain.base.text_io import write_output
+    from beamtrain.reporting.data import report as page_data
+    from beamtrain.reporting.page import write_report_page
+    from beamtrain.reporting.systems import of_evaluation
     from beamtrain.scoring import evaluation
     from beamtrain.scoring.reports import as_dict, print_scores, to_json, write_report
 
@@ -93,6 +98,8 @@ def evaluate(
     report = to_json(as_dict(title, evaluations))
     if json is not None:
         write_output(json, report)
+    if html is not None:
+        write_report_page(html, page_data(title, text, list(map(of_evaluation, evaluations)), scoring))
     if output_is_closed():
         return
     if format is ReportFormat.json:

@@ -41,12 +41,18 @@ BleuTokenizerOption = Annotated[
 ]
 ReportFormatOption = Annotated[ReportFormat, typer.Option("--format", help="How to print the report.")]
 JsonFile = Annotated[Path | None, typer.Option("--json", help="Also write the report as JSON to this file.")]
+HtmlFile = Annotated[
+    Path | None, typer.Option("--html", help="Also write a page to this file, and its data beside it, as .data.json.")
+]
 
 
-def check_report(json: Path | None, kept: bool = False) -> None:
+def check_report(json: Path | None, kept: bool = False, html: Path | None = None) -> None:
     """Raises UserError for a report that would go nowhere, or where another goes too; `kept`: it goes to a folder."""
     from beamtrain.base.text_io import is_standard
 
+    if html is not None and html.suffix != ".html":
+        raise UserError(f"--html {html}: must be a file whose name ends in .html, such as report.html")
+    kept = kept or html is not None
     if json is not None and is_standard(json):
         raise UserError("--json -: must be a file; for the report as JSON on standard output give --format json")
     if output_is_closed() and json is None and not kept:

@@ -45,6 +45,10 @@ class Chart:
     categories: Sequence[str] = ()
     powers: bool = False
     """Whether each doubling is as long as any other."""
+    x_ticks: Sequence[float] = ()
+    """Of an axis of powers; those of the points, if none are given."""
+    first: float | None = None
+    """Where an axis of numbers begins; with the first point, unless it is given."""
     phases: Sequence[tuple[str, float, float]] = ()
     """Names of parts of the axis, and from where to where they go."""
     marks: Sequence[tuple[str, float]] = ()
@@ -65,7 +69,8 @@ class Places:
         self._powers = chart.powers
         points = [point for series in chart.series for point in series.points]
         ys = [y for point in points for y in (point.y, point.low, point.high) if y is not None]
-        xs = [point.x for point in points] + [edge for _, *edges in chart.phases for edge in edges]
+        xs = [point.x for point in points] + ([] if chart.first is None else [chart.first])
+        xs += [edge for _, *edges in chart.phases for edge in edges]
         self.y_ticks = _nice_ticks(min(ys, default=0.0), max(ys, default=1.0))
         self._bottom, self._top = self.y_ticks[0], self.y_ticks[-1]
         if chart.categories:
@@ -73,7 +78,7 @@ class Places:
             self.x_ticks: list[tuple[float, str]] = [(float(x), label) for x, label in enumerate(chart.categories)]
         elif chart.powers:
             self._first, self._last = self._scaled(min(xs)), self._scaled(max(xs))
-            self.x_ticks = [(x, f"{x:g}") for x in sorted(set(xs))]
+            self.x_ticks = [(x, f"{x:g}") for x in chart.x_ticks or sorted(set(xs))]
         else:
             self._first, self._last = min(xs, default=0.0), max(xs, default=1.0)
             ticks = _nice_ticks(self._first, self._last)

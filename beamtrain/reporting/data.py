@@ -42,7 +42,8 @@ def report(
     """The data of a report on systems that translated the same text; the first one is the baseline.
 
     Args:
-        text: None if there is none, and then nothing but what is known of training is told.
+        text: None if there is none, and then nothing but what is known of training is told. Without sources, nothing is
+            said of them.
         frequencies: how often words occur in a training text; None: not known.
         counted: what they were counted in, or why they were not.
 
@@ -60,7 +61,7 @@ def report(
         if text is None
         else {
             "name": text.name,
-            "sources": text.sources,
+            "sources": text.sources or None,
             "references": text.references,
             "repetition": groups.repetition(text.references[0], words_of(scoring)),
             "words_counted_in": counted,
@@ -96,8 +97,8 @@ class _Measured:
         text = self._text
         outputs = {system.name: system.hypotheses or [] for system in systems}
         estimates = bootstrap(outputs, *text.references, samples=self._samples, options=self._scoring)
-        resamples = Resamples(len(text.sources), self._samples)
-        by_source = groups.source_length_groups(text.sources, self._words)
+        resamples = Resamples(len(text.references[0]), self._samples)
+        by_source = groups.source_length_groups(text.sources, self._words) if text.sources else []
         for system, each in zip(systems, told, strict=True):
             said = outputs[system.name]
             scores = score_corpus(said, *text.references, options=self._scoring)

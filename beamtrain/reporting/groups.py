@@ -58,9 +58,7 @@ def scores_of_groups(
     for label, places in groups:
         scores = []
         for name, metric, statistics in metrics if places else []:
-            within = numpy.zeros_like(statistics)
-            within[places] = statistics[places]
-            low, high = interval(resamples.scores(metric, within))
+            low, high = interval(resamples.of(places).scores(metric, statistics[places]))
             scores.append({"name": name, "value": score(metric, statistics[places]).score, "low": low, "high": high})
         found.append({"label": label, "sentences": len(places), "scores": scores})
     return found

@@ -21,8 +21,14 @@ _CURVES = {
     "train/gold_gradient_norm": "Gradient norm of the teacher-forced part",
     "train/gradient_cosine": "Cosine of the two parts' gradients",
     "train/lr": "Learning rate",
+    "train/sharpness": "Sharpness: largest weight of a row of the operator",
+    "train/recombined": "Rows that continue another slot than that of their rank",
+    "train/pruned": "Bound on the mass beyond the candidates",
+    "train/tokens_per_second": "Target tokens a second",
 }
 """Columns of metrics.csv in the order in which they are drawn; the others follow, under their own names."""
+_FEWEST = 5
+"""Sentences of a group that is drawn."""
 _DEVELOPMENT = {"dev_bleu": "BLEU", "dev_chrf": "chrF2", "dev_chrf++": "chrF2++", "dev_ter": "TER"}
 
 
@@ -132,6 +138,7 @@ def _training_charts(systems: Sequence[Data]) -> list[Chart]:
                 series,
                 phases=[(p["name"], p["first"], p["last"]) for p in alone["phases"]] if alone else [],
                 marks=_phase_marks(trained),
+                first=0.0,
                 dots=max(len(each.points) for each in series) <= 40,
             )
         )
@@ -206,7 +213,8 @@ def _part_charts(systems: Sequence[Data]) -> list[Chart]:
             ("by_source_length", "words of the source"),
             ("by_length_ratio", "output / reference words"),
         ):
-            found.append(_grouped(systems, f"{name} by {words}", words, field, _score_of(metric)))
+            if systems[0][field]:
+                found.append(_grouped(systems, f"{name} by {words}", words, field, _score_of(metric)))
     if systems[0]["by_word_frequency"]:
         title = "F1 of words by their frequency in training"
         found.append(_grouped(systems, title, "occurrences", "by_word_frequency", _f1))
@@ -215,7 +223,9 @@ def _part_charts(systems: Sequence[Data]) -> list[Chart]:
 
 def _score_of(metric: int) -> Callable[[Data], Data | None]:
     return lambda group: (
-        {**group["scores"][metric], "of": f"{group['sentences']:,} sentences"} if group["scores"] else None
+        {**group["scores"][metric], "of": f"{group['sentences']:,} sentences"}
+        if group["sentences"] >= _FEWEST
+        else None
     )
 
 
@@ -253,15 +263,17 @@ def _error_charts(systems: Sequence[Data]) -> list[Chart]:
     found = []
     deepest = max((len(system.get("exact_search") or []) for system in systems), default=0)
     for criterion in range(deepest):
-        series, name = [], ""
+        series, name, sizes = [], "", list[float]()
         for number, system in enumerate(systems):
             if criterion >= len(system["exact_search"]) or not system["exact_search"][criterion]["decided"]:
                 continue
             exact = system["exact_search"][criterion]
             name = name or penalty(exact)
+            sizes = sorted({*sizes, *(each["beam_size"] for each in exact["missed"])})
+            beside = 2 ** (0.08 * (number - (len(systems) - 1) / 2))  # no interval on another
             points = [
                 Point(
-                    each["beam_size"],
+                    each["beam_size"] * beside,
                     100 * each["share"],
                     100 * each["low"],
                     100 * each["high"],
@@ -271,5 +283,6 @@ def _error_charts(systems: Sequence[Data]) -> list[Chart]:
             ]
             series.append(Series(system["name"], number % SYSTEM_COLOURS, points))
         if series:
-            found.append(Chart(f"Optimum missed, % of sentences ({name})", "beam size", series, powers=True))
+            title = f"Optimum missed, % of sentences ({name})"
+            found.append(Chart(title, "beam size", series, powers=True, x_ticks=sizes))
     return found

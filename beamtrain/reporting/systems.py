@@ -4,12 +4,13 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 from beamtrain.base.errors import UserError
 from beamtrain.reporting.decodings import Candidate, Decodings, Line
 from beamtrain.reporting.search_errors import best_of, forced_scores
 from beamtrain.runs.loading import Run
-from beamtrain.scoring.evaluation import checkpoint_name
+from beamtrain.scoring.evaluation import Evaluation, checkpoint_name
 from beamtrain.scoring.parallel_text import ParallelText, from_split
 from beamtrain.search.options import SearchOptions
 
@@ -97,6 +98,13 @@ def of_run(name: str, run: Run, search: SearchOptions, text: ParallelText, depth
         ],
         exact=exact,
     )
+
+
+def of_evaluation(evaluation: Evaluation, **known: Any) -> System:
+    """What was evaluated, as a system that is named after its search; `known` fields of `System` may say more."""
+    search = evaluation.search
+    said = {"name": f"beam {search.beam_size}", "hypotheses": list(evaluation.hypotheses), "search": search}
+    return System(**{**said, "checkpoint": evaluation.checkpoint, **known})
 
 
 def _best_first(best: Line, n_best: Line) -> Line:

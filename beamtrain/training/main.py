@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import lightning.pytorch as pl
 from jsonargparse import ArgumentError, Namespace
@@ -31,7 +31,7 @@ from beamtrain.runs.description import CORPUS, Description
 from beamtrain.runs.loading import load_run
 from beamtrain.runs.networks import OWN, check_plain, find_network
 from beamtrain.runs.scoring import ScoringOptions
-from beamtrain.runs.weights import save_weights, weights_in
+from beamtrain.runs.weights import load_weights, save_weights, weights_in
 from beamtrain.scoring.metrics import check_tokenizer
 from beamtrain.search.options import SearchOptions
 from beamtrain.training.bounds import check_bounds, check_size
@@ -65,6 +65,10 @@ from beamtrain.training.settings import check_keys, located
 from beamtrain.training.start import START_OPTIONS, check_rate, find_start, keep_subwords, same_command
 from beamtrain.training.trainer_options import check_monitors, check_trainer
 from beamtrain.training.warm_start import OPTION, inherited, origin, warm_start
+
+if TYPE_CHECKING:
+    from beamtrain.scoring.evaluation import Evaluation
+    from beamtrain.scoring.parallel_text import ParallelText
 
 TRAINER_DEFAULTS: dict[str, Any] = {
     "max_steps": 100_000,
@@ -159,8 +163,9 @@ def _finish(cli: "TrainingCLI", folder: Path) -> None:
     if not (folder / "model.safetensors").exists():
         best = last.with_name(BEST)
         save_weights(folder, *weights_in(load_checkpoint(best if best.exists() else last)))
-    if cli.config.score_test:
-        _score_test(cli)
+    scored = _score_test(cli) if cli.config.score_test else None
+    if cli.config.write_page:
+        _write_page(cli, scored)
     print(f"the run lies in {folder}; to use it: beamtrain translate {cli.to_load} < FILE")
 
 
@@ -237,6 +242,9 @@ class TrainingCLI(LightningCLI):
             OPTION, type=str | None, default=None, help="the run to take data, network and weights from"
         )
         parser.add_argument("--score_test", type=bool, default=True, help="translate and score the test set at the end")
+        parser.add_argument(
+            "--write_page", type=bool, default=True, help="leave a page with curves and scores, report/report.html"
+        )
         parser.set_defaults({name: {"class_path": class_path} for name, class_path in CLASS_DEFAULTS.items()})
         parser.link_arguments("data.vocab_size", "model.network.init_args.vocab_size")
         parser.link_arguments(
@@ -385,14 +393,15 @@ def _describe(config: Any) -> Description:
     )
 
 
-def _score_test(cli: TrainingCLI) -> None:
+def _score_test(cli: TrainingCLI) -> "tuple[ParallelText, Evaluation] | None":
     """Translate the test set as `beamtrain evaluate` does, and leave the report, if there is a test set."""
     from beamtrain.scoring.evaluation import checkpoint_name, evaluate
+    from beamtrain.scoring.parallel_text import ParallelText
     from beamtrain.scoring.reports import print_scores, write_report
 
     if "test" not in cli.datamodule.splits:
         print(f"{cli.datamodule.source} has no test split: nothing is scored", file=sys.stderr)
-        return
+        return None
     folder = cli.folder.path
     run = load_run(folder, cli.model.device)
     sources, references = cli.datamodule.pairs("test")
@@ -409,3 +418,21 @@ def _score_test(cli: TrainingCLI) -> None:
     write_text(folder / "report" / "test.hyp", "".join(f"{line}\n" for line in evaluation.hypotheses))
     write_report(folder / "report", folder.name, [evaluation])
     print_scores([evaluation])
+    return ParallelText("test", sources, [references]), evaluation
+
+
+def _write_page(cli: TrainingCLI, scored: "tuple[ParallelText, Evaluation] | None") -> None:
+    """Leave a page of what training has measured anyway."""
+    from beamtrain.reporting.data import report
+    from beamtrain.reporting.page import write_report_page
+    from beamtrain.reporting.systems import System, of_evaluation
+
+    folder, text = cli.folder.path, None
+    step = load_weights(folder)[1].get("step")
+    system = System(folder.name, folder=folder, step=step)
+    if scored is not None:
+        text, evaluation = scored
+        system = of_evaluation(evaluation, name=folder.name, folder=folder, step=step)
+    page = folder / "report" / "report.html"
+    write_report_page(page, report(folder.name, text, [system], cli.model.scoring))
+    print(f"its curves and scores: {page}")

@@ -8,13 +8,13 @@
   const form = document.getElementById("filter");
   const list = document.getElementById("list");
   const more = document.getElementById("more");
-  const { sources, references, systems } = await beamtrain.data();
-  const haystack = sources.map((source, place) =>
-    [source, ...references.map((lines) => lines[place]), ...systems.map((system) => system.outputs[place].text)]
+  const { sources, references, systems } = await beamtrain.data(); // sources: null where they are not known
+  const haystack = references[0].map((_, place) =>
+    [sources?.[place] ?? "", ...references.map((lines) => lines[place]), ...systems.map((system) => system.outputs[place].text)]
       .join("\n")
       .toLowerCase(),
   );
-  const every = sources.map((_, place) => place);
+  const every = references[0].map((_, place) => place);
 
   const output = (system, place) => systems[system].outputs[place];
   const change = (system, place) => output(system, place).chrf - output(0, place).chrf;
@@ -49,7 +49,7 @@
       "change from system 1, largest first": (system, place) => -Math.abs(change(system, place)),
     }),
     "chrF2, lowest first": (system, place) => output(system, place).chrf,
-    "source, longest first": (system, place) => -sources[place].length,
+    "reference, longest first": (system, place) => -references[0][place].length,
   };
 
   for (const [number, system] of systems.entries()) {
@@ -95,7 +95,7 @@
     const golden = references.map((lines) => split(lines[place]));
     const gold = golden[0];
     const common = said.map((words) => inCommon(words, gold));
-    const rows = [row("source", "", text(sources[place]))];
+    const rows = sources ? [row("source", "", text(sources[place]))] : [];
     golden.forEach((words, number) => {
       const missed = (index) =>
         common.flatMap((both, system) => (number === 0 && both && !both.second.has(index) ? [system + 1] : []));
@@ -121,7 +121,7 @@
         difference
           ? element("span", { class: difference > 0 ? "good" : "bad" }, ` ${difference > 0 ? "+" : "−"}${Math.abs(difference).toFixed(1)}`)
           : "",
-        each.verdict ? element("span", { class: "verdict" }, ` ${each.verdict}`) : "",
+        each.verdict ? ` · ${each.verdict}` : "",
       ];
       const name = element("span", {}, element("span", { class: `swatch system-${system % 8}` }), `${system + 1}`);
       rows.push(row(name, systems[system].name, spaced(marked), figures));
