@@ -23,6 +23,7 @@ FLOW = [  # each imports only from itself and from those before it
     "translating",
     "scoring",
     "reporting",
+    "inspecting",
     "training",
     "commands",
     "cli",
@@ -66,10 +67,22 @@ def test_the_map_of_the_package_names_every_part():
     assert not [name for name in POSITION if name not in (beamtrain.__doc__ or "")]
 
 
-@pytest.mark.parametrize(
-    "room",
-    ["base", "data", "model", "search", "search/unroll", "objectives", "runs", "scoring", "reporting", "training"],
-)
+ROOMS_OF_PARTS = [
+    "base",
+    "data",
+    "model",
+    "search",
+    "search/unroll",
+    "objectives",
+    "runs",
+    "scoring",
+    "reporting",
+    "inspecting",
+    "training",
+]
+
+
+@pytest.mark.parametrize("room", ROOMS_OF_PARTS)
 def test_the_list_of_a_room_names_its_files_and_no_others(room):
     """Of rooms whose files are not all of one kind, as operators, losses or commands are."""
     listed = set(

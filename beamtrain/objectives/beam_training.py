@@ -131,7 +131,7 @@ class BeamTraining(Objective):
         with self._mode_of_search(network):
             memory = network.encode_counted(batch.source, batch.source_lengths)
             beams = self.search(network, memory, batch)
-            gold = _gold_log_probs(network, memory, batch) if self.loss.reads_gold else None
+            gold = gold_log_probs(network, memory, batch) if self.loss.reads_gold else None
         mean = self.loss(beams, batch, gold).mean()
         with torch.no_grad():
             return mean, {"beam_loss": mean.detach(), **_figures(beams, batch)}
@@ -162,7 +162,7 @@ def _gradient(value: Tensor, parameters: list[torch.nn.Parameter]) -> list[Tenso
     return [torch.zeros_like(p) if one is None else one for p, one in zip(parameters, found, strict=True)]
 
 
-def _gold_log_probs(network: Seq2Seq, memory: Memory, batch: Batch) -> Tensor:
+def gold_log_probs(network: Seq2Seq, memory: Memory, batch: Batch) -> Tensor:
     """(B, U) of each gold token given those before it, 0 at PAD."""
     hidden = batch.at_targets(network.decode(memory, batch.target_in))  # (B, U, D) -> (N, D)
     found = token_log_probs(network, hidden, batch.at_targets(batch.target_out))  # (N,)

@@ -12,6 +12,7 @@ weights are tensors only.
 
 description.py  model.json; scoring.py, what it says of scores; networks.py, the network that it names
 checkpoints.py  training checkpoints
+objectives.py   the objective of config.yaml
 weights.py      model.safetensors, or the weights in a checkpoint
 loading.py      the whole, to use it
 """

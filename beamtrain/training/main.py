@@ -44,6 +44,7 @@ from beamtrain.training.callbacks.metrics_table import MetricsTable
 from beamtrain.training.callbacks.progress_lines import Progress
 from beamtrain.training.callbacks.save_checkpoints import BestCheckpoint, LastCheckpoint, VerifiedCheckpointIO
 from beamtrain.training.callbacks.seed_each_batch import SeedEachBatch
+from beamtrain.training.callbacks.show_search import ShowSearch
 from beamtrain.training.callbacks.stop_on_signal import Interrupted, StopOnSignal
 from beamtrain.training.class_defaults import own_defaults
 from beamtrain.training.class_paths import check_class_paths, with_imports
@@ -239,6 +240,13 @@ class TrainingCLI(LightningCLI):
             help="steps between checkpoints, besides those after validation; 0: no",
         )
         parser.add_argument(
+            "--log_sentences",
+            type=int,
+            default=3,
+            help="translations that TensorBoard shows after validation, with a picture of a beam if the loss searches; "
+            "0: none",
+        )
+        parser.add_argument(
             OPTION, type=str | None, default=None, help="the run to take data, network and weights from"
         )
         parser.add_argument("--score_test", type=bool, default=True, help="translate and score the test set at the end")
@@ -294,6 +302,7 @@ class TrainingCLI(LightningCLI):
             TypedEarlyStopping(),
             BadSteps(self.config.model.max_bad_steps, folder / "bad_batches.json", self._seeds()),
             Progress(every, scoring),
+            ShowSearch(self.config.log_sentences),
             MetricsTable(folder / "logs" / "metrics.csv", every),
             SeedEachBatch(self.config.seed_everything),
             BestCheckpoint(self.folder.checkpoints, scoring.monitor, scoring.mode),
