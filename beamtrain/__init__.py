@@ -3,7 +3,7 @@
 The rooms of the package in the order that data flows; a file imports only from its own room and from those above it.
 
     base/         leaves that anything may use: errors, files, what lies in the package, text in and out
-    topk/         differentiable top-k operators; torch only, usable on their own
+    topk/         differentiable top-k operators; torch and base/waits.py only, usable on their own
     ranking/      kNN, rank losses, quantiles and their like by any of these operators; torch only
     data/         from files or the hub to batches
     model/        the network: all positions at once, or one step of K beams

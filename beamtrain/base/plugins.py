@@ -31,20 +31,23 @@ def import_modules(names: Iterable[str]) -> None:
         said = f"{OPTION} {name}"
         if not is_dotted(name) or name.endswith(".py"):
             raise UserError(f"{said}: give the name of a module, such as my_module for the file my_module.py")
-        _look_here()
+        _look_in(os.getcwd())
         if not _import(name, said):
             raise UserError(f"{said}: there is no such module, neither in {os.getcwd()} nor installed")
 
 
-def import_module_of(class_path: str) -> None:
-    """Import the module of a class that the user named; one that does not exist is left to whoever needs the class.
+def import_module_of(class_path: str, folder: str) -> None:
+    """Import the module of a class that the user named, from the folder too; what names none, or one that does not
+    exist, is left to whoever needs the class.
 
     Raises:
         UserError: importing it raises an error.
     """
-    top = class_path.partition(".")[0]
-    if top not in sys.modules and find_spec(top) is None and PathFinder.find_spec(top, [os.getcwd()]) is not None:
-        _look_here()
+    top, _, names = class_path.partition(".")
+    if not (names and is_dotted(class_path)):
+        return
+    if top not in sys.modules and find_spec(top) is None and PathFinder.find_spec(top, [folder]) is not None:
+        _look_in(folder)
     _import(class_path.rpartition(".")[0], class_path)
 
 
@@ -68,12 +71,11 @@ def is_dotted(text: str) -> bool:
     return all(map(str.isidentifier, text.split(".")))
 
 
-def _look_here() -> None:
-    """Find modules in the current directory, after all others."""
-    here = os.getcwd()
-    if here not in sys.path:
-        sys.path.append(here)
-        _added.add(here)
+def _look_in(folder: str) -> None:
+    """Find modules in the folder, after all others."""
+    if folder not in sys.path:
+        sys.path.append(folder)
+        _added.add(folder)
 
 
 def _import(name: str, said: str) -> bool:

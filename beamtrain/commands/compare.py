@@ -19,7 +19,7 @@ from beamtrain.commands.options import (
 )
 
 if TYPE_CHECKING:
-    from beamtrain.runs.scoring import ScoringOptions
+    from beamtrain.runs.scoring_options import ScoringOptions
     from beamtrain.scoring.metrics import Estimate
 
 Outputs = Annotated[list[Path], typer.Argument(help="Translations, one per line; the first file is the baseline.")]
@@ -43,7 +43,7 @@ def compare(
     """Compare outputs by paired bootstrap on BLEU and chrF2, and show the sentences that changed most."""
     from beamtrain.base.text_io import check_one_standard, write_output
     from beamtrain.data.lines import read_lines
-    from beamtrain.runs.scoring import ScoringOptions
+    from beamtrain.runs.scoring_options import ScoringOptions
     from beamtrain.scoring.metrics import paired_bootstrap
     from beamtrain.scoring.reports import to_json
 

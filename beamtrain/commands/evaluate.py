@@ -6,7 +6,7 @@ from typing import Annotated, Any
 import typer
 
 from beamtrain.base.errors import UserError
-from beamtrain.base.limits import BATCH_TOKENS
+from beamtrain.base.inference_sizes import BATCH_TOKENS
 from beamtrain.base.streams import output_is_closed
 from beamtrain.commands.options import (
     BatchTokens,
@@ -30,7 +30,9 @@ from beamtrain.commands.search_options import search_options, takes_search_optio
 from beamtrain.commands.text_options import References, Source, SplitName, TestSet, check_choice_of_text, chosen_text
 
 Beams = Annotated[str | None, typer.Option("--beam", help="Beam sizes, such as 5 or 1,5,10. Default: the run's own.")]
-OutputFolder = Annotated[Path | None, typer.Option(help="Keep translations and the report in this folder.")]
+OutputFolder = Annotated[
+    Path | None, typer.Option(help="Keep translations and the report in this folder, which is made.")
+]
 
 
 @takes_search_options("beam_size", "n_best")
@@ -56,12 +58,12 @@ def evaluate(
 ) -> None:
     """Translate a test set and score it: BLEU, chrF2 and TER with signatures, length ratio, speed."""
     beams = _beam_sizes(beam)
-    check_report(json, kept=output is not None, html=html)
     if output is not None and str(output) == "-":
         raise UserError("--output -: must be a folder; the report is printed anyway, with --format json as JSON")
+    check_report(json, output, html)
     check_choice_of_text(source, reference, split, test_set)
 
-    from beamtrain.base.text_io import write_output
+    from beamtrain.base.text_io import make_output_folder, write_output
     from beamtrain.reporting.data import report as page_data
     from beamtrain.reporting.page import write_report_page
     from beamtrain.reporting.systems import of_evaluation
@@ -91,6 +93,7 @@ def evaluate(
     ]
     title = f"{run.path.resolve().name} on {text.name}"
     if output is not None:
+        make_output_folder(output)
         for each in evaluations:
             hypotheses = "".join(f"{line}\n" for line in each.hypotheses)
             write_output(output / f"beam{each.search.beam_size}.txt", hypotheses)

@@ -96,7 +96,7 @@ def inspect(
 
     from beamtrain.base.text_io import write_output
     from beamtrain.inspecting.document import MOST_TOKENS, Sentence, document, sentence_document
-    from beamtrain.inspecting.searches import measure, searches
+    from beamtrain.inspecting.searches import searches
     from beamtrain.inspecting.terminal import print_document
     from beamtrain.scoring.reports import to_json
     from beamtrain.translating.translator import Translator
@@ -105,7 +105,6 @@ def inspect(
     objective = _objective(model)
     chosen = searches(objective, _operator(operator), temperatures, beam, candidates)
     shown = _shown(chosen, show, objective)
-    loss = measure(objective)
     translator = Translator(model.network, model.tokenizer, model.description.search, max_source_tokens=MOST_TOKENS)
     try:
         found = []
@@ -113,10 +112,10 @@ def inspect(
             zip(asked, translator.translate(source for source, _ in asked), strict=True), len(asked), to_file=True
         ):
             sentence = Sentence(translation.line, source, translation.text, right, translation.problem)
-            found.append(sentence_document(model.network, model.tokenizer, sentence, chosen, loss))
+            found.append(sentence_document(model.network, model.tokenizer, sentence, chosen))
     except ValueError as error:  # what an operator says that cannot do it
         raise UserError(f"--operator {operator}: {error}" if operator else str(error)) from error
-    whole = document(model, loss, found)
+    whole = document(model, found)
     if json is not None:
         write_output(json, to_json(whole))
     if html is not None:
@@ -200,9 +199,16 @@ def _load(folder: Path, device: str, imports: list[str] | None) -> "Run":
 def _objective(model: "Run") -> "Objective":
     """That of the run; teacher forcing for one that was not made by training, and says nothing of it."""
     from beamtrain.objectives import TeacherForcing
+    from beamtrain.objectives.rewards.text_reward import TextReward
     from beamtrain.runs.objectives import load_objective
 
-    return load_objective(model.path) if (model.path / "config.yaml").exists() else TeacherForcing()
+    if not (model.path / "config.yaml").exists():
+        return TeacherForcing()
+    objective = load_objective(model.path)
+    for part in objective.modules():
+        if isinstance(part, TextReward):
+            part.workers = 0  # which take longer to start than to score these few
+    return objective
 
 
 def _operator(text: str | None) -> "Operator | None":

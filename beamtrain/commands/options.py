@@ -14,7 +14,7 @@ from beamtrain.base.streams import output_is_closed
 
 if TYPE_CHECKING:
     from beamtrain.runs.loading import Run
-    from beamtrain.runs.scoring import ScoringOptions
+    from beamtrain.runs.scoring_options import ScoringOptions
 
 
 class ReportFormat(StrEnum):
@@ -46,17 +46,23 @@ HtmlFile = Annotated[
 ]
 
 
-def check_report(json: Path | None, kept: bool = False, html: Path | None = None) -> None:
-    """Raises UserError for a report that would go nowhere, or where another goes too; `kept`: it goes to a folder."""
-    from beamtrain.base.text_io import is_standard
+def check_report(json: Path | None, folder: Path | None = None, html: Path | None = None) -> None:
+    """Raises UserError for a report that would go nowhere, or where another goes too, or cannot be written.
+
+    `json` and `html` are files, and `folder` is the folder, that it goes to besides standard output.
+    """
+    from beamtrain.base.text_io import check_output, check_output_folder, is_standard
 
     if html is not None and html.suffix != ".html":
         raise UserError(f"--html {html}: must be a file whose name ends in .html, such as report.html")
-    kept = kept or html is not None
     if json is not None and is_standard(json):
         raise UserError("--json -: must be a file; for the report as JSON on standard output give --format json")
-    if output_is_closed() and json is None and not kept:
+    if output_is_closed() and json is None and folder is None and html is None:
         raise UserError("standard output is closed, so the report would be lost; give --json FILE")
+    check_output(json)
+    check_output(html)
+    if folder is not None:
+        check_output_folder(folder)
 
 
 def beam_sizes(option: str, text: str) -> list[int]:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from beamtrain.base.errors import UserError
-from beamtrain.base.limits import BATCH_TOKENS
+from beamtrain.base.inference_sizes import BATCH_TOKENS
 from beamtrain.commands.options import (
     BatchTokens,
     BleuTokenizerOption,
@@ -63,6 +63,10 @@ def report(
         split = "test"
     check_choice_of_text(source, reference, split, test_set)
 
+    from beamtrain.base.text_io import check_output_folder, make_output_folder
+
+    check_output_folder(out)
+
     from beamtrain.reporting.data import report as report_data
     from beamtrain.reporting.data import words_of
     from beamtrain.reporting.page import write_report_page
@@ -81,6 +85,7 @@ def report(
     frequencies, counted = word_frequencies(first, words_of(scoring))
     title = f"{', '.join(names)} on {text.name}"
     data = report_data(title, text, systems, scoring, frequencies=frequencies, counted=counted)
+    make_output_folder(out)
     page = out / "report.html"
     write_report_page(page, data)
     print(page)

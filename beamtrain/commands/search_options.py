@@ -49,15 +49,28 @@ def option(name: str) -> str:
 
 
 def search_options(run: "Run", given: Mapping[str, Any]) -> SearchOptions:
-    """The run's own search settings, with those that were given in their place.
+    """The run's own search settings, with those that were given in their place and none left that contradicts them.
 
     Raises UserError for a value out of its range.
     """
+    own = run.description.search
     try:
-        return replace(run.description.search, **given)
+        return replace(own, **{**_giving_way(own, given), **given})
     except UserError as error:
         names = "|".join(sorted(get_type_hints(SearchOptions), key=len, reverse=True))
         raise UserError(re.sub(rf"\b({names})\b", lambda found: option(found[0]), str(error))) from error
+
+
+def _giving_way(own: SearchOptions, given: Mapping[str, Any]) -> dict[str, Any]:
+    """The run's own limits of length that lie within those given, moved out to them."""
+    moved: dict[str, Any] = {}
+    if (longest := given.get("max_length")) is not None:
+        moved["min_length"] = min(own.min_length, longest)
+        if not {"max_length_ratio", "max_length_offset"} & set(given):
+            moved["max_length_offset"] = max(own.max_length_offset, longest)
+    if own.max_length is not None:
+        moved["max_length"] = max(own.max_length, given.get("min_length", 0))
+    return moved
 
 
 def _declaration(name: str) -> inspect.Parameter:

@@ -10,9 +10,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from beamtrain.base.errors import UserError
-from beamtrain.base.limits import BATCH_TOKENS, MAX_SOURCE_TOKENS
+from beamtrain.base.inference_sizes import BATCH_TOKENS, MAX_SOURCE_TOKENS
 from beamtrain.base.progress import progress
-from beamtrain.commands.formats import OutputFormat, formatter
 from beamtrain.commands.options import (
     BatchTokens,
     Device,
@@ -23,6 +22,7 @@ from beamtrain.commands.options import (
     TargetLang,
     load_model,
 )
+from beamtrain.commands.output_formats import OutputFormat, formatter
 from beamtrain.commands.search_options import option, search_options, takes_search_options
 
 if TYPE_CHECKING:
@@ -89,7 +89,7 @@ def translate(
     drawing = _given(top_k=top_k, top_p=top_p, temperature=temperature, seed=seed)
     only_searching = {name: value for name, value in searching.items() if name not in ALSO_OF_SAMPLING}
     _check_sampling(sample, drawing, only_searching | _given(prefix=prefix, attention=attention or None))
-    _check_inputs(input, prefix)
+    _check_files(input, prefix, output)
     total = _count_lines(input, prefix)
 
     from beamtrain.base.text_io import is_standard, open_lines, open_output
@@ -161,9 +161,10 @@ def _check_format(format: OutputFormat, nbest: int, token_scores: bool, attentio
         raise UserError("--attention: only JSON holds a table for each line; add --format jsonl")
 
 
-def _check_inputs(input: Path | None, prefix: Path | None) -> None:
-    from beamtrain.base.text_io import check_one_standard
+def _check_files(input: Path | None, prefix: Path | None, output: Path | None) -> None:
+    from beamtrain.base.text_io import check_one_standard, check_output
 
+    check_output(output)
     check_one_standard([("--input", input)] + ([("--prefix", prefix)] if prefix is not None else []))
 
 

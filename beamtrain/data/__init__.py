@@ -1,13 +1,13 @@
 """From text to batches, in the order data flows:
 
 lines.py       a text file, line by line
-formats.py     the files of a local corpus: which split they are, the sentence pairs in them
+local_files.py the files of a local corpus: which split they are, the sentence pairs in them
 hub.py         data sets of the Hugging Face hub
 corpus.py      where text comes from, and the splits of a corpus
 tokenizer.py   subwords by SentencePiece; segmentation.py, random ones
 cleaning.py    which training pairs are dropped, counted by reason
 table.py       token rows in memory-mapped files
-parallel.py    work on spans of rows, on every processor
+workers.py     work on spans of rows, on every processor
 encode.py      text to token tables
 prepare.py     all of the above behind a cache
 batch.py       one padded batch

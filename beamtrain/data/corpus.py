@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, Literal
 from beamtrain.base import assets
 from beamtrain.base.errors import UserError, nearest
 from beamtrain.base.files import atomic_path
-from beamtrain.data.formats import SplitFiles, find_splits, language_columns, read_pairs
 from beamtrain.data.hub import load_hub_splits
+from beamtrain.data.local_files import SplitFiles, find_splits, language_columns, read_pairs
 
 if TYPE_CHECKING:
     from datasets import Dataset

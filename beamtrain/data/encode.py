@@ -10,9 +10,9 @@ from numpy.typing import NDArray
 
 from beamtrain.data.cleaning import CleaningCounts, Mask, blank, longer_than, lopsided, pair_digests, repeated
 from beamtrain.data.corpus import Text
-from beamtrain.data.parallel import map_spans
 from beamtrain.data.table import FlatRows, TokenTableWriter, flatten
 from beamtrain.data.tokenizer import Tokenizer
+from beamtrain.data.workers import map_spans
 
 SAMPLE_PAIRS = 250_000
 """Sentence pairs, at most, that subwords are learnt from."""

@@ -9,9 +9,9 @@ from numpy.typing import NDArray
 from torch.utils.data import DataLoader, Dataset
 
 from beamtrain.data.batch import Batch
-from beamtrain.data.parallel import end_with_parent
 from beamtrain.data.sampler import EpochSampler, PlannedBatch, plan_batches
 from beamtrain.data.table import TokenTable
+from beamtrain.data.workers import end_with_parent
 
 Resample = Callable[[NDArray[np.int64], int], tuple[NDArray[np.int64], NDArray[np.int64]]]
 """From (B,) corpus rows and the epoch to (B, S) source and (B, T) target tokens, EOS at the end, PAD after."""

@@ -26,9 +26,9 @@ from beamtrain.base.errors import UserError
 from beamtrain.data.cleaning import CleaningCounts
 from beamtrain.data.corpus import Role, Split, Text
 from beamtrain.data.encode import clean_text, encode_training, encode_whole, lines_of, sample_rows
-from beamtrain.data.parallel import run_apart
 from beamtrain.data.table import TokenTable
 from beamtrain.data.tokenizer import Algorithm, Normalization, Side, Tokenizer, train_tokenizer
+from beamtrain.data.workers import run_apart
 
 _FORMAT = "2"  # part of every key: raise it when the same settings give another result
 _MANIFEST = "manifest.json"

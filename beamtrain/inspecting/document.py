@@ -14,12 +14,12 @@ from torch import Tensor
 from beamtrain.data.batch import Batch, pad
 from beamtrain.data.tokenizer import EOS, PAD, SubwordModel, Tokenizer
 from beamtrain.inspecting.recording import RecordedStep, Recording, record
-from beamtrain.inspecting.searches import LookedAt, Measure
+from beamtrain.inspecting.searches import LookedAt
 from beamtrain.inspecting.words import loss_told, search_told, told
 from beamtrain.model.base import Seq2Seq
-from beamtrain.objectives.losses.base import order_weights
-from beamtrain.objectives.losses.expected_reward import ExpectedReward
+from beamtrain.objectives.losses.base import BeamLoss, order_weights
 from beamtrain.objectives.rewards.gleu import Gleu
+from beamtrain.objectives.rewards.text_reward import give_text
 from beamtrain.runs.loading import Run
 
 FORMAT, VERSION = "beamtrain inspect", 1
@@ -47,7 +47,7 @@ class Sentence:
     """Why it was not translated."""
 
 
-def document(run: Run, measure: Measure, sentences: Sequence[Json]) -> Json:
+def document(run: Run, sentences: Sequence[Json]) -> Json:
     """The whole, of a run's sentences as `sentence_document` gives them."""
     return {
         "format": FORMAT,
@@ -55,20 +55,18 @@ def document(run: Run, measure: Measure, sentences: Sequence[Json]) -> Json:
         "run": str(run.path),
         "source_lang": run.description.source_lang,
         "target_lang": run.description.target_lang,
-        "loss": {"name": _loss_name(measure), "of_run": measure.of_run},
         "sentences": list(sentences),
     }
 
 
-def sentence_document(
-    network: Seq2Seq, tokenizer: Tokenizer, sentence: Sentence, searches: Sequence[LookedAt], measure: Measure
-) -> Json:
+def sentence_document(network: Seq2Seq, tokenizer: Tokenizer, sentence: Sentence, searches: Sequence[LookedAt]) -> Json:
     """A sentence, and what each of the searches did with it; nothing for one with a problem, or that is too long.
 
     Raises:
         ValueError: an operator that cannot do its part.
     """
-    reference = sentence.translation if sentence.reference is None else sentence.reference
+    given = sentence.reference is not None
+    reference = sentence.reference if sentence.reference is not None else sentence.translation
     source = [*tokenizer.source.encode([sentence.source])[0], EOS]
     target = [*tokenizer.target.encode([reference])[0], EOS]
     problem = sentence.problem or _problem(source, target)
@@ -77,15 +75,15 @@ def sentence_document(
     found = []
     for search in searches if problem is None else ():
         memory = network.encode_counted(batch.source, batch.source_lengths)
-        recording = record(network, memory, batch, search, measure)
-        found.append(search_document(recording, batch, search, measure, tokenizer.target))
+        give_text(search.loss, tokenizer)
+        recording = record(network, memory, batch, search)
+        found.append(search_document(recording, batch, search, tokenizer.target, given))
     return {
         "line": sentence.line,
         "source": sentence.source,
         "reference": reference,
-        "reference_given": sentence.reference is not None,
+        "reference_given": given,
         "translation": sentence.translation,
-        "loss": loss_told(_loss_name(measure), measure.of_run, sentence.reference is not None),
         "problem": problem,
         "source_tokens": tokenizer.source.pieces(source),
         "reference_tokens": tokenizer.target.pieces(target),
@@ -104,10 +102,10 @@ def _problem(source: list[int], target: list[int]) -> str | None:
 
 
 def search_document(
-    recording: Recording, batch: Batch, search: LookedAt, measure: Measure, subwords: SubwordModel
+    recording: Recording, batch: Batch, search: LookedAt, subwords: SubwordModel, reference_given: bool
 ) -> Json:
     """One search of the first sentence of a batch."""
-    beams, options = recording.beams, search.options
+    beams, options, loss = recording.beams, search.options, search.loss
     steps = [
         _step(step, gradient[0], of_choice[0], options.selection, subwords)
         for step, gradient, of_choice in zip(recording.steps, recording.gradients, recording.of_choices, strict=True)
@@ -115,7 +113,8 @@ def search_document(
     ]
     for step in steps:
         step["told"] = told(step, options.selection)
-    weights = order_weights(beams, measure.loss.sharpness)[0] if isinstance(measure.loss, ExpectedReward) else None
+    sharpness: Any = getattr(loss, "sharpness", None)  # of a loss that weighs the beams
+    weights = None if sharpness is None else order_weights(beams, sharpness)[0]
     rewards = Gleu().hard(beams, batch)[0]
     tokens = [_said(row) for row in beams.best_tokens[0].tolist()]  # (K, T)
     found = {
@@ -127,6 +126,9 @@ def search_document(
         "beam_size": options.beam_size,
         "candidates": options.candidates,
         "loss": _number(recording.loss[0]),
+        "loss_name": _loss_name(loss),
+        "loss_of_run": search.loss_of_run,
+        "about_loss": loss_told(_loss_name(loss), search.loss_of_run, reference_given),
         "steps": steps,
         "ancestry": _rows(beams.origins[0, : len(steps)].flatten(0, 1), options.beam_size),
         "beams": [
@@ -214,7 +216,6 @@ def _small(value: Tensor) -> float:
     return float(f"{float(value):.3g}") + 0.0
 
 
-def _loss_name(measure: Measure) -> str:
-    loss = measure.loss
-    reward = f"({type(loss.reward).__name__})" if isinstance(loss, ExpectedReward) else ""
-    return f"{type(loss).__name__}{reward}"
+def _loss_name(loss: BeamLoss) -> str:
+    reward = getattr(loss, "reward", None)
+    return type(loss).__name__ + (f"({type(reward).__name__})" if reward is not None else "")

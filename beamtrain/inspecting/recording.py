@@ -6,12 +6,13 @@ import torch
 from torch import Tensor
 
 from beamtrain.data.batch import Batch
-from beamtrain.inspecting.searches import LookedAt, Measure
+from beamtrain.inspecting.searches import LookedAt
 from beamtrain.model.base import Memory, Seq2Seq
-from beamtrain.objectives.beam_training import gold_limits, gold_log_probs
+from beamtrain.objectives.beam_training import gold_log_probs
+from beamtrain.objectives.mixture import gold_limits
 from beamtrain.search.step import Candidates
 from beamtrain.search.unroll.chain import Chain, parent_weights
-from beamtrain.search.unroll.limits import Limits
+from beamtrain.search.unroll.followed import Followed
 from beamtrain.search.unroll.soft_beams import SoftBeams
 from beamtrain.search.unroll.step_by_step import search_along
 
@@ -80,7 +81,7 @@ class RecordingChain(Chain):
         return A
 
 
-def record(network: Seq2Seq, memory: Memory, batch: Batch, search: LookedAt, measure: Measure) -> Recording:
+def record(network: Seq2Seq, memory: Memory, batch: Batch, search: LookedAt) -> Recording:
     """Search the batch's sentences as training does, and differentiate the loss if gradients are enabled.
 
     The gradient by a candidate's log-probability is taken with all before that step as it is, and all after it as the
@@ -89,9 +90,11 @@ def record(network: Seq2Seq, memory: Memory, batch: Batch, search: LookedAt, mea
     Raises:
         ValueError: an operator that cannot do its part.
     """
-    U, loss = batch.target_out.size(1), measure.loss
+    U, loss = batch.target_out.size(1), search.loss
     chain = RecordingChain(len(batch), search, like=memory.states)
     chain.watch_pruning, chain.reads_ended = chain.has_bound, loss.reads_ended
+    if loss.follows_reference:
+        chain.followed = Followed(batch.target_out, search.options.beam_size, loss.keeps_reference)
     devices = [memory.states.device] if memory.states.device.type == "cuda" else []
     with torch.random.fork_rng(devices):
         torch.manual_seed(SEED)
@@ -99,7 +102,7 @@ def record(network: Seq2Seq, memory: Memory, batch: Batch, search: LookedAt, mea
             chain,
             network,
             memory,
-            Limits.of(gold_limits(batch.target_out, measure.margin)),
+            gold_limits(batch, search.margin),
             batch.target_out if loss.reads_reference else None,
             U if loss.reads_ended or loss.reads_gold else 0,
         )

@@ -3,11 +3,11 @@
 import copy
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
 from beamtrain.base.errors import UserError
 from beamtrain.objectives.base import Objective
-from beamtrain.objectives.beam_training import BeamTraining
+from beamtrain.objectives.beam_training import BeamTraining, check_hard_prefixes
 from beamtrain.objectives.losses.base import BeamLoss
 from beamtrain.objectives.losses.expected_reward import ExpectedReward
 from beamtrain.search.unroll.options import GradientPath, UnrollOptions
@@ -24,29 +24,17 @@ Kind = Literal["hard", "trained", "soft"]
 
 @dataclass(frozen=True)
 class LookedAt:
-    """One search to look at."""
+    """One search to look at, and the loss whose gradient is shown."""
 
     kind: Kind
     options: UnrollOptions
     operator: Operator | None
     """None for the hard search."""
-
-
-@dataclass(frozen=True)
-class Measure:
-    """The loss whose gradient is shown."""
-
     loss: BeamLoss
-    margin: int
-    of_run: bool
+    loss_of_run: bool
     """Whether the run was trained with it."""
-
-
-def measure(objective: Objective) -> Measure:
-    """The loss of the run's objective; the expected GLEU of the beams, where that has no search in it."""
-    if isinstance(objective, BeamTraining):
-        return Measure(objective.loss, objective.margin, of_run=True)
-    return Measure(ExpectedReward(), MARGIN, of_run=False)
+    margin: int
+    """Tokens that the search goes on for beyond the reference's length."""
 
 
 def searches(
@@ -59,7 +47,8 @@ def searches(
     """The searches to look at.
 
     The soft ones have all gradient paths open: their gradient is the whole one. K and M are the run's, or the
-    defaults of `UnrollOptions`, unless they are given.
+    defaults of `UnrollOptions`, unless they are given. The loss is the run's; the expected GLEU of the beams, where the
+    run has none on beams, or it cannot read a soft search.
 
     Args:
         objective: of the run.
@@ -78,11 +67,20 @@ def searches(
     except ValueError as error:
         raise UserError(str(error)) from error
     options = _sized(own.unroll if own else UnrollOptions(), beam_size, candidates)
-    found = [LookedAt("hard", replace(options, selection="hard", open_paths=()), None)]
+    loss, margin = (own.loss, own.margin) if own else (ExpectedReward(), MARGIN)
+    if loss.reads_hard_prefixes:
+        check_hard_prefixes(type(loss).__name__, options)
+
+    def looked_at(kind: Kind, operator: Operator | None, **changed: Any) -> LookedAt:
+        reads = kind != "soft" or not loss.reads_hard_prefixes
+        shown = loss if reads else ExpectedReward()
+        return LookedAt(kind, replace(options, **changed), operator, shown, own is not None and reads, margin)
+
+    found = [looked_at("hard", None, selection="hard", open_paths=())]
     if own:
-        found.append(LookedAt("trained", options, own.operator))
-    everything: tuple[GradientPath, ...] = get_args(GradientPath)
-    return found + [LookedAt("soft", replace(options, selection="soft", open_paths=everything), each) for each in soft]
+        found.append(looked_at("trained", own.operator))
+    everything = {"selection": "soft", "open_paths": get_args(GradientPath)}
+    return found + [looked_at("soft", each, **everything) for each in soft]
 
 
 def _sized(options: UnrollOptions, beam_size: int | None, candidates: int | None) -> UnrollOptions:

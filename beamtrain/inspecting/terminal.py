@@ -44,7 +44,7 @@ def _print_sentence(console: Console, sentence: Json, place: int, steps: Collect
         ("reference", sentence["reference"] if sentence["reference_given"] else None),
         ("translation", sentence["translation"]),
         ("search", search["about"]),
-        ("loss", f"{search['loss']:.4f} {sentence['loss']}"),
+        ("loss", f"{search['loss']:.4f} {search['about_loss']}"),
     ):
         if text is not None:
             console.print(Text(f"   {title:<12}{_plain(text)}"))

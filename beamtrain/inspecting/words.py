@@ -34,7 +34,7 @@ def search_told(search: Json) -> str:
 
 def loss_told(name: str, of_run: bool, reference_given: bool) -> str:
     """What the gradient is of."""
-    whose = "that the run was trained with" if of_run else "since the run was trained without a loss on beams"
+    whose = "that the run was trained with" if of_run else "since the run has no loss that could read this search"
     against = "" if reference_given else ", against the run's own translation, since no reference was given"
     return f"by {name}, {whose}{against}"
 

@@ -21,6 +21,7 @@ run over all positions. With `decoder_layers: 1` it is Luong's global attention 
 """
 
 from collections.abc import Callable
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -36,13 +37,29 @@ from beamtrain.model.slots import OpenSlots
 from beamtrain.model.state import DecoderState
 
 
+class GRU(nn.GRU):
+    """PyTorch's, which also has a gradient in evaluation mode on a GPU, where cuDNN gives one in training mode only.
+
+    Of that mode nothing but the dropout between layers is seen, so it is switched on without it.
+    """
+
+    def forward(self, *inputs: Any) -> Any:
+        if self.training or not torch.is_grad_enabled():
+            return super().forward(*inputs)
+        dropout, self.dropout, self.training = self.dropout, 0.0, True
+        try:
+            return super().forward(*inputs)
+        finally:
+            self.dropout, self.training = dropout, False
+
+
 class Encoder(nn.Module):
     """A GRU from left to right and one from right to left, half of the width each."""
 
     def __init__(self, D: int, layers: int, dropout: float) -> None:
         super().__init__()
         between = dropout if layers > 1 else 0.0
-        self.gru = nn.GRU(D, D // 2, layers, batch_first=True, dropout=between, bidirectional=True)
+        self.gru = GRU(D, D // 2, layers, batch_first=True, dropout=between, bidirectional=True)
         self.dropout = Dropout(dropout)
 
     def forward(self, x: Tensor, lengths: Tensor) -> Tensor:
@@ -63,9 +80,9 @@ class Decoder(nn.Module):
 
     def __init__(self, D: int, heads: int, layers: int, dropout: float) -> None:
         super().__init__()
-        self.lowest = nn.GRU(D, D, batch_first=True)
+        self.lowest = GRU(D, D, batch_first=True)
         self.attention = CrossAttention(D, heads, dropout=0.0)
-        self.upper = nn.ModuleList(nn.GRU(2 * D, D, batch_first=True) for _ in range(layers - 1))
+        self.upper = nn.ModuleList(GRU(2 * D, D, batch_first=True) for _ in range(layers - 1))
         self.output = nn.Linear(2 * D, D)
         self.beginning = nn.Linear(D, layers * D)
         self.dropout = Dropout(dropout)

@@ -2,8 +2,8 @@
 
 from torch import Tensor
 
+from beamtrain.base.waits import may_wait
 from beamtrain.data.tokenizer import EOS, PAD
-from beamtrain.topk.checks import may_wait
 
 
 class OpenSlots:

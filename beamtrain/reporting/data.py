@@ -12,7 +12,7 @@ from beamtrain.reporting.groups import Words
 from beamtrain.reporting.search_errors import against_exact, shares, verdicts
 from beamtrain.reporting.systems import System
 from beamtrain.reporting.training_curves import training_of
-from beamtrain.runs.scoring import ScoringOptions
+from beamtrain.runs.scoring_options import ScoringOptions
 from beamtrain.scoring.metrics import bootstrap, bootstrapped_metrics, score_corpus
 from beamtrain.scoring.parallel_text import ParallelText
 from beamtrain.scoring.resampling import Array, Resamples, score

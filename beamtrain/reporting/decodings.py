@@ -10,7 +10,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from beamtrain.base.errors import UserError
-from beamtrain.base.text_io import open_output
+from beamtrain.base.text_io import make_output_folder, open_output
 from beamtrain.data.batch import pad
 from beamtrain.data.tokenizer import EOS
 from beamtrain.runs.loading import Run
@@ -149,6 +149,7 @@ class Decodings:
         result = compute()
         if self._keeps:
             try:
+                make_output_folder(self._folder)
                 with open_output(path) as output:
                     output.write(json.dumps(result).encode())
             except UserError as error:

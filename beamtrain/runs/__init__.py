@@ -10,7 +10,7 @@
 Nothing in the folder is executed or imported: the network is a class that is imported already or refused (`networks`),
 weights are tensors only.
 
-description.py  model.json; scoring.py, what it says of scores; networks.py, the network that it names
+description.py  model.json; scoring_options.py, what it says of scores; networks.py, the network that it names
 checkpoints.py  training checkpoints
 objectives.py   the objective of config.yaml
 weights.py      model.safetensors, or the weights in a checkpoint

@@ -9,7 +9,7 @@ from beamtrain.base.errors import UserError
 from beamtrain.base.files import write_text
 from beamtrain.base.typed_values import check_values
 from beamtrain.runs.checkpoints import first_line
-from beamtrain.runs.scoring import ScoringOptions
+from beamtrain.runs.scoring_options import ScoringOptions
 from beamtrain.search.options import SearchOptions
 
 CORPUS = ("source", "config_name", "train_split", "validation_split", "test_split")

@@ -4,11 +4,11 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from beamtrain.base.limits import BATCH_TOKENS
+from beamtrain.base.inference_sizes import BATCH_TOKENS
 from beamtrain.data.tokenizer import Tokenizer
 from beamtrain.model.base import Seq2Seq
 from beamtrain.runs.loading import Run
-from beamtrain.runs.scoring import ScoringOptions
+from beamtrain.runs.scoring_options import ScoringOptions
 from beamtrain.scoring.metrics import CorpusScores, check_lines, score_corpus
 from beamtrain.search.options import SearchOptions
 from beamtrain.translating.translator import Translation, Translator, Window

@@ -13,7 +13,7 @@ from sacrebleu.metrics import BLEU, CHRF, TER
 from sacrebleu.metrics.base import Metric
 
 from beamtrain.base.errors import UserError
-from beamtrain.runs.scoring import ScoringOptions
+from beamtrain.runs.scoring_options import ScoringOptions
 from beamtrain.scoring.resampling import Array, Resamples, interval, p_value, score, seed_in_signatures, statistics
 
 DEFAULT = ScoringOptions()

@@ -18,7 +18,7 @@ from beamtrain.search.options import check_length_limits
 from beamtrain.search.step import Candidates
 
 
-class _Sampling(Strategy):
+class Sampling(Strategy):
     """Every slot goes on by itself, with a token drawn at random."""
 
     def __init__(self, uniform: Tensor, temperature: float, top_k: int, top_p: float) -> None:
@@ -94,7 +94,7 @@ def sample(
     )
     uniform = _uniform(seeds, samples, int(constraints.limits.max())).to(source.device)
     beams = Beams.start(memory.mask, samples, attention=False)
-    return decode(network, memory, beams, constraints, _Sampling(uniform, temperature, top_k, top_p))
+    return decode(network, memory, beams, constraints, Sampling(uniform, temperature, top_k, top_p))
 
 
 def keep_likely(log_probs: Tensor, top_k: int, top_p: float) -> Tensor:

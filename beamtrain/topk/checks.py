@@ -114,11 +114,6 @@ def check_finite(result: Tensor, message: str) -> None:
         raise ValueError(message)
 
 
-def may_wait(tensor: Tensor) -> bool:
-    """Whether reading a value back is free of device synchronisation, so that an iteration may stop early."""
-    return tensor.device.type == "cpu" and not torch.compiler.is_compiling()
-
-
 def _may_look() -> bool:
     return not torch.compiler.is_compiling() and not _unchecked.get()
 

@@ -12,6 +12,8 @@ from unittest.mock import patch
 
 from jsonargparse import _typehints
 
+from beamtrain.training.class_paths import own_path
+
 
 @contextmanager
 def own_defaults() -> Iterator[None]:
@@ -27,4 +29,4 @@ def _start_anew(_: Any, before: Any, chosen: Any) -> None:
 
 
 def _same(path: str, other: str) -> bool:
-    return path == other or resolve_name(path) is resolve_name(other)
+    return path == other or resolve_name(own_path(path)) is resolve_name(own_path(other))

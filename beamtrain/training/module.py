@@ -15,8 +15,9 @@ from beamtrain.base.errors import UserError
 from beamtrain.data.batch import Batch
 from beamtrain.model.base import Seq2Seq
 from beamtrain.objectives.base import Loss, Objective
+from beamtrain.objectives.rewards.text_reward import give_text
 from beamtrain.objectives.teacher_forcing import TeacherForcing
-from beamtrain.runs.scoring import ScoringOptions
+from beamtrain.runs.scoring_options import ScoringOptions
 from beamtrain.scoring.metrics import Score, corpus_score
 from beamtrain.search.options import SearchOptions
 from beamtrain.search.unroll.log_probs import token_log_probs
@@ -79,6 +80,11 @@ class TranslationModule(pl.LightningModule):
         self._means = WeightedMeans()  # of training
         self._nll, self._tokens = torch.zeros(()), 0  # of the development set
 
+    def setup(self, stage: str) -> None:
+        data: Any = getattr(self.trainer, "datamodule", None)
+        if data is not None:
+            give_text(self.objective, data.tokenizer)
+
     def configure_optimizers(self) -> Any:
         try:
             optimizer = self._optimizer(self.parameters())  # the network's and the objective's own
@@ -94,7 +100,9 @@ class TranslationModule(pl.LightningModule):
     def transfer_batch_to_device(self, batch: Batch, device: torch.device, dataloader_idx: int) -> Batch:
         return batch.to(device, non_blocking=device.type == "cuda")
 
-    def training_step(self, batch: Batch) -> Tensor:
+    def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
+        closed = (batch_idx + 1) % self.trainer.accumulate_grad_batches == 0
+        self.objective.ends_step = closed or self.trainer.is_last_batch
         loss = self.objective(self.network, batch, self.global_step)
         averages = self._averages_over_processes(loss)
         self._log_figures(["loss", *loss.figures], averages)

@@ -1,16 +1,21 @@
 """Names of settings: where a config file lies, and one clear message for all keys that do not exist."""
 
 import inspect
+import os
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from importlib import import_module
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import yaml
+from jsonargparse import _paths
 
 from beamtrain.base.assets import find, folder
 from beamtrain.base.errors import UserError, nearest
+from beamtrain.base.plugins import import_module_of
 
 CONFIG_OPTION, SHORT = "--config", "-c"
 
@@ -68,22 +73,39 @@ def check_keys(known: set[str], arguments: list[str], configs: list[Path], class
     """
     problems, classes = [], dict(classes)
     for path in configs:
-        problems += [f"{path.name}: {problem}" for problem in _unknown_keys(read_config(path), known, "", classes)]
+        found = _unknown_keys(read_config(path), known, "", classes, path.parent)
+        problems += [f"{path.name}: {problem}" for problem in found]
     before: list[str] = []  # options so far
     for argument, following in pairwise([*arguments, ""]):
         if not argument.startswith("--"):
             continue
         option, equals, value = argument.partition("=")
         name = option.removeprefix("--").removesuffix("+")  # --key+=value adds to a list
+        setting = name.removesuffix(".class_path")
         if not option.endswith("+"):
-            problems += _undone(name.removesuffix(".class_path"), before)
+            problems += _undone(setting, before)
         before.append(name)
-        if name in classes or name.removesuffix(".class_path") in classes:
-            classes[name.removesuffix(".class_path")] = value if equals else following
+        if setting in classes:
+            found = _unknown_in_choice(value if equals else following, setting, classes, Path())
         else:
-            problems += [f"command line: {problem}" for problem in _unknown_option(name, known, classes)]
+            found = _unknown_option(name, known, classes)
+        problems += [f"command line: {problem}" for problem in found]
     if problems:
         raise UserError("\n".join(problems) if len(problems) == 1 else "\n  ".join(["wrong settings", *problems]))
+
+
+@contextmanager
+def read_as_utf8() -> Iterator[None]:
+    """Have the parser read config files as UTF-8 inside of this, whatever the locale."""
+
+    def read_text(path: _paths.Path) -> str:
+        try:
+            return Path(path.absolute).read_text(encoding="utf-8")
+        except UnicodeDecodeError as error:
+            raise UserError(f"{path} is not YAML: {error}") from error
+
+    with patch.object(_paths.Path, "read_text", read_text):
+        yield
 
 
 def read_config(path: Path) -> dict[str, Any]:
@@ -96,30 +118,46 @@ def read_config(path: Path) -> dict[str, Any]:
         tree = yaml.safe_load(path.read_text(encoding="utf-8"))
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise UserError(f"{path} is not YAML: {' '.join(str(error).split())}") from error
-    if tree is not None and not isinstance(tree, dict):
-        raise UserError(f"{path} must hold settings as `key: value` lines, not a {type(tree).__name__}")
-    return tree or {}
+    if not isinstance(tree, dict):
+        held = "and is empty" if tree is None else f"not a {type(tree).__name__}"
+        raise UserError(f"{path} must hold settings as `key: value` lines, {held}")
+    return tree
 
 
-def _unknown_keys(tree: dict[str, Any], known: set[str], prefix: str, classes: dict[str, str]) -> Iterator[str]:
+def _unknown_keys(
+    tree: dict[str, Any], known: set[str], prefix: str, classes: dict[str, str], folder: Path
+) -> Iterator[str]:
+    """Of the settings in a file in the folder."""
     for key, value in tree.items():
         name = f"{prefix}{key}"
         if isinstance(value, dict) and any(each.startswith(f"{name}.") for each in known) and "class_path" not in value:
-            yield from _unknown_keys(value, known, f"{name}.", classes)
+            yield from _unknown_keys(value, known, f"{name}.", classes, folder)
         elif not _is_known(name, known):
             yield _unknown(name, known)
         elif not isinstance(value, dict) and _is_group(name, known):
             yield f"{name} is {_as_typed(value)}; it must be names with values"
         else:
             for choice in value if isinstance(value, list) else [value]:
-                if isinstance(choice, dict) and not isinstance(choice.get("class_path", ""), str):
-                    yield f"{name}.class_path is {_as_typed(choice['class_path'])}; it must be the name of a class"
-                elif isinstance(choice, dict) and "class_path" in choice:
-                    classes[name], arguments = str(choice["class_path"]), choice.get("init_args") or {}
-                    if isinstance(arguments, dict):
-                        yield from _unknown_arguments(arguments, f"{name}.init_args.", classes[name])
-                    else:
-                        yield f"{name}.init_args is {arguments}; it must be names with values"
+                yield from _unknown_in_choice(choice, name, classes, folder)
+
+
+def _unknown_in_choice(choice: Any, name: str, classes: dict[str, str], folder: Path) -> Iterator[str]:
+    """Of a class that a setting is given: by its name, as names with values, or by a file with these."""
+    if isinstance(choice, str) and name in classes:
+        if os.path.isfile(folder / choice):
+            found = _unknown_in_choice(read_config(folder / choice), name, classes, (folder / choice).parent)
+            yield from (f"{choice}: {problem}" for problem in found)
+        else:
+            classes[name] = choice
+    elif isinstance(choice, dict) and "class_path" in choice:
+        if not isinstance(choice["class_path"], str):
+            yield f"{name}.class_path is {_as_typed(choice['class_path'])}; it must be the name of a class"
+            return
+        classes[name], arguments = choice["class_path"], choice.get("init_args") or {}
+        if isinstance(arguments, dict):
+            yield from _unknown_arguments(arguments, f"{name}.init_args.", classes[name])
+        else:
+            yield f"{name}.init_args is {arguments}; it must be names with values"
 
 
 def _undone(name: str, before: list[str]) -> list[str]:
@@ -153,7 +191,12 @@ def _unknown_arguments(names: Iterable[str], prefix: str, class_path: str, dashe
 
 
 def class_of(class_path: str) -> type | None:
-    """The class at a dotted path, or None when there is none."""
+    """The class at a dotted path, or None when there is none.
+
+    Raises:
+        UserError: importing its module raises an error.
+    """
+    import_module_of(class_path, os.getcwd())
     module_name, _, class_name = class_path.rpartition(".")
     try:
         return getattr(import_module(module_name), class_name)

@@ -14,7 +14,7 @@ from multiprocessing.queues import SimpleQueue
 import torch
 
 from beamtrain.base.errors import UserError
-from beamtrain.data.parallel import end_with_parent, processors
+from beamtrain.data.workers import end_with_parent, processors
 from beamtrain.translating.translator import Translation, Translator, Window, numbered
 
 _FRESH = multiprocessing.get_context("spawn")  # a forked copy of a process whose OpenMP threads have run may crash

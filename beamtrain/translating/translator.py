@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from beamtrain.base.errors import UserError
-from beamtrain.base.limits import BATCH_TOKENS, MAX_SOURCE_TOKENS
+from beamtrain.base.inference_sizes import BATCH_TOKENS, MAX_SOURCE_TOKENS
 from beamtrain.data.batch import pad
 from beamtrain.data.tokenizer import EOS, Tokenizer
 from beamtrain.model.base import Seq2Seq

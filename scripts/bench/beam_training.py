@@ -33,12 +33,14 @@ from beamtrain.model.transformer import Transformer
 from beamtrain.objectives import beam_training as beam_module
 from beamtrain.objectives.beam_training import BeamTraining
 from beamtrain.objectives.losses.base import BeamLoss
+from beamtrain.objectives.losses.descendant_credit import DescendantCredit
 from beamtrain.objectives.losses.expected_reward import ExpectedReward
 from beamtrain.objectives.losses.minimum_risk import MinimumRisk
+from beamtrain.objectives.losses.soft_survival import SoftSurvival
 from beamtrain.objectives.teacher_forcing import TeacherForcing
 from beamtrain.search.beam import beam_search
 from beamtrain.search.options import SearchOptions
-from beamtrain.search.unroll import deferred_gradient, parallel, softmax_gradient
+from beamtrain.search.unroll import deferred_gradient, softmax_gradient, two_pass
 from beamtrain.search.unroll.chain import Chain
 from beamtrain.search.unroll.options import UnrollOptions
 
@@ -99,13 +101,18 @@ class Bench:
             unrolled = UnrollOptions(beam_size=beams, candidates=max(32, beams), **unroll)
             return BeamTraining(loss, unroll=unrolled, margin=self.options.margin)
 
+        survival, credit = (with_beam(loss, selection="hard") for loss in (SoftSurvival(), DescendantCredit()))
+        nearest = with_beam(SoftSurvival(rivals=1), selection="hard")
         default, risk = with_beam(ExpectedReward()), with_beam(MinimumRisk(), selection="hard")
         soft_paths = with_beam(ExpectedReward(), selection="soft", open_paths=("embeddings", "ancestry"))
         return {
             "teacher forcing": lambda batch: gold(self.network, batch).total,
-            "beam part": lambda batch: default.beam_part(self.network, batch)[0],
-            "beam part, minimum risk, hard": lambda batch: risk.beam_part(self.network, batch)[0],
-            "beam part, soft, step by step": lambda batch: soft_paths.beam_part(self.network, batch)[0],
+            "beam part": lambda batch: default.part(self.network, batch)[0],
+            "beam part, minimum risk, hard": lambda batch: risk.part(self.network, batch)[0],
+            "beam part, soft survival, hard": lambda batch: survival.part(self.network, batch)[0],
+            "beam part, soft survival, hard, one rival": lambda batch: nearest.part(self.network, batch)[0],
+            "beam part, descendant credit, hard": lambda batch: credit.part(self.network, batch)[0],
+            "beam part, soft, step by step": lambda batch: soft_paths.part(self.network, batch)[0],
             "whole step": lambda batch: default(self.network, batch).total,
         }
 
@@ -182,7 +189,7 @@ class Bench:
             ("encoder", network, "encode_counted"),
             ("search: decoder", network, "step"),
             ("search: logits and candidates", Chain, "candidates"),
-            ("search: the rest", parallel, "_search"),
+            ("search: the rest", two_pass, "_search"),
             ("decoder over the prefix tree", Transformer, "decode_tree"),
             ("top-k operator", type(BeamTraining(ExpectedReward()).operator), "select"),
             ("loss", ExpectedReward, "forward"),

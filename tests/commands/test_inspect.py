@@ -4,7 +4,6 @@ import io
 import json
 import re
 import shutil
-import subprocess
 import sys
 from pathlib import Path
 
@@ -76,14 +75,25 @@ def test_every_search_is_whole(inspection):
 
 
 def test_it_says_what_the_loss_is_and_of_what(inspection, transformer_run, capsys):
-    assert inspection["loss"] == {"name": "ExpectedReward(Gleu)", "of_run": True}
-    assert inspection["sentences"][0]["loss"] == "by ExpectedReward(Gleu), that the run was trained with"
+    for search in inspection["sentences"][0]["searches"]:
+        assert (search["loss_name"], search["loss_of_run"]) == ("ExpectedReward(Gleu)", True)
+        assert search["about_loss"] == "by ExpectedReward(Gleu), that the run was trained with"
     assert main(["inspect", str(transformer_run), SOURCE, "--temperature", "1", "--format", "json"]) == 0
     without = json.loads(capsys.readouterr().out)
-    assert without["loss"]["of_run"] is False
     (sentence,) = without["sentences"]
     assert sentence["reference"] == sentence["translation"] and not sentence["reference_given"]
-    assert "without a loss on beams, against the run's own translation" in sentence["loss"]
+    assert not sentence["searches"][0]["loss_of_run"]
+    assert "no loss that could read this search, against the run's own transl" in sentence["searches"][0]["about_loss"]
+
+
+def test_a_reward_of_text_is_given_the_text(trained_run, tmp_path, capsys):
+    folder = shutil.copytree(trained_run, tmp_path / "run")
+    reward = "{class_path: beamtrain.objectives.SentenceChrf, init_args: {workers: 2}}"
+    loss = f"{{class_path: beamtrain.objectives.MinimumRisk, init_args: {{reward: {reward}}}}}"
+    text = TRAINED.replace("{class_path: beamtrain.objectives.ExpectedReward}", loss)
+    (folder / "config.yaml").write_text(text)
+    assert main(["inspect", str(folder), SOURCE, "--reference", REFERENCE, "--temperature", "1"]) == 0
+    assert "by MinimumRisk(SentenceChrf), that the run was trained with" in capsys.readouterr().out
 
 
 def test_the_hard_search_finds_what_translating_finds(transformer_run, capsys):
@@ -215,13 +225,3 @@ def test_the_documentation_names_every_field_of_the_json(inspection):
     documented = set(re.findall(r"`(\w+)`", (Path(__file__).parents[2] / "docs" / "inspect.md").read_text()))
     assert set(keys(inspection)) <= documented
     assert f"`version` | {inspection['version']}" in (Path(__file__).parents[2] / "docs" / "inspect.md").read_text()
-
-
-def test_looking_needs_no_lightning(transformer_run):
-    code = (
-        "import sys; from beamtrain.cli import main; "
-        f"main(['inspect', {str(transformer_run)!r}, 'a', '--temperature', '1']); "
-        "print({'lightning', 'datasets', 'matplotlib'} & set(sys.modules))"
-    )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
-    assert done.stdout.splitlines()[-1] == "set()", done.stderr

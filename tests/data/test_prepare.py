@@ -14,7 +14,7 @@ import pytest
 from corpora import HOSTILE, sentences, write_split
 
 from beamtrain.base.errors import UserError
-from beamtrain.data import encode, parallel, prepare
+from beamtrain.data import encode, prepare, workers
 from beamtrain.data.corpus import open_corpus
 from beamtrain.data.table import TokenTableWriter
 from beamtrain.data.tokenizer import BOS, EOS, UNK
@@ -152,8 +152,8 @@ def test_a_given_tokenizer_is_used(corpus, data, tmp_path):
 def test_several_processes_give_the_same_corpus(data, monkeypatch):
     alone = contents(data()._ready().folder)
     shutil.rmtree(data()._ready().folder)
-    monkeypatch.setattr(parallel, "_SPAN_ROWS", 16)
-    monkeypatch.setattr(parallel, "processors", lambda: 2)
+    monkeypatch.setattr(workers, "_SPAN_ROWS", 16)
+    monkeypatch.setattr(workers, "processors", lambda: 2)
     assert contents(data()._ready().folder) == alone
 
 

@@ -1,4 +1,4 @@
-"""The page of `beamtrain inspect` in a browser: every control, both colours, wide and narrow, and text that is hostile."""
+"""The page of `beamtrain inspect` in a browser: every control, both colours, wide and narrow, and hostile text."""
 
 import json
 import os
@@ -143,7 +143,7 @@ def check_hostile(inspection, text, folder):
     with opened(folder / "page.html", PHONE) as page:
         page.wait_for_selector("#lattice svg")
         page.click("#on")
-        assert "run" != page.title() and fits(page)
+        assert page.title() != "run" and fits(page)
         expected = "".join("\ufffd" if ord(each) < 32 or 127 <= ord(each) < 160 else each for each in text)
         assert page.locator("#facts bdi").first.evaluate("each => each.textContent") == expected
         assert page.locator("img, main script, iframe").count() == 0

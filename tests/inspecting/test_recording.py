@@ -5,23 +5,35 @@ import torch
 from batches import batch_of
 from networks import small
 
+from beamtrain.base.errors import UserError
 from beamtrain.inspecting import recording
-from beamtrain.inspecting.searches import LookedAt, Measure, measure, searches
-from beamtrain.objectives import BeamTraining, ExpectedReward, MinimumRisk, PositionCrossEntropy, TeacherForcing
+from beamtrain.inspecting.searches import LookedAt, searches
+from beamtrain.objectives import (
+    BeamTraining,
+    ExpectedReward,
+    MinimumRisk,
+    PositionCrossEntropy,
+    SoftSurvival,
+    TeacherForcing,
+)
 from beamtrain.search.unroll.options import UnrollOptions
-from beamtrain.topk import NeuralSort, SoftTopK
+from beamtrain.topk import Gumbel, NeuralSort, SoftTopK
 
 V = 9
 BATCH = batch_of([([4, 5, 6], [5, 6, 4, 7])])
 ALL = ("score_update", "accumulated_score", "embeddings", "ancestry")
 
 
-def recorded(network, search, loss, monkeypatch=None, moved=None):
+def looked_at(options, operator, loss):
+    return LookedAt("soft", options, operator, loss, loss_of_run=True, margin=1)
+
+
+def recorded(network, search, monkeypatch=None, moved=None):
     """The recording; `moved` = (step, candidate, by how much, whether for the operator alone)."""
     if moved is not None:
         monkeypatch.setattr(recording, "RecordingChain", lambda count, chosen, like: Moving(count, chosen, like, moved))
     memory = network.encode(BATCH.source)
-    return recording.record(network, memory, BATCH, search, Measure(loss, margin=1, of_run=True))
+    return recording.record(network, memory, BATCH, search)
 
 
 class Moving(recording.RecordingChain):
@@ -55,37 +67,35 @@ class Moving(recording.RecordingChain):
 )
 def test_the_gradient_is_what_the_loss_does_when_a_score_moves(kind, loss, operator, monkeypatch):
     network = small(kind, V, seed=2).double()
-    search = LookedAt("soft", UnrollOptions(3, 7, "soft", ALL), operator)
-    found = recorded(network, search, loss)
+    search = looked_at(UnrollOptions(3, 7, "soft", ALL), operator, loss)
+    found = recorded(network, search)
     assert max(float(each.abs().max()) for each in found.of_choices) > 1e-4
     for step, candidate in ((0, 1), (2, 3)):
         for gradients, choice_alone in ((found.gradients, False), (found.of_choices, True)):
             losses = []
             for by in (1e-6, -1e-6):
                 with monkeypatch.context() as patch:
-                    losses.append(recorded(network, search, loss, patch, (step, candidate, by, choice_alone)).loss)
+                    losses.append(recorded(network, search, patch, (step, candidate, by, choice_alone)).loss)
             slope = float(losses[0] - losses[1]) / 2e-6
             assert float(gradients[step][0, candidate]) == pytest.approx(slope, rel=1e-4, abs=1e-8)
 
 
 def test_a_hard_choice_and_minimum_risk_have_no_gradient_through_choices():
     network = small("transformer", V)
-    for search in (
-        LookedAt("hard", UnrollOptions(3, 7, "hard"), None),
-        LookedAt("trained", UnrollOptions(3, 7, "straight_through"), SoftTopK(0.7)),
+    for options, operator in (
+        (UnrollOptions(3, 7, "hard"), None),
+        (UnrollOptions(3, 7, "straight_through"), SoftTopK(0.7)),
     ):
-        found = recorded(network, search, MinimumRisk())
+        found = recorded(network, looked_at(options, operator, MinimumRisk()))
         assert not any(bool(each.any()) for each in found.of_choices)
         assert any(bool(each.any()) for each in found.gradients)
 
 
 def test_an_operator_that_draws_draws_the_same_and_leaves_the_generator_alone():
-    from beamtrain.topk import Gumbel
-
     network = small("gru", V)
-    search = LookedAt("soft", UnrollOptions(3, 7, "soft", ALL), Gumbel(SoftTopK(0.7)))
+    search = looked_at(UnrollOptions(3, 7, "soft", ALL), Gumbel(SoftTopK(0.7)), ExpectedReward())
     before = torch.get_rng_state()
-    first, second = (recorded(network, search, ExpectedReward()) for _ in range(2))
+    first, second = (recorded(network, search) for _ in range(2))
     assert torch.equal(first.loss, second.loss)
     assert torch.equal(torch.get_rng_state(), before)
 
@@ -103,5 +113,19 @@ def test_the_searches_are_the_hard_one_the_runs_own_and_soft_ones():
         (5, 16, ALL)
     }
     assert own.operator.temperature == 0.3, "it is the run's"
-    assert measure(own).of_run and not measure(TeacherForcing()).of_run
+    assert all(each.loss is own.loss and each.loss_of_run for each in (hard, trained, *soft))
+    assert not any(each.loss_of_run for each in searches(TeacherForcing()))
     assert [each.kind for each in searches(TeacherForcing(), temperatures=(0.5,), beam_size=40)] == ["hard", "soft"]
+
+
+@pytest.mark.parametrize("selection", ["hard", "straight_through"])
+def test_a_loss_that_asks_what_stays_in_the_beam_reads_hard_searches_alone(selection):
+    own = BeamTraining(SoftSurvival(), unroll=UnrollOptions(3, 7, selection))
+    hard, trained, soft = searches(own, temperatures=(0.5,))
+    assert [type(each.loss).__name__ for each in (hard, trained, soft)] == ["SoftSurvival"] * 2 + ["ExpectedReward"]
+    assert [each.loss_of_run for each in (hard, trained, soft)] == [True, True, False]
+    network = small("transformer", V)
+    for search in (hard, trained, soft):
+        assert any(bool(each.any()) for each in recorded(network, search).gradients)
+    with pytest.raises(UserError, match="as many as there are beams"):
+        searches(own, beam_size=7)

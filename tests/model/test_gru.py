@@ -90,3 +90,24 @@ def test_dropout_is_applied_in_training_only(dropped):
 def test_a_network_without_layers_is_refused(layers):
     with pytest.raises(UserError, match=f"{layers} is 0; it must be 1 or more"):
         GRUEncoderDecoder(V, **{layers: 0})
+
+
+@pytest.mark.parametrize("training", [True, False])
+@pytest.mark.parametrize("gradient", [True, False])
+def test_what_has_a_gradient_runs_in_the_mode_in_which_cudnn_gives_one(training, gradient, monkeypatch):
+    """Without dropout, as evaluation has it; else the search in the loop fails on a GPU."""
+    network = GRUEncoderDecoder(V, width=D, encoder_layers=2, decoder_layers=2, dropout=0.5).train(training)
+    modes, forward = [], torch.nn.GRU.forward
+
+    def spied(module, *inputs):
+        modes.append((module.training, module.dropout))
+        return forward(module, *inputs)
+
+    monkeypatch.setattr(torch.nn.GRU, "forward", spied)
+    with torch.set_grad_enabled(gradient):
+        network.decode(network.encode(sources()), torch.tensor([[BOS, 4], [BOS, 5]]))
+    encoder, *decoder = modes
+    assert encoder == (training or gradient, 0.5 if training or not gradient else 0.0)
+    assert decoder == [(training or gradient, 0.0)] * 2
+    assert [module.training for module in network.modules()] == [training] * len(list(network.modules()))
+    assert network.encoder.gru.dropout == 0.5

@@ -25,6 +25,8 @@ def hard_beams(sentences, T):
         origins=torch.eye(K).expand(1, T, K, K),
         open=(tokens != PAD),
         slot_scores=torch.zeros(1, T, K),
+        candidate_scores=torch.zeros(1, T, K),
+        followed=None,
         reference_log_probs=None,
         pruned=None,
     )

@@ -6,11 +6,13 @@ from batches import batch_of
 from networks import each_network, small
 
 from beamtrain.objectives.beam_training import BeamTraining
+from beamtrain.objectives.losses.descendant_credit import DescendantCredit
 from beamtrain.objectives.losses.expected_reward import ExpectedReward
 from beamtrain.objectives.losses.gold_margin import GoldMargin
 from beamtrain.objectives.losses.minimum_risk import MinimumRisk
 from beamtrain.objectives.losses.optimal_completion import OptimalCompletion
 from beamtrain.objectives.losses.position_cross_entropy import PositionCrossEntropy
+from beamtrain.objectives.losses.soft_survival import SoftSurvival
 from beamtrain.objectives.losses.weighted_sum import WeightedSum
 from beamtrain.objectives.rewards.linear_bleu import LinearBleu
 from beamtrain.search.unroll.options import UnrollOptions
@@ -25,6 +27,10 @@ LOSSES = {
     "optimal completion": OptimalCompletion(),
     "any completion": OptimalCompletion("any"),
     "gold margin": GoldMargin(),
+    "survival of the best": SoftSurvival(),
+    "survival of the reference": SoftSurvival("reference", temperature=0.3),
+    "the reference put back": SoftSurvival("reference", "put_back"),
+    "credit": DescendantCredit(),
     "a sum": WeightedSum([OptimalCompletion(), GoldMargin(), PositionCrossEntropy()], [1.0, 0.5, 0.1]),
 }
 each_loss = pytest.mark.parametrize("loss", LOSSES.values(), ids=LOSSES.keys())
@@ -42,7 +48,7 @@ def losses_and_gradient(network, loss, selection, pairs):
     """(B,) losses, and the gradient of their sum by all weights."""
     objective = BeamTraining(loss, unroll=UnrollOptions(3, 8, selection))
     batch = batch_of(pairs)
-    mean, _ = objective.beam_part(network, batch)
+    mean, _ = objective.part(network, batch)
     found = torch.autograd.grad(mean * len(pairs), list(network.parameters()), allow_unused=True)
     flat = [
         (torch.zeros_like(p) if g is None else g).flatten() for p, g in zip(network.parameters(), found, strict=True)
@@ -64,14 +70,21 @@ def test_in_these_searches_hypotheses_do_end_before_their_references(kind):
 def test_step_by_step_as_in_parallel(kind, loss, selection, monkeypatch):
     network = network_that_ends_early(kind)
     parallel = losses_and_gradient(network, loss, selection, PAIRS)
-    monkeypatch.setattr("beamtrain.objectives.beam_training.fits", lambda options, network: False)
+    monkeypatch.setattr("beamtrain.objectives.beam_training.allows_two_passes", lambda options, network: False)
     step_by_step = losses_and_gradient(network, loss, selection, PAIRS)
     torch.testing.assert_close(parallel, step_by_step, rtol=1e-7, atol=1e-9)
 
 
-@each_loss
 @each_network
-@pytest.mark.parametrize("selection", ["straight_through", "hard", "soft"])
+@pytest.mark.parametrize(
+    "loss, selection",
+    [
+        pytest.param(loss, selection, id=f"{name}-{selection}")
+        for name, loss in LOSSES.items()
+        for selection in ("straight_through", "hard", "soft")
+        if selection != "soft" or not loss.reads_hard_prefixes
+    ],
+)
 def test_alone_as_in_a_batch(kind, loss, selection):
     network = network_that_ends_early(kind)
     together = losses_and_gradient(network, loss, selection, PAIRS)

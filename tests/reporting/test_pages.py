@@ -13,7 +13,7 @@ from beamtrain.reporting.data import report
 from beamtrain.reporting.page import page, write_report_page
 from beamtrain.reporting.page_base import shown
 from beamtrain.reporting.systems import System
-from beamtrain.runs.scoring import ScoringOptions
+from beamtrain.runs.scoring_options import ScoringOptions
 from beamtrain.scoring.metrics import score_corpus
 from beamtrain.scoring.parallel_text import ParallelText
 

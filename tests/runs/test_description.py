@@ -15,7 +15,7 @@ from beamtrain.cli import main
 from beamtrain.data.corpus import absolute
 from beamtrain.runs.description import Description, load_description, save_description
 from beamtrain.runs.loading import load_run
-from beamtrain.runs.scoring import ScoringOptions
+from beamtrain.runs.scoring_options import ScoringOptions
 from beamtrain.scoring.parallel_text import from_split
 from beamtrain.search.options import SearchOptions
 from beamtrain.translating.translator import Translator

@@ -11,7 +11,7 @@ from sacrebleu.metrics import BLEU, CHRF
 from sacrebleu.significance import PairedTest
 
 from beamtrain.base.errors import UserError
-from beamtrain.runs.scoring import ScoringOptions
+from beamtrain.runs.scoring_options import ScoringOptions
 from beamtrain.scoring.metrics import check_tokenizer, corpus_score, paired_bootstrap, score_corpus, sentence_chrf
 
 REFERENCES = ["Der Zug fährt um acht ab.", "Ich möchte ein Zimmer.", "Wo ist der Bahnhof?", "Das kostet zehn Euro."]

@@ -1,6 +1,8 @@
 """Every public class has one path, short; any other is refused with it, wherever a class may be named."""
 
 import inspect
+import os
+import sys
 from importlib import import_module
 from pathlib import Path
 
@@ -9,11 +11,12 @@ import yaml
 from jsonargparse import ArgumentParser
 
 from beamtrain.base.errors import UserError
+from beamtrain.cli import main
 from beamtrain.model import Seq2Seq
 from beamtrain.objectives import BeamLoss, Objective, Reward
 from beamtrain.topk import Operator
 from beamtrain.training import Schedule
-from beamtrain.training.class_paths import ROOMS, check_class_paths, own_path, with_imports
+from beamtrain.training.class_paths import ROOMS, own_names, own_path, with_imports
 
 NAMES = [(f"beamtrain.{room}.{name}", name) for room in ROOMS for name in import_module(f"beamtrain.{room}").__all__]
 BASES = (BeamLoss, Objective, Operator, Reward, Schedule, Seq2Seq)
@@ -50,11 +53,14 @@ def test_no_name_is_in_two_rooms():
 
 @pytest.mark.parametrize("path, name", NAMES)
 def test_every_other_path_of_a_name_is_refused_with_its_own(path, name):
+    parser = ArgumentParser(exit_on_error=False)
+    parser.add_argument("--it", type=Objective)
     defined = f"{resolve(path).__module__}.{name}"
-    check_class_paths([f"--model.objective={path}"], [])
+    assert own_path(path) == path
     for other in {defined, f"beamtrain.{name}", f"beamtrain.of_old.{name}"} - {path}:
-        with pytest.raises(UserError, match=rf"^command line: {other} is not its name in a config; write {path}$"):
-            check_class_paths([f"--model.objective={other}"], [])
+        message = f"^command line: {other} is not its name in a config; write {path}$"
+        with pytest.raises(UserError, match=message), own_names():
+            parser.parse_args([f"--it={other}"])
 
 
 @pytest.mark.parametrize("path, base", CLASSES)
@@ -76,6 +82,30 @@ def test_what_is_saved_is_the_path_that_may_be_given(path, base):
 OLD, NEW = "beamtrain.schedule.Cosine", "beamtrain.training.Cosine"
 
 
+OBJECTIVE = """
+class_path: beamtrain.objectives.BeamTraining
+init_args: {loss: {class_path: %s}}
+"""
+
+
+@pytest.fixture
+def refused(tmp_path, monkeypatch, capsys):
+    """What `beamtrain train` says of its arguments, in a folder with these files."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", sys.path[:])
+
+    def said(*arguments, **files):
+        for name, text in files.items():
+            path = Path(*name.split("__")).with_suffix(".yaml")
+            path.parent.mkdir(exist_ok=True)
+            path.write_text(text)
+        Path("none.yaml").write_text("{}")
+        assert main(["train", "--config=none.yaml", *arguments, "--print_config"]) == 2
+        return capsys.readouterr().err.removeprefix("beamtrain: ").splitlines()
+
+    return said
+
+
 @pytest.mark.parametrize(
     "arguments",
     [
@@ -83,14 +113,13 @@ OLD, NEW = "beamtrain.schedule.Cosine", "beamtrain.training.Cosine"
         ["--model.schedule", OLD],
         [f"--model.schedule.class_path={OLD}"],
         [f'--model.schedule={{"class_path": "{OLD}"}}'],
-        [f"--model={{schedule: {{class_path: {OLD}}}}}"],
         [f"--trainer.callbacks+={OLD}"],
         [f"--trainer.callbacks=[{{class_path: {OLD}}}]"],
+        ["--model.objective=BeamTraining", f"--model.objective.loss={OLD}"],
     ],
 )
-def test_wherever_an_option_can_name_it(arguments):
-    with pytest.raises(UserError, match=f"command line: {OLD} .* write {NEW}"):
-        check_class_paths(arguments, [])
+def test_wherever_an_option_can_name_it(refused, arguments):
+    assert refused(*arguments) == [f"command line: {OLD} is not its name in a config; write {NEW}"]
 
 
 @pytest.mark.parametrize(
@@ -98,27 +127,85 @@ def test_wherever_an_option_can_name_it(arguments):
     [
         f"model: {{schedule: {OLD}}}",
         f"model: {{schedule: {{class_path: {OLD}}}}}",
-        f"model: {{objective: {{init_args: {{loss: {{init_args: {{losses: [{{class_path: {OLD}}}]}}}}}}}}}}",
-        f"trainer: {{callbacks: [{{class_path: mine.Callback}}, {{class_path: {OLD}}}]}}",
+        f"trainer: {{callbacks: [{{class_path: lightning.pytorch.callbacks.Timer}}, {{class_path: {OLD}}}]}}",
+        f"model: {{objective: {{class_path: BeamTraining, init_args: {{loss: {{class_path: {OLD}}}}}}}}}",
     ],
 )
-def test_wherever_a_config_can_name_it(tmp_path, text):
-    (tmp_path / "some.yaml").write_text(text)
-    with pytest.raises(UserError, match=f"some.yaml: {OLD} .* write {NEW}"):
-        check_class_paths([], [tmp_path / "some.yaml"])
+def test_wherever_a_config_can_name_it(refused, text):
+    assert refused("--config=some.yaml", some=text) == [f"some.yaml: {OLD} is not its name in a config; write {NEW}"]
 
 
-def test_all_are_told_at_once_and_texts_that_are_no_classes_are_let_be(tmp_path):
-    (tmp_path / "some.yaml").write_text(f"model: {{schedule: {OLD}}}\ndata: {{source: {OLD}}}")
-    with pytest.raises(UserError) as caught:
-        check_class_paths(
-            ["--model.network=beamtrain.model.gru.GRUEncoderDecoder", f"--name={OLD}"], [tmp_path / "some.yaml"]
-        )
-    assert str(caught.value).split("\n  ")[1:] == [
-        f"some.yaml: {OLD} is not its name in a config; write {NEW}",
-        "command line: beamtrain.model.gru.GRUEncoderDecoder is not its name in a config; "
-        "write beamtrain.model.GRUEncoderDecoder",
+@pytest.mark.parametrize(
+    "arguments, files",
+    [
+        (["--model.schedule=some.yaml"], {"some": f"class_path: {OLD}"}),
+        (["--model.objective", "some.yaml"], {"some": OBJECTIVE % OLD}),
+        (["--model=some.yaml"], {"some": f"schedule: {OLD}"}),
+        (["--config=a.yaml"], {"a": "model: {schedule: sub/some.yaml}", "sub__some": f"class_path: {OLD}"}),
+    ],
+)
+def test_wherever_a_file_within_can_name_it(refused, arguments, files):
+    assert refused(*arguments, **files) == [f"some.yaml: {OLD} is not its name in a config; write {NEW}"]
+
+
+def test_all_are_told_at_once(refused):
+    network, schedule = "beamtrain.model.gru.GRUEncoderDecoder", "beamtrain.schedule.InverseSquareRoot"
+    assert refused("--config=some.yaml", f"--model.network={network}", some=f"model: {{schedule: {schedule}}}") == [
+        "classes by other names than their own",
+        f"  some.yaml: {schedule} is not its name in a config; write beamtrain.training.InverseSquareRoot",
+        f"  command line: {network} is not its name in a config; write beamtrain.model.GRUEncoderDecoder",
     ]
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        ["--trainer.logger=lightning.pytorch.loggers.CSVLogger", "--trainer.logger.save_dir=bomb.final"],
+        ["--trainer.default_root_dir=bomb.final"],
+        ["--model.objective=objective.yaml", f"--name={OLD}"],
+        [f"--data.source={OLD}"],
+    ],
+)
+def test_a_text_that_is_no_class_is_let_be(train, monkeypatch, capsys, options):
+    Path("bomb.py").write_text("raise AssertionError")
+    Path("objective.py").write_text("raise AssertionError")
+    Path("objective.yaml").write_text(OBJECTIVE % "beamtrain.objectives.MinimumRisk")
+    monkeypatch.setattr(sys, "path", [*sys.path, os.getcwd()])
+    assert train(*options, "--print_config") == 0, capsys.readouterr().err
+
+
+@pytest.mark.parametrize("file", ["some", "sub__some"])
+def test_the_keys_of_a_file_within_are_those_of_the_class_that_it_names(refused, file):
+    place = f"{file.replace('__', '/')}.yaml"
+    wrong = "model.objective.init_args.wieght is not a setting; did you mean model.objective.init_args.weight?"
+    text = "class_path: beamtrain.objectives.BeamTraining\ninit_args: {wieght: 1}"
+    assert refused(f"--model.objective={place}", **{file: text}) == [f"command line: {place}: {wrong}"]
+    assert refused("--config=a.yaml", a=f"model: {{objective: {place}}}") == [f"a.yaml: {place}: {wrong}"]
+
+
+@pytest.mark.parametrize("text", ["BeamTraining", "sub.yaml"])
+def test_an_option_is_one_of_the_class_that_a_config_names_in_short(train, capsys, text):
+    Path("sub.yaml").write_text(OBJECTIVE % "MinimumRisk")
+    Path("more.yaml").write_text(f"model: {{objective: {text}}}")
+    loss = "--model.objective.loss=MinimumRisk"
+    assert train("--config=more.yaml", loss, "--model.objective.weight=0.5", "--print_config") == 0
+    objective = yaml.safe_load(capsys.readouterr().out)["model"]["objective"]
+    assert objective["class_path"] == "beamtrain.objectives.BeamTraining" and objective["init_args"]["weight"] == 0.5
+
+
+def test_a_module_of_one_s_own_is_found_for_a_file_within(train, monkeypatch, capsys):
+    monkeypatch.setattr(sys, "path", sys.path[:])
+    Path("mine_within.py").write_text(
+        "from beamtrain.objectives import TeacherForcing\nclass Mine(TeacherForcing): pass\n"
+    )
+    Path("sub").mkdir()
+    Path("sub/some.yaml").write_text("class_path: mine_within.Mine")
+    assert train("--model.objective=sub/some.yaml", "--print_config") == 0
+    assert yaml.safe_load(capsys.readouterr().out)["model"]["objective"]["class_path"] == "mine_within.Mine"
+    Path("broken_within.py").write_text("1 / 0")
+    Path("sub/some.yaml").write_text(OBJECTIVE % "broken_within.Loss")
+    assert train("--model.objective=sub/some.yaml", "--print_config") == 2
+    assert "broken_within.Loss: its import raises ZeroDivisionError: division by zero (" in capsys.readouterr().err
 
 
 def test_what_is_imported_becomes_one_setting(tmp_path):

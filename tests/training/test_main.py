@@ -164,7 +164,8 @@ def test_resuming_what_is_not_there_or_broken_says_so(train, capsys):
         (["--data.vocab_size=100000"], "100000|100,000"),
         (["--data.target_lang=fr"], "fr"),
         (["--trainer.max_steps=many"], "trainer.max_steps.*many"),
-        (["--model.search.beam_size=0"], "beam_size is 0; it must be from 1 to 1,000"),
+        (["--model.search.beam_size=0"], "model.search.beam_size is 0; it must be 1 or more"),
+        (["--model.search.alpha=20"], "model.search.alpha is 20.0; it must be a number from -10 to 10"),
         (["--model.max_gradient_norm=-1"], "max_gradient_norm is -1.0, but must be positive"),
         (["--model.objective.init_args.label_smoothing=1"], "label_smoothing is 1.0, but must be"),
         (

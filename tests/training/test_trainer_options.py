@@ -8,7 +8,7 @@ import lightning.pytorch as pl
 import pytest
 
 from beamtrain.base.errors import UserError
-from beamtrain.training.main import TRAINER_DEFAULTS
+from beamtrain.training.command_line import TRAINER_DEFAULTS
 from beamtrain.training.trainer_options import UNUSED, check_trainer
 
 HEEDED = {

@@ -5,16 +5,20 @@ from abc import abstractmethod
 
 from torch import Tensor, nn
 
+from beamtrain.base.errors import UserError
 from beamtrain.data.batch import Batch
 from beamtrain.search.unroll.soft_beams import SoftBeams
 
 
 class BeamLoss(nn.Module):
-    """A loss on the search's beams for a batch."""
+    """A loss on the search's beams for a batch, and what it needs of the search."""
 
     reads_reference: bool = False  # whether it needs `beams.reference_log_probs` of batch.target_out
     reads_ended: bool = False  # whether at slots that have ended too, at all positions of the reference
     reads_gold: bool = False  # whether it needs `gold_log_probs`
+    reads_hard_prefixes: bool = False  # whether each slot must hold one hypothesis, and some candidates none
+    follows_reference: bool = False  # whether it needs the reference among the candidates, and `beams.followed`
+    keeps_reference: bool = False  # whether the followed reference takes a slot where it would have fallen out
 
     @abstractmethod
     def forward(self, beams: SoftBeams, batch: Batch, gold_log_probs: Tensor | None = None) -> Tensor:
@@ -24,6 +28,9 @@ class BeamLoss(nn.Module):
         """
 
 
+NEEDS = tuple(BeamLoss.__annotations__)
+
+
 def order_weights(beams: SoftBeams, sharpness: float) -> Tensor:
     """(B, K) a distribution over the final beams: softmax of score / ((5 + length) / 6) / `sharpness`, the search's
     own order (GNMT's length penalty with alpha = 1), length in expected tokens with EOS; 0 for a beam that does not
@@ -31,3 +38,9 @@ def order_weights(beams: SoftBeams, sharpness: float) -> Tensor:
     missing = beams.scores == -math.inf
     normalised = beams.scores.masked_fill(missing, 0.0) / ((5 + beams.lengths) / 6)
     return (normalised / sharpness).masked_fill(missing, -math.inf).softmax(-1)
+
+
+def check_sharpness(sharpness: float) -> None:
+    """Raises UserError unless it is positive."""
+    if not sharpness > 0:
+        raise UserError(f"sharpness is {sharpness}, but must be positive; 0.3 is usual")

@@ -2,11 +2,11 @@
 
 from torch import Tensor
 
-from beamtrain.base.errors import UserError
 from beamtrain.data.batch import Batch
-from beamtrain.objectives.losses.base import BeamLoss, order_weights
+from beamtrain.objectives.losses.base import BeamLoss, check_sharpness, order_weights
 from beamtrain.objectives.rewards.base import Reward
 from beamtrain.objectives.rewards.gleu import Gleu
+from beamtrain.objectives.rewards.ngram_reward import differentiable
 from beamtrain.search.unroll.soft_beams import SoftBeams
 
 
@@ -17,18 +17,17 @@ class ExpectedReward(BeamLoss):
     are probabilities of whole hypotheses (as in minimum risk).
 
     Args:
-        reward: of a hypothesis; GLEU of n-grams up to 4 by default.
+        reward: of a hypothesis, one of n-grams; GLEU of n-grams up to 4 by default.
         sharpness: temperature of w, in units of the normalised score (nats).
 
     Raises:
-        UserError: a sharpness that is not positive.
+        UserError: a sharpness that is not positive, or a reward without a gradient.
     """
 
     def __init__(self, reward: Reward | None = None, sharpness: float = 0.3) -> None:
         super().__init__()
-        if not sharpness > 0:
-            raise UserError(f"sharpness is {sharpness}, but must be positive; 0.3 is usual")
-        self.reward, self.sharpness = reward or Gleu(), sharpness
+        check_sharpness(sharpness)
+        self.reward, self.sharpness = differentiable(reward or Gleu(), type(self).__name__), sharpness
 
     def forward(self, beams: SoftBeams, batch: Batch, gold_log_probs: Tensor | None = None) -> Tensor:
         return 1 - (order_weights(beams, self.sharpness) * self.reward.soft(beams, batch)).sum(-1)

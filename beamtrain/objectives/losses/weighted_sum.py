@@ -4,7 +4,7 @@ from torch import Tensor, nn
 
 from beamtrain.base.errors import UserError
 from beamtrain.data.batch import Batch
-from beamtrain.objectives.losses.base import BeamLoss
+from beamtrain.objectives.losses.base import NEEDS, BeamLoss
 from beamtrain.search.unroll.soft_beams import SoftBeams
 
 
@@ -20,9 +20,8 @@ class WeightedSum(BeamLoss):
         if len(losses) != len(weights) or not losses:
             raise UserError(f"weights has {len(weights)} numbers for {len(losses)} losses; give one for each")
         self.losses, self.weights = nn.ModuleList(losses), weights
-        self.reads_reference = any(loss.reads_reference for loss in losses)
-        self.reads_ended = any(loss.reads_ended for loss in losses)
-        self.reads_gold = any(loss.reads_gold for loss in losses)
+        for need in NEEDS:
+            setattr(self, need, any(getattr(loss, need) for loss in losses))
 
     def forward(self, beams: SoftBeams, batch: Batch, gold_log_probs: Tensor | None = None) -> Tensor:
         parts = [

@@ -3,11 +3,11 @@
 import torch
 from torch import Tensor
 
-from beamtrain.objectives.rewards.base import Reward
 from beamtrain.objectives.rewards.ngram_counts import NgramCounts
+from beamtrain.objectives.rewards.ngram_reward import NgramReward
 
 
-class Gleu(Reward):
+class Gleu(NgramReward):
     """The n-grams that hypothesis and reference share, n = 1 ... `order`, over those of the longer one (Wu et al. 2016,
     "Google's Neural Machine Translation System", section 4.3).
 

@@ -3,11 +3,11 @@
 from torch import Tensor
 
 from beamtrain.base.errors import UserError
-from beamtrain.objectives.rewards.base import Reward
 from beamtrain.objectives.rewards.ngram_counts import NgramCounts
+from beamtrain.objectives.rewards.ngram_reward import NgramReward
 
 
-class LinearBleu(Reward):
+class LinearBleu(NgramReward):
     """The gain in the logarithm of corpus BLEU by a sentence, linear in its counts (Tromble et al. 2008, "Lattice
     Minimum Bayes-Risk Decoding for Statistical Machine Translation", section 4), for each token of the reference:
 

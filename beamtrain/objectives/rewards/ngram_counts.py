@@ -1,4 +1,4 @@
-"""How many n-grams of a reference softly searched hypotheses are expected to contain."""
+"""How many n-grams of a reference hypotheses contain, or are expected to where they are searched softly."""
 
 from dataclasses import dataclass, replace
 
@@ -31,11 +31,22 @@ def expected_counts(beams: SoftBeams, reference: Tensor, order: int) -> NgramCou
 
     times, clipped by its count in the reference.
     """
-    words = (reference != PAD) & (reference != EOS)  # (B, U)
-    same = (beams.tokens.unsqueeze(-1) == reference[:, None, None, :]) & words[:, None, None, :]  # (B, T, M, U)
-    present = torch.einsum(
-        "btkm,btmu->bktu", beams.weights, same.to(beams.weights.dtype)
-    )  # p_t of each reference token
+    same = (beams.tokens.unsqueeze(-1) == reference[:, None, None, :]) & is_word(reference)[:, None, None, :]
+    present = torch.einsum("btkm,btmu->bktu", beams.weights, same.to(beams.weights.dtype))
+    length = (beams.weights * is_word(beams.tokens).unsqueeze(2)).sum((1, 3))  # (B, K)
+    return shared_counts(present, length, reference, order)
+
+
+def certain_counts(hypotheses: Tensor, reference: Tensor, order: int) -> NgramCounts:
+    """The counts of hypotheses (B, K, T), each tokens, then EOS, then PAD, with the reference (B, U)."""
+    same = (hypotheses.unsqueeze(-1) == reference[:, None, None, :]) & is_word(reference)[:, None, None, :]
+    return shared_counts(same.float(), is_word(hypotheses).sum(-1).float(), reference, order)
+
+
+def shared_counts(present: Tensor, length: Tensor, reference: Tensor, order: int) -> NgramCounts:
+    """The counts of hypotheses of which each position has so much of each reference token: present (B, K, T, U), 0 for
+    those that are no words, and of expected lengths (B, K)."""
+    words = is_word(reference)  # (B, U)
     alike = (reference.unsqueeze(2) == reference.unsqueeze(1)) & words.unsqueeze(2) & words.unsqueeze(1)  # (B, U, U)
     expected, repeated = present, alike.to(present.dtype)
     shared = []
@@ -46,7 +57,6 @@ def expected_counts(beams: SoftBeams, reference: Tensor, order: int) -> NgramCou
         in_ours = expected.sum(2)  # (B, K, T, U) -> (B, K, U)
         in_theirs = repeated.sum(2).unsqueeze(1)  # (B, U, U) -> (B, 1, U), 0 where no n-gram starts
         shared.append((in_ours.minimum(in_theirs) / in_theirs.clamp(min=1)).sum(-1))  # each n-gram counts once
-    length = (beams.weights * _is_word(beams.tokens).unsqueeze(2)).sum((1, 3))  # (B, K)
     return NgramCounts(torch.stack(shared, dim=-1), length, words.sum(1, keepdim=True))
 
 
@@ -58,7 +68,8 @@ def likeliest(beams: SoftBeams) -> SoftBeams:
     return replace(beams, tokens=tokens, weights=certain)
 
 
-def _is_word(tokens: Tensor) -> Tensor:
+def is_word(tokens: Tensor) -> Tensor:
+    """Which tokens are subwords of the text."""
     return (tokens != PAD) & (tokens != EOS)
 
 

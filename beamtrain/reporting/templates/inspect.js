@@ -4,7 +4,8 @@
   const at = (id) => document.getElementById(id);
   const data = await beamtrain.data();
   const kindNames = { hard: "hard", trained: "as trained", soft: "soft" };
-  const COLUMN = 96, ROW = 50, BOX = { width: 78, height: 37 }, SIDE = 56, TOP = 26, PUSHES = 56;
+  const COLUMN = 106, ROW = 50, BOX = { width: 88, height: 37 }, SIDE = 56, TOP = 26, PUSHES = 56;
+  const NO_PUSH = 1e-5;
   const view = { sentence: 0, kind: null, warmth: 0, step: 0 };
 
   const sentence = () => data.sentences[view.sentence];
@@ -12,12 +13,12 @@
   const search = () => (view.kind === "soft" ? ofKind("soft")[view.warmth] : ofKind(view.kind)[0]);
   const push = (candidate) => -candidate.gradient || 0;
   const percent = (share) => `${Math.round(100 * share)}%`;
-  const fixed = (number) => (number === null ? "–" : number.toFixed(2));
+  const fixed = (number) => (number === null ? "–" : number.toFixed(2).replace("-", "−"));
   const name = (candidate) => (candidate.absorbed ? "(finished)" : candidate.ends ? "(end)" : candidate.token);
   const cut = (text, most) => ([...text].length > most ? [...text].slice(0, most - 1).join("") + "…" : text);
 
   function small(number) {
-    if (Math.abs(number) < 1e-5) return "0";
+    if (Math.abs(number) < NO_PUSH) return "0";
     const size = Math.abs(number);
     return (number > 0 ? "+" : "−") + (size < 1e-3 ? size.toExponential(0) : Number(size.toPrecision(2)));
   }
@@ -60,7 +61,7 @@
     const steps = search().steps;
     const pushes = steps.map((step) => Math.max(0, ...step.candidates.map((each) => Math.abs(push(each)))));
     const unsure = steps.map((step) => -Math.min(...step.matrix.map((row) => Math.max(...row))));
-    const by = Math.max(...pushes) > 1e-5 ? pushes : unsure;
+    const by = Math.max(...pushes) > NO_PUSH ? pushes : unsure;
     return by.indexOf(Math.max(...by));
   }
 
@@ -87,12 +88,12 @@
   }
 
   function drawFacts() {
-    const { source, reference, reference_given: given, translation, problem, searches, loss } = sentence();
+    const { source, reference, reference_given: given, translation, problem, searches } = sentence();
     const rows = [["Sentence", source]];
     if (given) rows.push(["Reference", reference]);
     if (problem) rows.push(["Left out", problem]);
     else rows.push(["Translation", translation]);
-    if (searches.length) rows.push(["Search", search().about], ["Loss", `${search().loss} ${loss}`]);
+    if (searches.length) rows.push(["Search", search().about], ["Loss", `${search().loss} ${search().about_loss}`]);
     at("facts").replaceChildren(
       ...rows.flatMap(([title, text]) => [element("span", {}, title), element("bdi", { dir: "auto" }, text)]),
     );
@@ -107,7 +108,7 @@
     const width = SIDE + steps.length * COLUMN + 8;
     const drawing = svg("svg", { width, height: bottom, role: "img" });
     drawing.setAttribute("aria-label", `The ${K} beams at ${steps.length} steps`);
-    const most = Math.max(1e-9, ...steps.flatMap((step) => step.candidates.map((each) => Math.abs(push(each)))));
+    const most = Math.max(NO_PUSH, ...steps.flatMap((step) => step.candidates.map((each) => Math.abs(push(each)))));
     for (let rank = 0; rank < K; rank++) side(drawing, middle(rank) + 4, `beam ${rank + 1}`);
     side(drawing, dropped + 4, "dropped");
     side(drawing, axis + 4, "push");
@@ -182,7 +183,7 @@
       group.append(svg("rect", { x: x + 3, y: y + BOX.height - 4, width: (BOX.width - 6) * slot.finished, height: 2.5, class: "done" }));
     }
     const label = candidate === undefined ? "(many)" : name(candidate);
-    group.append(svg("text", { x: centre(number), y: middle(rank) + (soft ? -3 : 4) }, cut(label, 11)));
+    group.append(svg("text", { x: centre(number), y: middle(rank) + (soft ? -3 : 4) }, cut(label, 10)));
     if (soft) group.append(svg("text", { x: centre(number), y: middle(rank) + 10, class: "small" }, percent(share)));
     drawing.append(group);
   }
@@ -205,7 +206,7 @@
     at("on").disabled = view.step === steps.length - 1;
     at("told").replaceChildren(...step.told.map((line) => element("p", {}, element("bdi", {}, line))));
     const ranks = [...Array(K).keys()];
-    const most = Math.max(1e-9, ...step.candidates.map((each) => Math.abs(push(each))));
+    const most = Math.max(NO_PUSH, ...step.candidates.map((each) => Math.abs(push(each))));
     const wide = (text) => element("span", { class: "wide" }, text);
     const numbers = ranks.map((rank) => [wide("rank "), rank + 1]);
     const head = ["candidate", ["of", wide(" beam")], ...numbers, "push", "by choice", "score", "behind"];

@@ -19,13 +19,14 @@ Gradients through the whole recursion explode with its length. Each way back fro
 be opened by name, and all are closed by default: see `GradientPath`.
 
 options.py               what can be set
-limits.py                how far it goes
+length_limits.py         how far it goes
 log_probs.py             log-probabilities of candidates, given decoder outputs
 chain.py                 the recursion above
+followed.py              a given sentence among the candidates
 soft_beams.py            what comes of it
 step_by_step.py          the search with any path open
-parallel.py              the same for one-hot choices: decode first, differentiate all positions together
-prefixes.py              what parallel.py keeps of the search, by the kind of network:
+two_pass.py              the same for one-hot choices: search first, then differentiate all positions together
+prefixes.py              what two_pass.py keeps of the search, by the kind of network:
   transformer_prefixes.py, prefix_tree.py, deferred_gradient.py, linear_outputs.py     a tree, scored in one pass
   recurrent_prefixes.py                                                                the graph of the recurrence
 softmax_gradient.py      the gradient through the V-way softmax, all positions together

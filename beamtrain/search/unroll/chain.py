@@ -6,15 +6,17 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from beamtrain.base.waits import may_wait
 from beamtrain.data.tokenizer import PAD
 from beamtrain.model.base import Seq2Seq
 from beamtrain.search.constraints import Constraints
 from beamtrain.search.step import Candidates, best_candidates
+from beamtrain.search.unroll.followed import Followed
 from beamtrain.search.unroll.log_probs import next_log_probs
 from beamtrain.search.unroll.options import GradientPath, UnrollOptions
 from beamtrain.search.unroll.soft_beams import SoftBeams
 from beamtrain.topk.base import Operator
-from beamtrain.topk.checks import may_wait, unchecked
+from beamtrain.topk.checks import unchecked
 from beamtrain.topk.soft import SoftTopK, soft_topk
 
 _WATCHED = 4  # sentences of a batch whose pruning is bounded: every one would cost a twentieth of the step
@@ -39,6 +41,7 @@ class Chain:
         self.finished = torch.zeros_like(self.scores)  # (B, K)
         self._steps: list[_Step] = []
         self.reads_ended = False  # whether the reference's log-probabilities are wanted at slots that have ended too
+        self.followed: Followed | None = None  # a sentence that is to be among the candidates
         self.watch_pruning = False  # whether to bound what pruning to M leaves out
         self.watched: list[Tensor] = []  # (b, K * V + K) all candidates of the first sentences at each position
 
@@ -77,6 +80,8 @@ class Chain:
         if self.watch_pruning:
             going = (self.going[:_WATCHED].unsqueeze(2) + log_probs[:_WATCHED]).flatten(1)  # (b, K, V) -> (b, K * V)
             self.watched.append(torch.cat((going, self.absorbed[:_WATCHED]), dim=1))
+        if self.followed is not None:
+            found = self.followed.among(found, log_probs, self.going, self.absorbed)
         return found
 
     def through(self, path: GradientPath, A: Tensor) -> Tensor:
@@ -113,7 +118,8 @@ class Chain:
         finished = (mixing * candidates.finished.unsqueeze(1)).sum(2)
         rest = (1 - finished).detach()  # to 1 it counts as none when it is as small as rounding may be
         self.finished = (finished + rest.masked_fill(rest >= _SMALLEST, 0.0)).masked_fill(~there, 1.0)
-        self._steps.append(_Step(candidates, A, solved.detach(), unfinished, self.scores, of_reference))
+        accumulated = scores.masked_fill(~exists, -math.inf)
+        self._steps.append(_Step(candidates, A, solved.detach(), unfinished, self.scores, accumulated, of_reference))
         return A
 
     def solve(self, scores: Tensor) -> Tensor:
@@ -156,6 +162,8 @@ class Chain:
             origins=torch.stack(origins[::-1], dim=1),
             open=torch.stack([step.open for step in self._steps], dim=1),
             slot_scores=torch.stack([step.scores for step in self._steps], dim=1),
+            candidate_scores=torch.stack([step.candidate_scores for step in self._steps], dim=1),
+            followed=torch.stack(self.followed.places, dim=1) if self.followed is not None else None,
             reference_log_probs=torch.stack(of_reference, dim=1) if of_reference else None,
             pruned=self._pruned() if self.watched else None,
         )
@@ -180,6 +188,7 @@ class _Step(NamedTuple):
     solved: Tensor  # (B, K, M) as the operator gave it, detached
     open: Tensor  # (B, K)
     scores: Tensor  # (B, K)
+    candidate_scores: Tensor  # (B, M)
     of_reference: Tensor | None  # (B, K, U)
 
 

@@ -21,7 +21,7 @@ from beamtrain.model.base import Memory
 from beamtrain.model.slots import OpenSlots
 from beamtrain.model.transformer import Transformer
 from beamtrain.search.step import Candidates
-from beamtrain.search.unroll.linear_outputs import LinearOutputs, replayed
+from beamtrain.search.unroll.linear_outputs import LinearOutputs, looking_up
 from beamtrain.search.unroll.prefix_tree import PrefixTree
 from beamtrain.search.unroll.softmax_gradient import autocast_dtype, through_logits
 
@@ -74,7 +74,7 @@ class _ThroughTree(Function):
         wanted = torch.zeros_like(ctx.tree.tokens).scatter_add_(1, nodes, (outer != 0).long()) > 0  # (B, N)
         tree, places = ctx.tree.without_others(wanted)
         source = Memory(states.detach().requires_grad_(), mask)
-        again = replayed(ctx.outputs, OpenSlots(tree.tokens).pack(tree.rows))
+        again = looking_up(ctx.outputs, OpenSlots(tree.tokens).pack(tree.rows))
         with torch.enable_grad(), _autocast(states.device.type, ctx.dtype), _without_dropout(ctx.network), again:
             hidden = ctx.network.decode_tree(source, tree.tokens, tree.depths, tree.visible)  # (B, n, D)
         weight = ctx.network.output_weight

@@ -50,7 +50,7 @@ class LinearOutputs:
         return first.clone() if first.dim() > 2 else torch.cat((first, *others)).index_select(0, rows)
 
 
-class replayed(TorchFunctionMode):  # noqa: N801 (a context, as torch.no_grad)
+class looking_up(TorchFunctionMode):  # noqa: N801 (a context, as torch.no_grad)
     """Within it, a linear map whose outputs are known gives `rows` (r,) of them, for the r rows of its input, or the
     whole, once; the others compute."""
 

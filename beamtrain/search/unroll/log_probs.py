@@ -1,5 +1,6 @@
 """Log-probabilities of a position's candidates, given what the decoder makes of the slots."""
 
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -37,23 +38,25 @@ def _gathered(
     return picked, log_probs.gather(2, places)
 
 
-def token_log_probs(network: Seq2Seq, hidden: Tensor, tokens: Tensor) -> Tensor:
+def token_log_probs(network: Seq2Seq, hidden: Tensor, tokens: Tensor, forbidden: Tensor | None = None) -> Tensor:
     """(N,) of the tokens (N,), each given its decoder output of (N, D), in float32 or better.
 
-    The V-way softmax is taken a few rows at a time, and recomputed for the gradient.
+    The V-way softmax is taken a few rows at a time, and recomputed for the gradient; over all tokens but `forbidden`.
     """
     rows = max(1, _AT_ONCE // network.vocab_size)
     parts = zip(hidden.split(rows), tokens.split(rows), strict=True)
-    return torch.cat([_recomputed(_of_tokens, network, *part) for part in parts])
+    return torch.cat([_recomputed(_of_tokens, network, *part, forbidden) for part in parts])
 
 
-def _of_tokens(network: Seq2Seq, hidden: Tensor, tokens: Tensor) -> Tensor:
-    return next_log_probs(network, hidden).gather(1, tokens.unsqueeze(1)).squeeze(1)
+def _of_tokens(network: Seq2Seq, hidden: Tensor, tokens: Tensor, forbidden: Tensor | None) -> Tensor:
+    return next_log_probs(network, hidden, forbidden).gather(1, tokens.unsqueeze(1)).squeeze(1)
 
 
-def next_log_probs(network: Seq2Seq, hidden: Tensor) -> Tensor:
-    """(..., D) -> (..., V), in float32 or better"""
+def next_log_probs(network: Seq2Seq, hidden: Tensor, forbidden: Tensor | None = None) -> Tensor:
+    """(..., D) -> (..., V), in float32 or better; those of `forbidden` tokens are -inf, and the others' sum to 1"""
     logits = network.logits(hidden)
+    if forbidden is not None:
+        logits = logits.index_fill(-1, forbidden, -math.inf)
     return logits.log_softmax(-1, dtype=torch.promote_types(logits.dtype, torch.float32))
 
 

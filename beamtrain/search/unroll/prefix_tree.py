@@ -6,9 +6,9 @@ import torch
 from torch import Tensor
 from torch.nn.functional import pad
 
+from beamtrain.base.waits import may_wait
 from beamtrain.data.tokenizer import PAD
 from beamtrain.model.slots import OpenSlots
-from beamtrain.topk.checks import may_wait
 
 
 @dataclass(frozen=True)

@@ -20,6 +20,8 @@ class SoftBeams:
     origins: Tensor  # (B, T, K, K) how much final beam r has of slot j as it was when position t was predicted
     open: Tensor  # (B, T, K) whether slot j was there and mostly unfinished when position t was predicted
     slot_scores: Tensor  # (B, T, K) accumulated log-probability of the slots after each position
+    candidate_scores: Tensor  # (B, T, M) accumulated log-probability of the candidates, -inf where there is none
+    followed: Tensor | None  # (B, T) which candidate the followed sentence is, M where it is none; see Followed
     reference_log_probs: Tensor | None  # (B, T, K, U) of each reference token as the next one of slot j, if asked for
     #                                     (0 where no slot is, and unless asked for where it has ended)
     pruned: Tensor | None  # (b, T) bound on the mass beyond the M candidates, of the first few sentences (SOFT only)

@@ -12,9 +12,9 @@ from torch.autograd import Function
 from torch.autograd.function import once_differentiable
 from torch.nn.functional import linear
 
+from beamtrain.base.waits import may_wait
 from beamtrain.data.tokenizer import PAD
 from beamtrain.search.step import Candidates
-from beamtrain.topk.checks import may_wait
 
 _ENTRIES, _ENTRIES_ON_GPU = 2**20, 2**26  # of the logits at once: on a CPU they stay in its cache
 

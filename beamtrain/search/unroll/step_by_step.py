@@ -7,7 +7,8 @@ from beamtrain.data.tokenizer import BOS
 from beamtrain.model.base import Memory, Seq2Seq
 from beamtrain.search.constraints import Constraints
 from beamtrain.search.unroll.chain import Chain, parent_weights
-from beamtrain.search.unroll.limits import Limits
+from beamtrain.search.unroll.followed import Followed
+from beamtrain.search.unroll.length_limits import LengthLimits
 from beamtrain.search.unroll.log_probs import candidate_log_probs
 from beamtrain.search.unroll.options import UnrollOptions
 from beamtrain.search.unroll.soft_beams import SoftBeams
@@ -17,12 +18,13 @@ from beamtrain.topk.base import Operator
 def soft_beam_search(
     network: Seq2Seq,
     memory: Memory,
-    limits: Limits,
+    limits: LengthLimits,
     options: UnrollOptions,
     operator: Operator | None = None,
     reference: Tensor | None = None,
     at_least: int = 0,
     reads_ended: bool = False,
+    followed: Followed | None = None,
 ) -> SoftBeams:
     """Unroll the search step by step, any recurrent path open or closed.
 
@@ -33,9 +35,10 @@ def soft_beam_search(
         reference: (B, U) token ids whose log-probabilities are wanted at every slot, see SoftBeams.
         at_least: positions to go on for, though every hypothesis be finished; see Chain.over.
         reads_ended: whether those of the slots that have ended are wanted too: what the network says that reads on.
+        followed: a sentence that is to be among the candidates; the selection must be one-hot then.
     """
     chain = Chain(memory.states.size(0), options, operator, like=memory.states)
-    chain.watch_pruning, chain.reads_ended = chain.has_bound, reads_ended
+    chain.watch_pruning, chain.reads_ended, chain.followed = chain.has_bound, reads_ended, followed
     return search_along(chain, network, memory, limits, reference, at_least)
 
 
@@ -43,7 +46,7 @@ def search_along(
     chain: Chain,
     network: Seq2Seq,
     memory: Memory,
-    limits: Limits,
+    limits: LengthLimits,
     reference: Tensor | None = None,
     at_least: int = 0,
 ) -> SoftBeams:

@@ -30,12 +30,12 @@ class TreePrefixes(Prefixes):
         self._tokens: list[Tensor] = []  # T times (B, K)
         self._visible: list[Tensor] = []  # (B, K, t * K) at position t, from 1
         # the values are those that the search finds
-        self._known = reference is None and not network.training and not network.has_own_logits
+        self._reuses_search = reference is None and not network.training and not network.has_own_logits
         self._outputs = LinearOutputs()
 
     @contextmanager
     def passing(self) -> Iterator[None]:
-        wanted = self._known and torch.is_grad_enabled()
+        wanted = self._reuses_search and torch.is_grad_enabled()
         with torch.no_grad(), self._outputs.recording(self._network.decoder) if wanted else nullcontext():
             yield
 
@@ -46,7 +46,7 @@ class TreePrefixes(Prefixes):
 
     def log_probs(self, steps: list[Candidates]) -> list[ScoredCandidates]:
         tree = PrefixTree.of_search(self._tokens, self._visible)
-        if self._known:
+        if self._reuses_search:
             found = through_tree(self._network, self._memory, tree, steps, self._outputs)
             return [(each, None) for each in found]
         inputs = self._network.embed(tree.tokens) if self._reads_ended else tree.tokens

@@ -14,7 +14,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from beamtrain.topk.checks import may_wait
+from beamtrain.base.waits import may_wait
 
 STEPS = 50  # far above what is ever needed: rows that have not converged by then are ill-posed
 STEPS_WITHOUT_LOOKING = 12  # on a GPU and in compiled code, where asking "converged?" costs more than a step

@@ -8,7 +8,7 @@ from typing import Any
 import lightning.pytorch as pl
 
 from beamtrain.data.batch import Batch
-from beamtrain.runs.scoring import ScoringOptions
+from beamtrain.runs.scoring_options import ScoringOptions
 from beamtrain.scoring.metrics import Score
 from beamtrain.training.callbacks.bad_steps import BAD_STEPS
 from beamtrain.training.callbacks.save_checkpoints import is_between_steps

@@ -8,7 +8,7 @@ import torch
 
 from beamtrain.base.errors import UserError
 from beamtrain.inspecting.document import Sentence, sentence_document
-from beamtrain.inspecting.searches import measure, searches
+from beamtrain.inspecting.searches import searches
 from beamtrain.objectives.beam_training import BeamTraining
 from beamtrain.scoring.reports import printable
 
@@ -58,7 +58,7 @@ class ShowSearch(pl.Callback):
         sentence = Sentence(1, source, translation, reference)
         try:
             with torch.no_grad():
-                found = sentence_document(network, tokenizer, sentence, own, measure(objective))
+                found = sentence_document(network, tokenizer, sentence, own)
         except UserError:  # a network that can only be searched with hard choices
             return None
         finally:

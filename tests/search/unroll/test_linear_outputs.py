@@ -8,7 +8,7 @@ from torch import nn
 from torch.nn.functional import linear
 from torch.overrides import TorchFunctionMode
 
-from beamtrain.search.unroll.linear_outputs import LinearOutputs, replayed
+from beamtrain.search.unroll.linear_outputs import LinearOutputs, looking_up
 
 
 class Network(nn.Module):
@@ -60,7 +60,7 @@ def test_values_and_gradients_are_those_of_computing_without_a_product(network):
     first, second = torch.randn(2, 3, 5, dtype=torch.float64).unbind(0)
     outputs, rows = recorded(network, first, second), torch.tensor([4, 0, 5])  # of the six, in another order
     x = torch.cat((first, second))[rows].requires_grad_()
-    with counted(0), replayed(outputs, rows):
+    with counted(0), looking_up(outputs, rows):
         found = gradients(network, x)
     with counted(2):
         expected = gradients(network, x)
@@ -70,7 +70,7 @@ def test_values_and_gradients_are_those_of_computing_without_a_product(network):
 def test_the_value_is_the_known_one_and_not_a_new_product(network):
     x = torch.randn(3, 5, dtype=torch.float64)
     outputs = recorded(network, x)
-    with torch.no_grad(), replayed(outputs, torch.arange(3)):
+    with torch.no_grad(), looking_up(outputs, torch.arange(3)):
         found = network(torch.zeros_like(x))
     torch.testing.assert_close(found, network(x) - x[:, :4])
 
@@ -78,7 +78,7 @@ def test_the_value_is_the_known_one_and_not_a_new_product(network):
 def test_what_was_not_recorded_or_has_been_used_is_computed(network):
     x, other = torch.randn(3, 5, dtype=torch.float64), nn.Linear(5, 5).double()
     outputs, expected = recorded(network, x), network(x + 1)
-    with counted(3), replayed(outputs, torch.arange(3)):
+    with counted(3), looking_up(outputs, torch.arange(3)):
         network(x)  # known
         found = network(x + 1)  # used
         other(x)  # not recorded
@@ -97,7 +97,7 @@ def test_under_autocast_gradients_are_those_of_computing_under_it(network):
     x = torch.randn(64, 5, requires_grad=True)
     with torch.autocast("cpu", torch.bfloat16):
         outputs = recorded(network, x)
-        with replayed(outputs, torch.arange(64)):
+        with looking_up(outputs, torch.arange(64)):
             found = gradients(network, x)
         expected = gradients(network, x)
     assert found[0].dtype == expected[0].dtype

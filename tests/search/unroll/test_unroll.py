@@ -14,14 +14,14 @@ from beamtrain.model.transformer import Transformer
 from beamtrain.objectives.losses.base import order_weights
 from beamtrain.search.beam import beam_search
 from beamtrain.search.options import SearchOptions
-from beamtrain.search.unroll.limits import Limits
+from beamtrain.search.unroll.length_limits import LengthLimits
 from beamtrain.search.unroll.options import UnrollOptions
-from beamtrain.search.unroll.parallel import one_hot_beam_search
 from beamtrain.search.unroll.step_by_step import soft_beam_search
+from beamtrain.search.unroll.two_pass import two_pass_beam_search
 from beamtrain.topk import SoftTopK
 
 V, S = 11, 5
-UNROLLS = [(kind, search) for kind in ("transformer", "gru") for search in (soft_beam_search, one_hot_beam_search)]
+UNROLLS = [(kind, search) for kind in ("transformer", "gru") for search in (soft_beam_search, two_pass_beam_search)]
 ALL = ("score_update", "accumulated_score", "embeddings", "ancestry")
 
 
@@ -41,7 +41,7 @@ def sources(B=4, seed=1):
 
 
 def unrolled(network, source, limit, operator=None, search=soft_beam_search, **options):
-    limits = Limits.of(torch.full((source.size(0),), limit))
+    limits = LengthLimits.of(torch.full((source.size(0),), limit))
     return search(network, network.encode(source), limits, UnrollOptions(**options), operator)
 
 
@@ -104,7 +104,7 @@ def test_without_pruning_all_continuations_take_part():
     assert every.pruned is None
 
 
-@pytest.mark.parametrize("search", [soft_beam_search, one_hot_beam_search])
+@pytest.mark.parametrize("search", [soft_beam_search, two_pass_beam_search])
 def test_the_bound_on_what_is_pruned_falls_with_the_candidates(search):
     network, source = make(), sources()
     bounds = [
@@ -129,11 +129,11 @@ def gradients(network, loss):
 @pytest.mark.parametrize("kind, search", UNROLLS)
 def test_a_slot_that_does_not_exist_has_no_part(kind, search, selection):
     """With one token to say there is one hypothesis: it ends at once, while the other sentences go on."""
-    if (search, selection) == (one_hot_beam_search, "soft"):
+    if (search, selection) == (two_pass_beam_search, "soft"):
         return
     network, source = make(kind), sources(B=2)
     options = UnrollOptions(beam_size=3, candidates=10, selection=selection)
-    beams = search(network, network.encode(source), Limits.of(torch.tensor([1, 5])), options, SoftTopK(0.5, None))
+    beams = search(network, network.encode(source), LengthLimits.of(torch.tensor([1, 5])), options, SoftTopK(0.5, None))
     only, *others = searched(network, source[:1], 1, 3)[0]
     assert not others and beams.scores[0].tolist() == pytest.approx([only[1], -math.inf, -math.inf], abs=1e-4)
     assert beams.slot_scores[0, :, 0].tolist() == pytest.approx([only[1]] * beams.slot_scores.size(1), abs=1e-4)
@@ -155,7 +155,7 @@ def assert_parallel_is_sequential(network, selection="straight_through", open_pa
     options = {"beam_size": 3, "candidates": 10, "selection": selection, "open_paths": open_paths}
     losses = [
         some_loss(unrolled(network, sources(), 6, SoftTopK(0.5, None), search, **options))
-        for search in (soft_beam_search, one_hot_beam_search)
+        for search in (soft_beam_search, two_pass_beam_search)
     ]
     torch.testing.assert_close(*losses)
     for one, other in zip(*(gradients(network, loss) for loss in losses), strict=True):
@@ -227,7 +227,7 @@ def test_the_gradient_of_the_whole_search_is_that_of_finite_differences(kind, se
 def test_gradcheck_through_the_source(kind):
     network, source = make(kind, scale=1.5, layers=1), sources(B=1)
     memory = network.encode(source)
-    limits = Limits.of(torch.tensor([3]))
+    limits = LengthLimits.of(torch.tensor([3]))
     options = UnrollOptions(beam_size=2, candidates=2 * V, selection="soft", open_paths=ALL)
 
     def search(states):
@@ -263,5 +263,5 @@ def test_wrong_options_are_refused(options, message):
 
 @pytest.mark.parametrize("options", [{"selection": "soft"}, {"open_paths": ("embeddings",)}])
 def test_a_recurrent_graph_is_not_unrolled_in_parallel(options):
-    with pytest.raises(UserError, match="the parallel unroll needs selection straight_through or hard"):
-        unrolled(make(), sources(), 4, search=one_hot_beam_search, **options)
+    with pytest.raises(UserError, match="the unroll in two passes needs selection straight_through or hard"):
+        unrolled(make(), sources(), 4, search=two_pass_beam_search, **options)

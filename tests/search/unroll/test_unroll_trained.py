@@ -11,10 +11,10 @@ from beamtrain.model.transformer import Transformer
 from beamtrain.objectives.teacher_forcing import TeacherForcing
 from beamtrain.search.beam import beam_search
 from beamtrain.search.options import SearchOptions
-from beamtrain.search.unroll.limits import Limits
+from beamtrain.search.unroll.length_limits import LengthLimits
 from beamtrain.search.unroll.options import UnrollOptions
-from beamtrain.search.unroll.parallel import one_hot_beam_search
 from beamtrain.search.unroll.step_by_step import soft_beam_search
+from beamtrain.search.unroll.two_pass import two_pass_beam_search
 from beamtrain.topk import SoftTopK
 
 VOCABULARY, LIMIT = 16, 12
@@ -59,7 +59,7 @@ def test_the_network_has_learned_something_but_not_everything(trained):
 
 @pytest.mark.parametrize("K", [1, 2, 4, 8])
 @pytest.mark.parametrize("penalty", [{"length_penalty": "none"}, {"length_penalty": "gnmt", "alpha": 1.0}])
-@pytest.mark.parametrize("search", [soft_beam_search, one_hot_beam_search])
+@pytest.mark.parametrize("search", [soft_beam_search, two_pass_beam_search])
 def test_the_hard_unroll_is_the_users_search(trained, K, penalty, search):
     network, source, _ = trained
     beams = unrolled(network, source, LIMIT, search=search, beam_size=K, candidates=16, selection="hard")
@@ -75,10 +75,10 @@ def test_the_soft_unroll_becomes_the_users_search_as_the_temperature_falls(train
     assert as_sentences(beams) == searched(network, source, LIMIT, K, **penalty)
 
 
-@pytest.mark.parametrize("search", [soft_beam_search, one_hot_beam_search])
+@pytest.mark.parametrize("search", [soft_beam_search, two_pass_beam_search])
 def test_the_unroll_ends_when_every_hypothesis_has(trained, search):
     network, source, _ = trained
-    limits = Limits.of(torch.full((source.size(0),), 40))
+    limits = LengthLimits.of(torch.full((source.size(0),), 40))
     options = UnrollOptions(beam_size=2, candidates=8)
     short, long = (
         search(network, network.encode(source), limits, options, SoftTopK(0.5, None), at_least=least)

@@ -12,8 +12,8 @@ import pytest
 from waiting import running, wait_until
 
 from beamtrain.base.errors import UserError
-from beamtrain.data import parallel
-from beamtrain.data.parallel import map_spans, run_apart
+from beamtrain.data import workers
+from beamtrain.data.workers import map_spans, run_apart
 
 
 def process_and_rows(start: int, stop: int) -> tuple[int, list[int]]:
@@ -23,8 +23,8 @@ def process_and_rows(start: int, stop: int) -> tuple[int, list[int]]:
 @pytest.mark.parametrize("workers", [1, 3])
 @pytest.mark.parametrize("total", [0, 1, 10, 11, 397])
 def test_every_row_once_and_in_order(monkeypatch, workers, total):
-    monkeypatch.setattr(parallel, "_SPAN_ROWS", 10)
-    monkeypatch.setattr(parallel, "processors", lambda: workers)
+    monkeypatch.setattr("beamtrain.data.workers._SPAN_ROWS", 10)
+    monkeypatch.setattr("beamtrain.data.workers.processors", lambda: workers)
     results = list(map_spans(process_and_rows, total, "Counting"))
     assert [row for _, (_, rows) in results for row in rows] == list(range(total))
     assert all(rows == list(range(*span)) for span, (_, rows) in results)
@@ -46,8 +46,8 @@ def die_at(row: int, start: int, stop: int) -> int:
 
 @pytest.mark.parametrize(("task", "error"), [(fail_at, RuntimeError), (die_at, BrokenProcessPool)])
 def test_a_worker_that_fails_or_is_killed_ends_the_work(monkeypatch, task, error):
-    monkeypatch.setattr(parallel, "_SPAN_ROWS", 10)
-    monkeypatch.setattr(parallel, "processors", lambda: 2)
+    monkeypatch.setattr("beamtrain.data.workers._SPAN_ROWS", 10)
+    monkeypatch.setattr("beamtrain.data.workers.processors", lambda: 2)
     with pytest.raises(error):
         list(map_spans(partial(task, 205), 400, "Failing"))
 
@@ -71,7 +71,7 @@ def note_and_wait(folder: Path, start: int, stop: int) -> None:
 
 
 def work_forever(folder: Path) -> None:
-    parallel._SPAN_ROWS, parallel.processors = 10, lambda: 2
+    workers._SPAN_ROWS, workers.processors = 10, lambda: 2
     list(map_spans(partial(note_and_wait, folder), 400, "Waiting"))
 
 

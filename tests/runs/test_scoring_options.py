@@ -4,7 +4,7 @@ import pytest
 from sacrebleu.metrics import BLEU
 
 from beamtrain.base.errors import UserError
-from beamtrain.runs.scoring import ScoringOptions
+from beamtrain.runs.scoring_options import ScoringOptions
 
 
 @pytest.mark.parametrize(

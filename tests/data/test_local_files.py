@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from beamtrain.base.errors import UserError
-from beamtrain.data.formats import find_splits, read_pairs
+from beamtrain.data.local_files import find_splits, read_pairs
 
 
 def read(folder: Path, split: str = "train") -> list[tuple[str, str]]:

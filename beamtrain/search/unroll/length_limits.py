@@ -6,7 +6,7 @@ from torch import Tensor
 
 
 @dataclass(frozen=True)
-class Limits:
+class LengthLimits:
     """The most tokens of each sentence, EOS included; at the last one only EOS is allowed."""
 
     each: Tensor
@@ -17,6 +17,6 @@ class Limits:
     """The greatest of them, or more."""
 
     @classmethod
-    def of(cls, each: Tensor) -> "Limits":
-        """Limits (B,) of which nothing is known yet."""
+    def of(cls, each: Tensor) -> "LengthLimits":
+        """LengthLimits (B,) of which nothing is known yet."""
         return cls(each, int(each.min()), int(each.max()))

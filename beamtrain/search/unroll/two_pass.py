@@ -1,4 +1,4 @@
-"""The unroll in parallel: decode first, then everything that is differentiated for all positions at once.
+"""The unroll in two passes: search first, then everything that is differentiated for all positions at once.
 
 While the selection is one-hot forward and neither embeddings nor ancestry carry a gradient, each log-probability
 depends on hard prefixes only, and the choice that follows on nothing before it. So the search runs as in inference;
@@ -19,7 +19,8 @@ from beamtrain.model.transformer import Transformer
 from beamtrain.search.constraints import Constraints
 from beamtrain.search.step import Candidates
 from beamtrain.search.unroll.chain import Chain
-from beamtrain.search.unroll.limits import Limits
+from beamtrain.search.unroll.followed import Followed
+from beamtrain.search.unroll.length_limits import LengthLimits
 from beamtrain.search.unroll.options import UnrollOptions
 from beamtrain.search.unroll.prefixes import Prefixes
 from beamtrain.search.unroll.recurrent_prefixes import RecurrentPrefixes
@@ -28,30 +29,32 @@ from beamtrain.search.unroll.transformer_prefixes import TreePrefixes
 from beamtrain.topk.base import Operator
 
 
-def one_hot_beam_search(
+def two_pass_beam_search(
     network: Seq2Seq,
     memory: Memory,
-    limits: Limits,
+    limits: LengthLimits,
     options: UnrollOptions,
     operator: Operator | None = None,
     reference: Tensor | None = None,
     at_least: int = 0,
     reads_ended: bool = False,
+    followed: Followed | None = None,
 ) -> SoftBeams:
     """What `soft_beam_search` returns, for a one-hot selection with the paths embeddings and ancestry closed.
 
     Raises:
         UserError: the options or the network are not of that kind.
     """
-    if not fits(options, network):
+    if not allows_two_passes(options, network):
         raise UserError(
-            "the parallel unroll needs selection straight_through or hard and the paths embeddings and ancestry "
+            "the unroll in two passes needs selection straight_through or hard and the paths embeddings and ancestry "
             f"closed; not selection {options.selection} with open_paths {', '.join(options.open_paths) or 'none'}; "
             "and no Transformer with a step of its own"
         )
     chain = Chain(memory.states.size(0), options, operator, like=memory.states)
     searched = Chain(memory.states.size(0), replace(options, selection="hard"), operator, like=memory.states)
     searched.watch_pruning, chain.reads_ended = chain.has_bound, reads_ended
+    searched.followed = chain.followed = followed
     of_network = TreePrefixes if isinstance(network, Transformer) else RecurrentPrefixes
     prefixes = of_network(network, memory, reference, reads_ended)
     with prefixes.passing():
@@ -65,7 +68,7 @@ def one_hot_beam_search(
     return chain.result()
 
 
-def fits(options: UnrollOptions, network: Seq2Seq) -> bool:
+def allows_two_passes(options: UnrollOptions, network: Seq2Seq) -> bool:
     """Whether a choice depends on no choice before it but through hard prefixes, which can be run again at once."""
     alone = options.selection != "soft" and not {"embeddings", "ancestry"} & set(options.open_paths)
     return alone and (not isinstance(network, Transformer) or type(network).step is Transformer.step)
@@ -74,7 +77,7 @@ def fits(options: UnrollOptions, network: Seq2Seq) -> bool:
 def _search(
     network: Seq2Seq,
     memory: Memory,
-    limits: Limits,
+    limits: LengthLimits,
     chain: Chain,
     at_least: int,
     prefixes: Prefixes,

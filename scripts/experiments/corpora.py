@@ -1,0 +1,341 @@
+"""Where the search in the loop pays: teacher-forced starts on several corpora, then recipes against more of the same.
+
+    python scripts/experiments/corpora.py starts --data FOLDER --out OUT
+    python scripts/experiments/corpora.py cells  --data FOLDER --out OUT --start tatoeba --recipes ablations
+    python scripts/experiments/corpora.py cells  --data FOLDER --out OUT --start tatoeba --recipes final --seeds 1 2 3
+    python scripts/experiments/corpora.py table  --data FOLDER --out OUT
+
+FOLDER holds folders of parallel text with the splits train, validation and test (multi30k: val, test_2016_flickr);
+what else begins with `test` is reported too. Every start is trained by teacher forcing, every cell from its start by
+`beamtrain train` in a process of its own, and translated with a beam of 5 and GNMT's length penalty at alpha = 1. A
+cell has `--steps` optimiser steps, a control `--control_steps`, which `probe` finds: as many as take the same time.
+What was interrupted goes on, what is finished stays; `--jobs N` runs N processes at a time.
+"""
+
+import argparse
+import gzip
+import json
+import os
+import subprocess
+import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import yaml
+from cells import ADAM
+from corpora_cells import CONTROL_OF, CONTROLS, STAGES, cells_of
+
+from beamtrain.base.files import write_text
+from beamtrain.scoring.metrics import paired_bootstrap, score_corpus
+
+REPOSITORY = Path(__file__).parent.parent.parent
+TRAINED_ON = 1000  # training sentences that are translated too, to see how much was learnt by heart
+PROBES = (5, 25)  # steps of two short runs, to learn what one costs
+
+
+class Start(NamedTuple):
+    """A corpus and the network that is trained on it."""
+
+    folders: list[str]  # of parallel text; several are joined
+    target_lang: str = "de"
+    network: str = "Transformer"
+    width: int = 128
+    dropout: float = 0.1
+    vocab_size: int = 6000
+    rate: float = 0.005
+
+
+STARTS = {
+    "tatoeba": Start(["tatoeba_en_de"]),
+    "docs": Start(["docs_en_de"]),
+    "mixed": Start(
+        ["tatoeba_en_de", "docs_en_de", "newstest_en_de", "multi30k_en_de"], width=192, vocab_size=8000, rate=0.004
+    ),
+    "tatoeba-gru": Start(["tatoeba_en_de"], network="GRUEncoderDecoder", width=256, dropout=0.2, rate=0.002),
+    "tatoeba-fr": Start(["tatoeba_en_fr"], target_lang="fr"),
+}
+SPLIT_NAMES = {"train": ["train"], "validation": ["validation", "val"], "test": ["test", "test_2016_flickr"]}
+
+
+def main() -> None:
+    options = arguments()
+    options.out.mkdir(parents=True, exist_ok=True)
+    if options.stage == "starts":
+        names = options.start or list(STARTS)
+        with ThreadPoolExecutor(options.jobs) as pool:
+            list(pool.map(lambda name: train_start(options, name), names))
+    elif options.stage == "probe":
+        print_costs(options)
+    elif options.stage == "cells":
+        work = [
+            (start, name, seed)
+            for seed in options.seeds
+            for start in options.start or list(STARTS)
+            for name in options.only or STAGES[options.recipes]
+        ]
+        with ThreadPoolExecutor(options.jobs) as pool:
+            list(pool.map(lambda cell: run_cell(options, *cell), work))
+    else:
+        print_table(options)
+
+
+def arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("stage", choices=["starts", "probe", "cells", "table"])
+    parser.add_argument("--data", type=Path, required=True, help="the folder with the corpora's folders")
+    parser.add_argument("--out", type=Path, required=True, help="the folder for runs and results")
+    parser.add_argument("--start", nargs="+", choices=STARTS, help="default: all")
+    parser.add_argument("--start_steps", type=int, default=12000, help="optimiser steps of a start")
+    parser.add_argument("--start_tokens", type=int, default=4096, help="tokens in a batch of a start")
+    parser.add_argument("--recipes", choices=STAGES, default="ablations")
+    parser.add_argument("--only", nargs="+", help="names of cells instead of a stage's")
+    parser.add_argument("--seeds", type=int, nargs="+", default=[1])
+    parser.add_argument("--steps", type=int, default=600, help="optimiser steps of a cell")
+    parser.add_argument("--control_steps", type=int, help="those of a control; default: --steps")
+    parser.add_argument("--tokens", type=int, default=2048, help="tokens in a batch of a cell")
+    parser.add_argument("--validations", type=int, default=3, help="of a cell; the best is kept")
+    parser.add_argument("--jobs", type=int, default=1)
+    parser.add_argument("--threads", type=int, default=1)
+    return parser.parse_args()
+
+
+def joined_corpus(options: argparse.Namespace, name: str) -> Path:
+    """The folder with a start's text: train, validation and test of its corpora, one after another."""
+    start, folder = STARTS[name], options.out / "text" / name
+    if (folder / "whole").exists():
+        return folder
+    folder.mkdir(parents=True, exist_ok=True)
+    for split, names in SPLIT_NAMES.items():
+        for language in ("en", start.target_lang):
+            parts = []
+            for corpus in start.folders:
+                files = [options.data / corpus / f"{each}.{language}.gz" for each in names]
+                parts += [text(next(file for file in files if file.exists()))]
+            write_text(folder / f"{split}.{language}", "".join(parts))
+    write_text(folder / "whole", "")
+    return folder
+
+
+def text(path: Path) -> str:
+    with gzip.open(path, "rt", encoding="utf-8", newline="\n") as file:
+        return file.read()
+
+
+def train_start(options: argparse.Namespace, name: str) -> None:
+    folder = options.out / "starts" / name
+    start, steps = STARTS[name], options.start_steps
+    network: dict[str, Any] = {"width": start.width, "dropout": start.dropout}
+    if start.network == "Transformer":
+        network |= {"inner_width": 2 * start.width, "heads": 4, "encoder_layers": 4, "decoder_layers": 4}
+    else:
+        network |= {"heads": 1, "encoder_layers": 2, "decoder_layers": 2}
+    settings = {
+        "data": {
+            "source": str(joined_corpus(options, name).resolve()),
+            "target_lang": start.target_lang,
+            "vocab_size": start.vocab_size,
+            "subwords": "bpe",
+            "batch_tokens": options.start_tokens,
+        },
+        "model": {
+            "network": {"class_path": f"beamtrain.model.{start.network}", "init_args": network},
+            "optimizer": {"class_path": "torch.optim.AdamW", "init_args": {"lr": start.rate, **ADAM}},
+            "schedule": cosine(steps, min(1000, steps // 5)),
+        },
+        "trainer": {
+            "max_steps": steps,
+            "precision": "bf16-mixed",
+            "val_check_interval": max(1, steps // 6),
+            "callbacks": [
+                {
+                    "class_path": "lightning.pytorch.callbacks.EMAWeightAveraging",
+                    "init_args": {"decay": 0.998, "update_starting_at_step": min(500, steps // 2)},
+                }
+            ],
+        },
+        "score_test": False,
+    }
+    train(options, folder, settings)
+    translate(options, name, folder)
+
+
+def run_cell(options: argparse.Namespace, start: str, name: str, seed: int) -> None:
+    folder = cell_folder(options, start, name, seed)
+    if (folder / "result.json").exists():
+        return
+    is_control = name in CONTROLS
+    steps = (options.control_steps if is_control else None) or options.steps
+    begin = time.time()
+    train(options, folder, cell_settings(options, start, name, seed, steps, steps // options.validations))
+    seconds = round(time.time() - begin, 1)
+    translate(options, start, folder)
+    result = {
+        "start": start,
+        "name": name,
+        "seed": seed,
+        "steps": steps,
+        "tokens": options.tokens,
+        "seconds": seconds,  # of the last process
+        "settings": cells_of(options.tokens)[name],
+    }
+    write_text(folder / "result.json", json.dumps(result, indent=2) + "\n")
+
+
+def cell_folder(options: argparse.Namespace, start: str, name: str, seed: int) -> Path:
+    plain = "".join(letter if letter.isalnum() or letter == "." else "-" for letter in name.lower())
+    return options.out / "cells" / f"{start}_{plain}_steps{options.steps}_tokens{options.tokens}_seed{seed}"
+
+
+def cell_settings(
+    options: argparse.Namespace, start: str, name: str, seed: int, steps: int, interval: int
+) -> dict[str, Any]:
+    cell = cells_of(options.tokens)[name]
+    return {
+        "init_from": str((options.out / "starts" / start).resolve()),
+        "data": {"batch_tokens": options.tokens, "seed": seed, **cell.get("data", {})},
+        "model": {"schedule": cosine(steps, min(50, steps // 2)), **cell["model"]},
+        "trainer": {"max_steps": steps, "precision": "bf16-mixed", "val_check_interval": max(1, interval)},
+        "score_test": False,
+        "seed_everything": seed,
+    }
+
+
+def cosine(steps: int, warmup: int) -> dict[str, Any]:
+    return {"class_path": "beamtrain.training.Cosine", "init_args": {"total_steps": steps, "warmup_steps": warmup}}
+
+
+def train(options: argparse.Namespace, folder: Path, settings: dict[str, Any]) -> None:
+    """`beamtrain train` in a process of its own; an interrupted run is resumed, a finished one left alone."""
+    done = folder.with_name(folder.name + ".trained")
+    if done.exists():
+        return
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    config = folder.with_name(folder.name + ".yaml")
+    write_text(config, yaml.safe_dump(settings))
+    command = [sys.executable, str(REPOSITORY / "scripts" / "train.py"), "--config", str(config)]
+    command += ["--runs", str(folder.parent), "--name", folder.name]
+    if (folder / "model.json").exists():
+        command.append("--resume")
+    run(options, command, folder.with_name(folder.name + ".log"))
+    write_text(done, "")
+
+
+def run(options: argparse.Namespace, command: list[str], log: Path) -> None:
+    environment = {**os.environ, "OMP_NUM_THREADS": str(options.threads), "PYTHONPATH": python_path()}
+    with log.open("a") as file:
+        status = subprocess.run(command, env=environment, stdout=file, stderr=file).returncode
+    if status:
+        last = log.read_text().strip().rpartition("\n")[2]
+        print(f"failed: {' '.join(command)}: {last}", file=sys.stderr, flush=True)
+        raise SystemExit(1)
+
+
+def python_path() -> str:
+    return os.pathsep.join(filter(None, [str(REPOSITORY), os.environ.get("PYTHONPATH", "")]))
+
+
+def test_sets(options: argparse.Namespace, start: str) -> dict[str, tuple[list[str], list[str]]]:
+    """Name -> (sources, references): validation, every test set of the corpora apart, and training sentences."""
+    target, sets = STARTS[start].target_lang, {}
+    for corpus in STARTS[start].folders:
+        prefix = f"{corpus.partition('_')[0]}-" if len(STARTS[start].folders) > 1 else ""
+        for path in sorted((options.data / corpus).glob("*.en.gz")):
+            split = path.name.removesuffix(".en.gz")
+            pair = [text(path.with_name(f"{split}.{each}.gz")).split("\n")[:-1] for each in ("en", target)]
+            if split == "train":
+                step = len(pair[0]) // TRAINED_ON
+                pair = [side[::step][:TRAINED_ON] for side in pair]
+            sets[prefix + ("validation" if split in SPLIT_NAMES["validation"] else split)] = (pair[0], pair[1])
+    return sets
+
+
+def translate(options: argparse.Namespace, start: str, folder: Path) -> None:
+    """A run's translations of every test set, in its folder `translations`; one process translates all."""
+    target, sets = folder / "translations", test_sets(options, start)
+    if all((target / f"{name}.txt").exists() for name in sets):
+        return
+    sources = [line for source, _ in sets.values() for line in source]
+    write_text(folder / "sources.txt", "".join(f"{line}\n" for line in sources))
+    command = [sys.executable, "-m", "beamtrain.cli", "translate", "--model", str(folder), "--beam", "5"]
+    command += ["--length-penalty", "gnmt", "--alpha", "1"]
+    command += ["--input", str(folder / "sources.txt"), "--output", str(folder / "outputs.txt")]
+    run(options, command, folder.with_name(folder.name + ".log"))
+    outputs = iter((folder / "outputs.txt").read_text(encoding="utf-8").split("\n"))
+    for name, (source, _) in sets.items():
+        write_text(target / f"{name}.txt", "".join(f"{next(outputs)}\n" for _ in source))
+
+
+def outputs_of(folder: Path) -> dict[str, list[str]]:
+    files = sorted((folder / "translations").glob("*.txt"))
+    return {path.stem: path.read_text(encoding="utf-8").split("\n")[:-1] for path in files}
+
+
+def print_costs(options: argparse.Namespace) -> None:
+    """Seconds of a step of every cell of the stage, and the steps of a control that take the time of --steps of it."""
+    for start in options.start or list(STARTS):
+        costs = {}
+        for name in options.only or STAGES[options.recipes]:
+            seconds = []
+            for steps in PROBES:
+                folder = options.out / "probes" / f"{cell_folder(options, start, name, 1).name}-{steps}"
+                begin = time.time()
+                train(options, folder, cell_settings(options, start, name, 1, steps, 10**9))
+                seconds.append(time.time() - begin)
+            costs[name] = (seconds[1] - seconds[0]) / (PROBES[1] - PROBES[0])
+            print(f"{start}, {name}: {costs[name]:.3f} s a step", flush=True)
+        for name, cost in costs.items():
+            control = CONTROL_OF.get(name)
+            if control in costs:
+                print(f"{start}, {name}: --control_steps {options.steps * cost / costs[control]:.0f}")
+
+
+def print_table(options: argparse.Namespace) -> None:
+    """For each start: BLEU, chrF2 and length ratio of every finished cell on every set, and the paired differences."""
+    for start in options.start or list(STARTS):
+        folder = options.out / "starts" / start
+        if not (folder / "translations").exists():
+            continue
+        gold = {name: references for name, (_, references) in test_sets(options, start).items()}
+        print(
+            f"\n## {start}\n\n| cell | seed | steps | s | " + " | ".join(gold) + " | less the control, on each test |"
+        )
+        print("|---|---|---|---|" + "---|" * (len(gold) + 1))
+        print(f"| start | | | | {' | '.join(scores(outputs_of(folder), gold))} | |")
+        finished = [
+            (json.loads(path.read_text()), path.parent) for path in options.out.glob(f"cells/{start}_*/result.json")
+        ]
+        for result, path in sorted(finished, key=lambda item: (item[0]["seed"], item[1])):
+            options.steps, options.tokens = int(path.name.split("_steps")[1].split("_")[0]), result["tokens"]
+            control = CONTROL_OF.get(result["name"])
+            beside = control and cell_folder(options, start, control, result["seed"])
+            ours = outputs_of(path)
+            row = [result["name"], result["seed"], result["steps"], result["seconds"], *scores(ours, gold)]
+            known = beside and (beside / "result.json").exists()
+            print(
+                "| " + " | ".join(map(str, [*row, differences(outputs_of(beside), ours, gold) if known else ""])) + " |"
+            )
+
+
+def scores(ours: dict[str, list[str]], gold: dict[str, list[str]]) -> list[str]:
+    each = (score_corpus(ours[name], gold[name]) for name in gold)
+    return [f"{score.bleu.value:.2f} {score.chrf.value:.2f} {score.length_ratio:.3f}" for score in each]
+
+
+def differences(before: dict[str, list[str]], ours: dict[str, list[str]], gold: dict[str, list[str]]) -> str:
+    """BLEU and chrF2 less those of the control with p of the paired bootstrap, on each test set."""
+    cells = []
+    for name in gold:
+        if name.partition("-")[2].startswith("test") or name.startswith("test"):
+            first, second = paired_bootstrap({"control": before[name], "ours": ours[name]}, gold[name]).values()
+            apart = (
+                f"{b.score.value - a.score.value:+.2f} {b.score.name} (p {b.p_value:.3f})"
+                for a, b in zip(first, second, strict=True)
+            )
+            cells.append(f"{name}: {', '.join(apart)}")
+    return "; ".join(cells)
+
+
+if __name__ == "__main__":
+    main()
