@@ -14,6 +14,7 @@ from beamtrain.commands.options import (
     JsonFile,
     ReportFormat,
     ReportFormatOption,
+    check_page,
     check_report,
     scoring_options,
 )
@@ -47,7 +48,8 @@ def compare(
     from beamtrain.scoring.metrics import paired_bootstrap
     from beamtrain.scoring.reports import to_json
 
-    check_report(json, html=html)
+    check_page(html)
+    check_report(json, None, html)
     names = [str(path) for path in outputs]
     if len(set(names)) < len(names):
         raise UserError(f"a file is given twice ({', '.join(names)}); give each output once, the baseline first")

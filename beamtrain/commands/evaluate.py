@@ -22,6 +22,7 @@ from beamtrain.commands.options import (
     SourceLang,
     TargetLang,
     beam_sizes,
+    check_page,
     check_report,
     load_model,
     scoring_options,
@@ -60,6 +61,7 @@ def evaluate(
     beams = _beam_sizes(beam)
     if output is not None and str(output) == "-":
         raise UserError("--output -: must be a folder; the report is printed anyway, with --format json as JSON")
+    check_page(html)
     check_report(json, output, html)
     check_choice_of_text(source, reference, split, test_set)
 

@@ -46,23 +46,27 @@ HtmlFile = Annotated[
 ]
 
 
-def check_report(json: Path | None, folder: Path | None = None, html: Path | None = None) -> None:
+def check_report(json: Path | None, folder: Path | None = None, *others: Path | None) -> None:
     """Raises UserError for a report that would go nowhere, or where another goes too, or cannot be written.
 
-    `json` and `html` are files, and `folder` is the folder, that it goes to besides standard output.
+    `json` and `others` are files, and `folder` the folder, that it goes to besides standard output.
     """
     from beamtrain.base.text_io import check_output, check_output_folder, is_standard
 
-    if html is not None and html.suffix != ".html":
-        raise UserError(f"--html {html}: must be a file whose name ends in .html, such as report.html")
     if json is not None and is_standard(json):
         raise UserError("--json -: must be a file; for the report as JSON on standard output give --format json")
-    if output_is_closed() and json is None and folder is None and html is None:
+    if output_is_closed() and not any((json, folder, *others)):
         raise UserError("standard output is closed, so the report would be lost; give --json FILE")
-    check_output(json)
-    check_output(html)
+    for file in (json, *others):
+        check_output(file)
     if folder is not None:
         check_output_folder(folder)
+
+
+def check_page(html: Path | None) -> None:
+    """Raises UserError for a page whose name does not say so: that of its data follows from it."""
+    if html is not None and html.suffix != ".html":
+        raise UserError(f"--html {html}: must be a file whose name ends in .html, such as report.html")
 
 
 def beam_sizes(option: str, text: str) -> list[int]:
