@@ -24,6 +24,7 @@ CONTENTS = (
     "checkpoints",
     "logs",
     "report",
+    "decoded",
 )
 """All that training writes into a run's folder, and so all that is removed when a run is replaced."""
 LOCK = ".lock"
