@@ -36,7 +36,10 @@ class Seq2Seq(nn.Module, ABC):
 
     @abstractmethod
     def decode(self, memory: Memory, target_in: Tensor) -> Tensor:
-        """Decoder outputs (B, T, D) for all positions of the target ids (B, T), which start with BOS."""
+        """Decoder outputs (B, T, D) for all positions of the target ids (B, T), which start with BOS.
+
+        Scheduled sampling gives vectors (B, T, D) instead, as for `step`.
+        """
 
     def logits(self, hidden: Tensor) -> Tensor:
         """Unnormalised log-probabilities (..., V) of the next token, from decoder outputs (..., D)."""

@@ -12,6 +12,7 @@ from beamtrain.training.settings import class_of
 
 BOUNDS: dict[str, tuple[float, float]] = {
     "save_every": (0, 1e12),
+    "log_sentences": (0, 1000),
     "trainer.devices": (-1, 1024),
     "trainer.max_steps": (-1, 1e12),
     "trainer.max_epochs": (-1, 1e12),

@@ -104,6 +104,25 @@ def test_a_path_that_is_wrong(files, capsys, command, option):
         assert_handled(code, capsys.readouterr().err)
 
 
+OUTPUTS = [("translate", "--output"), ("evaluate", "--json"), ("compare", "--json"), ("evaluate", "--output")]
+
+
+@pytest.mark.parametrize("command, option", OUTPUTS)
+def test_where_output_goes_is_checked_before_the_work_and_made_after_all_that_can_refuse(
+    files, capsys, command, option
+):
+    makes_folders = (command, option) == ("evaluate", "--output")
+    no_model = files[command] if command == "compare" else replaced(files[command], "--model", "none")
+    for place, fault in (("new/out", "there is no folder new; make it first"), ("a.txt/out", "a.txt")):
+        before = sorted(Path().iterdir())
+        assert main([command, *replaced(no_model, option, place)]) == 2
+        told = capsys.readouterr().err
+        assert (fault in told) != (makes_folders and place == "new/out"), told
+        assert sorted(Path().iterdir()) == before
+    assert main([command, *replaced(files[command], option, "new/out")]) == (0 if makes_folders else 2)
+    assert Path("new").exists() == makes_folders
+
+
 # train
 
 
