@@ -12,7 +12,7 @@ from beamtrain.training.processes import is_first
 
 CONFIG, ENVIRONMENT = "config.yaml", "environment.json"
 LAST, PREVIOUS, BEST = "last.ckpt", "previous.ckpt", "best.ckpt"
-_FOLDERS = ("checkpoints", "logs", "report")
+_FOLDERS = ("checkpoints", "logs", "report", "decoded")
 CONTENTS = (
     CONFIG,
     ENVIRONMENT,
