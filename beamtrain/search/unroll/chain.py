@@ -75,7 +75,8 @@ class Chain:
         """The hard search's M best continuations, given the slots' decoder outputs (B, K, D)."""
         log_probs = next_log_probs(network, hidden)  # (B, K, V)
         constraints.forbid(log_probs, hidden.new_empty(*hidden.shape[:2], self.position))
-        count = self._options.candidates or log_probs[0].numel()
+        all_there_are = log_probs[0].numel()
+        count = min(self._options.candidates or all_there_are, all_there_are)
         found = best_candidates(log_probs, self.going, self.absorbed, count)
         if self.watch_pruning:
             going = (self.going[:_WATCHED].unsqueeze(2) + log_probs[:_WATCHED]).flatten(1)  # (b, K, V) -> (b, K * V)

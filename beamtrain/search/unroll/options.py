@@ -23,7 +23,8 @@ class UnrollOptions:
     beam_size: int = 4
     """K, slots of each sentence."""
     candidates: int | None = 32
-    """M, the best continuations of all slots that the operator chooses from, at least beam_size; None: all K * V."""
+    """M, the best continuations of all slots that the operator chooses from, at least beam_size; None, or more than
+    there are: all K * V."""
     selection: SelectionKind = "straight_through"
     """What the operator's matrix is: soft, straight_through or hard."""
     open_paths: tuple[GradientPath, ...] = ()
