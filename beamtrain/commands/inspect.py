@@ -84,11 +84,11 @@ def inspect(
     device: Device = "auto",
 ) -> None:
     """Look into the search: its beams, the operator's choices, and what the loss would change, step by step."""
-    check_report(json, kept=html is not None or picture is not None)
     if html is not None and str(html) == "-":
         raise UserError("--html -: must be a file")
     if picture is not None and picture.suffix not in (".svg", ".png"):
         raise UserError(f"--picture {picture}: must end in .svg or .png")
+    check_report(json, None, html, picture)
     if show not in ("soft", "hard", "trained"):
         raise UserError(f"--show {show}: must be soft, hard or trained")
     temperatures = _temperatures(temperature)

@@ -15,6 +15,7 @@ from beamtrain.search.unroll.log_probs import token_log_probs
 from beamtrain.search.unroll.options import UnrollOptions
 from beamtrain.search.unroll.soft_beams import SoftBeams
 from beamtrain.search.unroll.step_by_step import soft_beam_search
+from beamtrain.search.unroll.token_vectors import with_vectors
 from beamtrain.search.unroll.two_pass import allows_two_passes, two_pass_beam_search
 from beamtrain.topk.base import Operator
 from beamtrain.topk.soft import SoftTopK
@@ -78,6 +79,8 @@ class BeamTraining(Mixture):
         with self.mode_of_part(network):
             memory = network.encode_counted(batch.source, batch.source_lengths)
             beams = self.search(network, memory, batch)
+            if self.loss.reads_vectors:
+                beams = with_vectors(beams, network, batch.target_out)
             gold = gold_log_probs(network, memory, batch) if self.loss.reads_gold else None
         mean = self.loss(beams, batch, gold).mean()
         with torch.no_grad():

@@ -88,10 +88,10 @@ class Mixture(Objective):
             return _as_sum(total, gold, figures)
         all_of_them = dict.fromkeys((*network.parameters(), *self.parameters()))  # each once
         parameters = [parameter for parameter in all_of_them if parameter.requires_grad]
-        of_gold = _gradient(gold.total / gold.weight, parameters)  # one graph is freed before the other is built
+        of_gold = gradient_by(parameters, gold.total / gold.weight)  # one graph is freed before the other is built
         with self.mode_of_part(network):  # in the backward pass too, where parts of the network run again
             mean, figures = self.part(network, batch, step)
-            of_part = _gradient(mean, parameters)
+            of_part = gradient_by(parameters, mean)
         norm, gold_norm = get_total_norm(of_part), get_total_norm(of_gold)
         dot = torch.stack([(one * two).sum() for one, two in zip(of_gold, of_part, strict=True)]).sum()
         figures |= {
@@ -131,7 +131,8 @@ def with_gradient(value: Tensor, parameters: list[torch.nn.Parameter], gradients
     return value + linear - linear.detach()
 
 
-def _gradient(value: Tensor, parameters: list[torch.nn.Parameter]) -> list[Tensor]:
+def gradient_by(parameters: list[torch.nn.Parameter], value: Tensor) -> list[Tensor]:
+    """Of a scalar, 0 for what it does not depend on."""
     found = torch.autograd.grad(value, parameters, allow_unused=True)
     return [torch.zeros_like(p) if one is None else one for p, one in zip(parameters, found, strict=True)]
 

@@ -100,7 +100,9 @@ class TranslationModule(pl.LightningModule):
     def transfer_batch_to_device(self, batch: Batch, device: torch.device, dataloader_idx: int) -> Batch:
         return batch.to(device, non_blocking=device.type == "cuda")
 
-    def training_step(self, batch: Batch) -> Tensor:
+    def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
+        closed = (batch_idx + 1) % self.trainer.accumulate_grad_batches == 0
+        self.objective.ends_step = closed or self.trainer.is_last_batch
         loss = self.objective(self.network, batch, self.global_step)
         averages = self._averages_over_processes(loss)
         self._log_figures(["loss", *loss.figures], averages)

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import torch
 
-from beamtrain.base.limits import BATCH_TOKENS, MAX_SOURCE_TOKENS
+from beamtrain.base.inference_sizes import BATCH_TOKENS, MAX_SOURCE_TOKENS
 from beamtrain.data.batch import pad
 from beamtrain.data.tokenizer import BOS, EOS, PAD, Tokenizer
 from beamtrain.model.base import Seq2Seq
