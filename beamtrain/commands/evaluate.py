@@ -1,7 +1,7 @@
 """`beamtrain evaluate`: a model's scores on a test set, at one beam size or several."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 
@@ -12,6 +12,7 @@ from beamtrain.commands.options import (
     BatchTokens,
     BleuTokenizerOption,
     Device,
+    HtmlFile,
     Imports,
     JsonFile,
     Model,
@@ -20,22 +21,19 @@ from beamtrain.commands.options import (
     ReportFormatOption,
     SourceLang,
     TargetLang,
+    beam_sizes,
+    check_page,
     check_report,
     load_model,
     scoring_options,
 )
 from beamtrain.commands.search_options import search_options, takes_search_options
+from beamtrain.commands.text_options import References, Source, SplitName, TestSet, check_choice_of_text, chosen_text
 
-if TYPE_CHECKING:
-    from beamtrain.runs.loading import Run
-    from beamtrain.scoring.parallel_text import ParallelText
-
-Source = Annotated[Path | None, typer.Option(help="Text to translate, a sentence per line.")]
-References = Annotated[list[Path] | None, typer.Option(help="Its translations; more than one file may be given.")]
-SplitName = Annotated[str | None, typer.Option(help="Instead: a split of the run's own corpus, such as test.")]
-TestSet = Annotated[str | None, typer.Option(help="Instead: a test set that sacrebleu knows, such as wmt14/full.")]
 Beams = Annotated[str | None, typer.Option("--beam", help="Beam sizes, such as 5 or 1,5,10. Default: the run's own.")]
-OutputFolder = Annotated[Path | None, typer.Option(help="Keep translations and the report in this folder.")]
+OutputFolder = Annotated[
+    Path | None, typer.Option(help="Keep translations and the report in this folder, which is made.")
+]
 
 
 @takes_search_options("beam_size", "n_best")
@@ -52,6 +50,7 @@ def evaluate(
     output: OutputFolder = None,
     format: ReportFormatOption = ReportFormat.text,
     json: JsonFile = None,
+    html: HtmlFile = None,
     batch_tokens: BatchTokens = BATCH_TOKENS,
     source_lang: SourceLang = None,
     target_lang: TargetLang = None,
@@ -60,12 +59,16 @@ def evaluate(
 ) -> None:
     """Translate a test set and score it: BLEU, chrF2 and TER with signatures, length ratio, speed."""
     beams = _beam_sizes(beam)
-    check_report(json, kept=output is not None)
     if output is not None and str(output) == "-":
         raise UserError("--output -: must be a folder; the report is printed anyway, with --format json as JSON")
-    _check_choice_of_text(source, reference, split, test_set)
+    check_page(html)
+    check_report(json, output, html)
+    check_choice_of_text(source, reference, split, test_set)
 
-    from beamtrain.base.text_io import write_output
+    from beamtrain.base.text_io import make_output_folder, write_output
+    from beamtrain.reporting.data import report as page_data
+    from beamtrain.reporting.page import write_report_page
+    from beamtrain.reporting.systems import of_evaluation
     from beamtrain.scoring import evaluation
     from beamtrain.scoring.reports import as_dict, print_scores, to_json, write_report
 
@@ -75,7 +78,7 @@ def evaluate(
         for size in beams
     ]
     scoring = scoring_options(run.description.scoring.of_language(run.description.target_lang), tokenizer)
-    text = _text(run, source, reference, split, test_set)
+    text = chosen_text(run, source, reference, split, test_set)
     evaluations = [
         evaluation.evaluate(
             run.network,
@@ -92,6 +95,7 @@ def evaluate(
     ]
     title = f"{run.path.resolve().name} on {text.name}"
     if output is not None:
+        make_output_folder(output)
         for each in evaluations:
             hypotheses = "".join(f"{line}\n" for line in each.hypotheses)
             write_output(output / f"beam{each.search.beam_size}.txt", hypotheses)
@@ -99,6 +103,8 @@ def evaluate(
     report = to_json(as_dict(title, evaluations))
     if json is not None:
         write_output(json, report)
+    if html is not None:
+        write_report_page(html, page_data(title, text, list(map(of_evaluation, evaluations)), scoring))
     if output_is_closed():
         return
     if format is ReportFormat.json:
@@ -109,41 +115,4 @@ def evaluate(
 
 def _beam_sizes(text: str | None) -> list[int | None]:
     """The sizes of `--beam 1,5,10`, each once; None is the run's own."""
-    if text is None:
-        return [None]
-    try:
-        sizes = [int(size) for size in text.split(",")]
-    except ValueError:
-        sizes = [0]
-    if not all(1 <= size <= 1000 for size in sizes):
-        raise UserError(f"--beam {text}: must be a number from 1 to 1000, or several with commas, such as 1,5,10")
-    return list(dict.fromkeys(sizes))
-
-
-def _check_choice_of_text(
-    source: Path | None, reference: list[Path] | None, split: str | None, test_set: str | None
-) -> None:
-    """Raises UserError unless exactly one text to evaluate on was chosen."""
-    from beamtrain.base.text_io import check_one_standard
-
-    if (source is None) != (not reference):
-        raise UserError("--source and --reference belong together: give both files")
-    if source is not None:
-        check_one_standard([("--source", source), *(("--reference", each) for each in reference or [])])
-    choices = {"--source": source is not None, "--split": split is not None, "--test-set": test_set is not None}
-    chosen = [name for name, given in choices.items() if given]
-    if len(chosen) != 1:
-        said = f"both {' and '.join(chosen)} were given" if chosen else "nothing to evaluate on was given"
-        raise UserError(f"{said}; choose --source FILE --reference FILE, or --split test, or --test-set wmt14/full")
-
-
-def _text(
-    run: "Run", source: Path | None, reference: list[Path] | None, split: str | None, test_set: str | None
-) -> "ParallelText":
-    from beamtrain.scoring import parallel_text
-
-    if source is not None and reference:
-        return parallel_text.from_files(source, reference)
-    if split is not None:
-        return parallel_text.from_split(run, split)
-    return parallel_text.from_sacrebleu(str(test_set), run.description.source_lang, run.description.target_lang)
+    return [None] if text is None else list(beam_sizes("--beam", text))

@@ -89,7 +89,7 @@ def translate(
     drawing = _given(top_k=top_k, top_p=top_p, temperature=temperature, seed=seed)
     only_searching = {name: value for name, value in searching.items() if name not in ALSO_OF_SAMPLING}
     _check_sampling(sample, drawing, only_searching | _given(prefix=prefix, attention=attention or None))
-    _check_inputs(input, prefix)
+    _check_files(input, prefix, output)
     total = _count_lines(input, prefix)
 
     from beamtrain.base.text_io import is_standard, open_lines, open_output
@@ -161,9 +161,10 @@ def _check_format(format: OutputFormat, nbest: int, token_scores: bool, attentio
         raise UserError("--attention: only JSON holds a table for each line; add --format jsonl")
 
 
-def _check_inputs(input: Path | None, prefix: Path | None) -> None:
-    from beamtrain.base.text_io import check_one_standard
+def _check_files(input: Path | None, prefix: Path | None, output: Path | None) -> None:
+    from beamtrain.base.text_io import check_one_standard, check_output
 
+    check_output(output)
     check_one_standard([("--input", input)] + ([("--prefix", prefix)] if prefix is not None else []))
 
 

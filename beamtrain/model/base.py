@@ -83,7 +83,3 @@ class Seq2Seq(nn.Module, ABC):
     def embed(self, tokens: Tensor) -> Tensor:
         """The embedding table's rows (..., D) of target ids (...), for a search that mixes them."""
         raise UserError(f"{type(self).__name__} cannot be searched softly: it has no token vectors to mix")
-
-    def num_parameters(self) -> int:
-        """Trainable parameters; a shared table counts once."""
-        return sum(parameter.numel() for parameter in self.parameters())

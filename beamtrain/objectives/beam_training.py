@@ -15,6 +15,7 @@ from beamtrain.search.unroll.log_probs import token_log_probs
 from beamtrain.search.unroll.options import UnrollOptions
 from beamtrain.search.unroll.soft_beams import SoftBeams
 from beamtrain.search.unroll.step_by_step import soft_beam_search
+from beamtrain.search.unroll.token_vectors import with_vectors
 from beamtrain.search.unroll.two_pass import allows_two_passes, two_pass_beam_search
 from beamtrain.topk.base import Operator
 from beamtrain.topk.soft import SoftTopK
@@ -69,7 +70,7 @@ class BeamTraining(Mixture):
         except ValueError as error:
             raise UserError(str(error)) from error
         if loss.reads_hard_prefixes:
-            _check_hard_prefixes(type(loss).__name__, unroll)
+            check_hard_prefixes(type(loss).__name__, unroll)
         self.loss, self.unroll, self.annealing = loss, unroll, annealing
 
     def part(self, network: Seq2Seq, batch: Batch, step: int = 0) -> tuple[Tensor, dict[str, Tensor]]:
@@ -78,7 +79,9 @@ class BeamTraining(Mixture):
         with self.mode_of_part(network):
             memory = network.encode_counted(batch.source, batch.source_lengths)
             beams = self.search(network, memory, batch)
-            gold = _gold_log_probs(network, memory, batch) if self.loss.reads_gold else None
+            if self.loss.reads_vectors:
+                beams = with_vectors(beams, network, batch.target_out)
+            gold = gold_log_probs(network, memory, batch) if self.loss.reads_gold else None
         mean = self.loss(beams, batch, gold).mean()
         with torch.no_grad():
             return mean, {"beam_loss": mean.detach(), **_figures(beams, batch)}
@@ -96,7 +99,8 @@ class BeamTraining(Mixture):
         )
 
 
-def _check_hard_prefixes(loss: str, unroll: UnrollOptions) -> None:
+def check_hard_prefixes(loss: str, unroll: UnrollOptions) -> None:
+    """Raises UserError unless the search is one that a loss can read which asks whether a hypothesis stays in it."""
     if unroll.selection == "soft":
         raise UserError(
             f"{loss} asks whether a hypothesis stays in the beam, and selection soft mixes hypotheses; "
@@ -109,7 +113,7 @@ def _check_hard_prefixes(loss: str, unroll: UnrollOptions) -> None:
         )
 
 
-def _gold_log_probs(network: Seq2Seq, memory: Memory, batch: Batch) -> Tensor:
+def gold_log_probs(network: Seq2Seq, memory: Memory, batch: Batch) -> Tensor:
     """(B, U) of each gold token given those before it, 0 at PAD."""
     hidden = batch.at_targets(network.decode(memory, batch.target_in))  # (B, U, D) -> (N, D)
     found = token_log_probs(network, hidden, batch.at_targets(batch.target_out))  # (N,)

@@ -8,11 +8,11 @@ import torch
 
 from beamtrain.base.errors import UserError
 from beamtrain.runs import networks
-from beamtrain.search import options
 from beamtrain.training.settings import class_of
 
 BOUNDS: dict[str, tuple[float, float]] = {
     "save_every": (0, 1e12),
+    "log_sentences": (0, 1000),
     "trainer.devices": (-1, 1024),
     "trainer.max_steps": (-1, 1e12),
     "trainer.max_epochs": (-1, 1e12),
@@ -26,12 +26,6 @@ BOUNDS: dict[str, tuple[float, float]] = {
     "data.num_workers": (0, 1024),
     "data.batch_tokens": (1, 1e9),
     "data.eval_batch_tokens": (1, 1e9),
-    "model.search.beam_size": (1, options.MOST["beam_size"]),
-    "model.search.min_length": (0, options.MOST["min_length"]),
-    "model.search.max_length": (1, options.MOST["max_length"]),
-    "model.search.max_length_ratio": (0, options.MOST["max_length_ratio"]),
-    "model.search.max_length_offset": (0, options.MOST["max_length_offset"]),
-    "model.search.no_repeat_ngram": (0, options.MOST["no_repeat_ngram"]),
     **{f"model.network.init_args.{name}": bounds for name, bounds in networks.BOUNDS.items()},
 }
 NOT_ZERO = {"trainer.devices", "trainer.max_steps", "trainer.max_epochs", "trainer.val_check_interval"}

@@ -73,7 +73,7 @@ class TranslationModule(pl.LightningModule):
         self.skipped_step = False
         """Whether the last optimiser step was skipped, for a loss or gradient that is not finite."""
         self._development_set = DevelopmentSet(search)
-        self._translations: dict[int, str] = {}  # row of the development set -> its translation
+        self.translations: dict[int, str] = {}  # row of the development set -> its translation
         self.dev_score: Score | None = None
         """Of the last validation."""
         self._window: list[Tensor] = []  # weights of the batches since the last optimiser step
@@ -171,7 +171,7 @@ class TranslationModule(pl.LightningModule):
         """Translate here, where the weights are already those that will be saved and autocast is off."""
         self._nll, self._tokens = torch.zeros((), device=self.device), 0
         if not self.trainer.sanity_checking:
-            self._translations = self._development_set.translated(self.trainer, self.network)
+            self.translations = self._development_set.translated(self.trainer, self.network)
 
     def validation_step(self, batch: Batch) -> None:
         memory = self.network.encode_counted(batch.source, batch.source_lengths)
@@ -183,8 +183,8 @@ class TranslationModule(pl.LightningModule):
         if self.trainer.sanity_checking:
             return
         _, references = self.trainer.datamodule.pairs("validation")  # type: ignore[attr-defined]
-        rows = sorted(self._translations)
-        translations, references = ([lines[row] for row in rows] for lines in (self._translations, references))
+        rows = sorted(self.translations)
+        translations, references = ([lines[row] for row in rows] for lines in (self.translations, references))
         self.dev_score = corpus_score(translations, references, options=self.scoring)
         self.log(self.scoring.monitor, self.dev_score.value)
         tokens = torch.full_like(self._nll, self._tokens)

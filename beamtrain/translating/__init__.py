@@ -1,1 +1,2 @@
-"""Using a run: lines in, translations out (`translator`), in several processes (`pool`), on a `device`."""
+"""Using a run: lines in, translations out (`translator`), in several processes (`pool`), on a `device`; and what the
+run makes of translations that are given (`forced`)."""

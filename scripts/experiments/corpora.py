@@ -77,7 +77,8 @@ def main() -> None:
         ]
         with ThreadPoolExecutor(options.jobs) as pool:
             list(pool.map(lambda cell: run_cell(options, *cell), work))
-    print_table(options)
+    else:
+        print_table(options)
 
 
 def arguments() -> argparse.Namespace:
@@ -94,6 +95,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--steps", type=int, default=600, help="optimiser steps of a cell")
     parser.add_argument("--control_steps", type=int, help="those of a control; default: --steps")
     parser.add_argument("--tokens", type=int, default=2048, help="tokens in a batch of a cell")
+    parser.add_argument("--validations", type=int, default=3, help="of a cell; the best is kept")
     parser.add_argument("--jobs", type=int, default=1)
     parser.add_argument("--threads", type=int, default=1)
     return parser.parse_args()
@@ -166,7 +168,7 @@ def run_cell(options: argparse.Namespace, start: str, name: str, seed: int) -> N
     is_control = name in CONTROLS
     steps = (options.control_steps if is_control else None) or options.steps
     begin = time.time()
-    train(options, folder, cell_settings(options, start, name, seed, steps, steps // 3))
+    train(options, folder, cell_settings(options, start, name, seed, steps, steps // options.validations))
     seconds = round(time.time() - begin, 1)
     translate(options, start, folder)
     result = {

@@ -2,7 +2,21 @@
 
 from typing import Any
 
-from cells import ADAM, ALL_PATHS, POSITIONS, RISK, TEACHER, beam, expected, linear_bleu, operator, risk, soft
+from cells import (
+    ADAM,
+    ALL_PATHS,
+    POSITIONS,
+    RISK,
+    TEACHER,
+    beam,
+    expected,
+    linear_bleu,
+    loss,
+    objective,
+    operator,
+    risk,
+    soft,
+)
 
 RATE = 1e-3  # the peak for batches of 2,048 tokens
 CONTROL = "teacher forcing"
@@ -29,6 +43,13 @@ BEAMS: dict[str, dict[str, Any]] = {
     "GLEU, NeuralSort": beam(operator=operator("NeuralSort", temperature=0.5, candidates=None)),
     "GLEU, relaxed subset": beam(operator=operator("RelaxedSubset", temperature=0.5, candidates=None)),
     "GLEU, dropout": beam(dropout=True),
+    "soft survival": beam(loss("SoftSurvival"), unroll={"selection": "hard"}),
+    "descendant credit": beam(loss("DescendantCredit"), unroll={"selection": "hard"}),
+    "minimum risk + descendant credit": beam(
+        loss("WeightedSum", losses=[RISK, loss("DescendantCredit")], weights=[1.0, 1.0]), unroll={"selection": "hard"}
+    ),
+    "minimum risk over samples": objective("SampledRisk", {}),
+    "self-critical": objective("SelfCritical", {}),
 }
 CONTROLS = {CONTROL: 1.0, SLOWER: 1 / 3, FASTER: 2.0}  # by learning rate
 CONTROL_OF = {name: CONTROL for name in [*BEAMS, SLOWER, FASTER]}

@@ -39,8 +39,20 @@ def soft_beam_search(
     """
     chain = Chain(memory.states.size(0), options, operator, like=memory.states)
     chain.watch_pruning, chain.reads_ended, chain.followed = chain.has_bound, reads_ended, followed
+    return search_along(chain, network, memory, limits, reference, at_least)
+
+
+def search_along(
+    chain: Chain,
+    network: Seq2Seq,
+    memory: Memory,
+    limits: LengthLimits,
+    reference: Tensor | None = None,
+    at_least: int = 0,
+) -> SoftBeams:
+    """`soft_beam_search` along a chain that has just begun, for those who want to look at its steps."""
     constraints = Constraints(limits.each, first_limit=limits.least)
-    state = network.start_soft(memory, options.beam_size)
+    state = network.start_soft(memory, chain.scores.size(1))
     inputs = network.embed(torch.full_like(chain.finished, BOS, dtype=torch.long))  # (B, K) -> (B, K, D)
     for _ in range(limits.most):
         hidden = network.step(inputs, state)  # (B, K, D)
