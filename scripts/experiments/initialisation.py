@@ -1,72 +1,89 @@
-"""Learning curves of the Transformer by initialisation, position of the normalisation, and learning rate.
+"""Learning curves of the Transformer by initialisation, place of the normalisation, and learning rate.
 
-    python scripts/experiments/initialisation.py --out runs/initialisation
+    python scripts/experiments/initialisation.py
 
-Each cell is a run of configs/quickstart.yaml on the bundled phrasebook, with a schedule over its own steps. A cell that
-is finished is not run again, and one that was cut off goes on. Prints a table of the development set's loss (nats a
-token) and BLEU after so many steps.
+Teacher forcing on the bundled phrasebook, all from the same seed on the same batches, each with half a cosine over its
+own steps after a warm-up of a tenth of them. Prints, as it goes, a line of a table for each cell: the development
+set's negative log-likelihood in nats a token after so many steps.
 """
 
 import argparse
-import csv
-import subprocess
-import sys
-from itertools import product
-from pathlib import Path
+from itertools import chain, islice, product, repeat
 
-SCRIPTS = Path(__file__).resolve().parents[1]
+import torch
+from torch.nn.utils import clip_grad_norm_
+
+from beamtrain.base.allocator import keep_freed_memory
+from beamtrain.data.datamodule import TranslationData
+from beamtrain.model.layers import Initialisation, NormPosition
+from beamtrain.model.transformer import Transformer
+from beamtrain.objectives.teacher_forcing import TeacherForcing
+from beamtrain.training.schedule import Cosine
+
+NORMS: tuple[NormPosition, ...] = ("pre", "post")
+KINDS: tuple[Initialisation, ...] = ("xavier", "orthogonal")
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--out", type=Path, required=True)
-    parser.add_argument("--steps", type=int, default=400)
-    parser.add_argument("--every", type=int, default=100, help="steps between two validations")
-    parser.add_argument("--rates", type=float, nargs="+", default=[0.001, 0.003])
-    options = parser.parse_args()
-    cells = list(product(("pre", "post"), ("xavier", "orthogonal"), options.rates))
-    for cell in cells:
-        train(cell, options)
+    options = arguments()
+    keep_freed_memory()
+    data = TranslationData(vocab_size=1500, batch_tokens=options.batch_tokens)
+    data.prepare_data()
     steps = range(options.every, options.steps + 1, options.every)
     print("| norm | initialisation | learning rate | " + " | ".join(f"{step} steps" for step in steps) + " |")
-    print("|---|---|---:|" + "---:|" * len(steps))
-    for cell in cells:
-        curve = validations(folder(cell, options))
-        print(f"| {cell[0]} | {cell[1]} | {cell[2]:g} | " + " | ".join(curve.get(step, "") for step in steps) + " |")
+    print("|---|---|---:|" + "---:|" * len(steps), flush=True)
+    for rate, norm, kind in product(options.rates, NORMS, KINDS):
+        curve = " | ".join(f"{value:.2f}" for value in trained(data, norm, kind, rate, options))
+        print(f"| {norm} | {kind} | {rate:g} | {curve} |", flush=True)
 
 
-def folder(cell: tuple[str, str, float], options: argparse.Namespace) -> Path:
-    return Path(options.out) / "-".join(map(str, cell))
+def arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--width", type=int, default=128)
+    parser.add_argument("--layers", type=int, default=4, help="of the encoder, and of the decoder")
+    parser.add_argument("--batch-tokens", type=int, default=1024)
+    parser.add_argument("--steps", type=int, default=300)
+    parser.add_argument("--every", type=int, default=100, help="steps between two points of a curve")
+    parser.add_argument("--rates", type=float, nargs="+", default=[0.001, 0.003])
+    parser.add_argument("--seed", type=int, default=1)
+    return parser.parse_args()
 
 
-def train(cell: tuple[str, str, float], options: argparse.Namespace) -> None:
-    norm, initialisation, rate = cell
-    run = folder(cell, options)
-    if options.steps in validations(run):
-        return
-    run.parent.mkdir(parents=True, exist_ok=True)
-    command = [
-        *(sys.executable, str(SCRIPTS / "train.py"), "--config", "quickstart.yaml"),
-        *("--runs", str(run.parent), "--name", run.name, "--score_test", "false"),
-        *("--model.network.init_args.norm", norm, "--model.network.init_args.initialisation", initialisation),
-        *("--model.optimizer.init_args.lr", str(rate), "--trainer.max_steps", str(options.steps)),
-        *("--model.schedule.init_args.total_steps", str(options.steps)),
-        *("--trainer.val_check_interval", str(options.every)),
-    ]
-    if (run / "model.json").exists():
-        command.append("--resume")
-    with open(f"{run}.log", "a", encoding="utf-8") as log:
-        subprocess.run(command, check=True, stdout=log, stderr=log)
+def trained(
+    data: TranslationData, norm: NormPosition, kind: Initialisation, rate: float, options: argparse.Namespace
+) -> list[float]:
+    """The development set's likelihood after every so many steps."""
+    torch.manual_seed(options.seed)
+    network = Transformer(
+        data.tokenizer.target.vocab_size,
+        width=options.width,
+        inner_width=4 * options.width,
+        heads=options.width // 32,
+        encoder_layers=options.layers,
+        decoder_layers=options.layers,
+        norm=norm,
+        initialisation=kind,
+    )
+    objective = TeacherForcing(0.1)
+    optimizer = torch.optim.AdamW(network.parameters(), lr=rate, betas=(0.9, 0.98), weight_decay=0.0)
+    schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, Cosine(options.steps, options.steps // 10))
+    loader, curve = data.train_dataloader(), []
+    for step, batch in enumerate(islice(chain.from_iterable(repeat(loader)), options.steps), start=1):
+        loss = objective(network.train(), batch)
+        optimizer.zero_grad()
+        (loss.total / loss.weight).backward()
+        clip_grad_norm_(network.parameters(), 1.0)
+        optimizer.step()
+        schedule.step()
+        if step % options.every == 0:
+            curve.append(likelihood(network, data))
+    return curve
 
 
-def validations(run: Path) -> dict[int, str]:
-    """Step -> loss and BLEU, as the run's table has them."""
-    table = run / "logs" / "metrics.csv"
-    if not table.exists():
-        return {}
-    with open(table, encoding="utf-8", newline="") as file:
-        rows = [row for row in csv.DictReader(file) if row.get("val/bleu")]
-    return {int(row["step"]): f"{float(row['val/loss']):.2f}, {float(row['val/bleu']):.1f}" for row in rows}
+@torch.no_grad()
+def likelihood(network: Transformer, data: TranslationData) -> float:
+    parts = [TeacherForcing(0.0)(network.eval(), batch) for batch in data.val_dataloader()]
+    return sum(part.total.item() for part in parts) / sum(part.weight for part in parts)
 
 
 if __name__ == "__main__":
