@@ -10,14 +10,17 @@ from beamtrain.base.errors import UserError
 from beamtrain.base.streams import output_is_closed
 from beamtrain.commands.options import (
     BleuTokenizerOption,
+    HtmlFile,
     JsonFile,
     ReportFormat,
     ReportFormatOption,
+    check_page,
     check_report,
     scoring_options,
 )
 
 if TYPE_CHECKING:
+    from beamtrain.runs.scoring_options import ScoringOptions
     from beamtrain.scoring.metrics import Estimate
 
 Outputs = Annotated[list[Path], typer.Argument(help="Translations, one per line; the first file is the baseline.")]
@@ -36,6 +39,7 @@ def compare(
     target_lang: Language = "",
     format: ReportFormatOption = ReportFormat.text,
     json: JsonFile = None,
+    html: HtmlFile = None,
 ) -> None:
     """Compare outputs by paired bootstrap on BLEU and chrF2, and show the sentences that changed most."""
     from beamtrain.base.text_io import check_one_standard, write_output
@@ -44,7 +48,8 @@ def compare(
     from beamtrain.scoring.metrics import paired_bootstrap
     from beamtrain.scoring.reports import to_json
 
-    check_report(json)
+    check_page(html)
+    check_report(json, None, html)
     names = [str(path) for path in outputs]
     if len(set(names)) < len(names):
         raise UserError(f"a file is given twice ({', '.join(names)}); give each output once, the baseline first")
@@ -61,6 +66,8 @@ def compare(
     }
     if json is not None:
         write_output(json, to_json(report))
+    if html is not None:
+        _write_page(html, systems, references, scoring, samples)
     if output_is_closed():
         return
     if format is ReportFormat.json:
@@ -68,6 +75,19 @@ def compare(
     else:
         _print_estimates(estimates)
         _print_changes(report)
+
+
+def _write_page(
+    path: Path, systems: dict[str, list[str]], references: list[list[str]], scoring: "ScoringOptions", samples: int
+) -> None:
+    from beamtrain.reporting.data import report
+    from beamtrain.reporting.page import write_report_page
+    from beamtrain.reporting.systems import System
+    from beamtrain.scoring.parallel_text import ParallelText
+
+    compared = [System(name, hypotheses) for name, hypotheses in systems.items()]
+    text = ParallelText("the reference", [], references)
+    write_report_page(path, report("A comparison", text, compared, scoring, samples=samples))
 
 
 def _changed_most(systems: dict[str, list[str]], references: list[list[str]], most: int) -> list[dict[str, Any]]:

@@ -1,7 +1,7 @@
 """`beamtrain evaluate`: a model's scores on a test set, at one beam size or several."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 
@@ -13,6 +13,7 @@ from beamtrain.commands.options import (
     BatchTokens,
     BleuTokenizerOption,
     Device,
+    HtmlFile,
     Imports,
     JsonFile,
     Model,
@@ -21,22 +22,17 @@ from beamtrain.commands.options import (
     ReportFormatOption,
     SourceLang,
     TargetLang,
+    beam_sizes,
     check_engine,
+    check_page,
     check_report,
     load_engine,
     load_model,
     scoring_options,
 )
 from beamtrain.commands.search_options import search_options, takes_search_options
+from beamtrain.commands.text_options import References, Source, SplitName, TestSet, check_choice_of_text, chosen_text
 
-if TYPE_CHECKING:
-    from beamtrain.runs.loading import Run
-    from beamtrain.scoring.parallel_text import ParallelText
-
-Source = Annotated[Path | None, typer.Option(help="Text to translate, a sentence per line.")]
-References = Annotated[list[Path] | None, typer.Option(help="Its translations; more than one file may be given.")]
-SplitName = Annotated[str | None, typer.Option(help="Instead: a split of the run's own corpus, such as test.")]
-TestSet = Annotated[str | None, typer.Option(help="Instead: a test set that sacrebleu knows, such as wmt14/full.")]
 Beams = Annotated[str | None, typer.Option("--beam", help="Beam sizes, such as 5 or 1,5,10. Default: the run's own.")]
 EngineNames = Annotated[
     str,
@@ -61,6 +57,7 @@ def evaluate(
     output: OutputFolder = None,
     format: ReportFormatOption = ReportFormat.text,
     json: JsonFile = None,
+    html: HtmlFile = None,
     batch_tokens: BatchTokens = BATCH_TOKENS,
     source_lang: SourceLang = None,
     target_lang: TargetLang = None,
@@ -72,10 +69,14 @@ def evaluate(
     beams, engines = _beam_sizes(beam), _engines(engine, device, precision)
     if output is not None and str(output) == "-":
         raise UserError("--output -: must be a folder; the report is printed anyway, with --format json as JSON")
-    check_report(json, output)
-    _check_choice_of_text(source, reference, split, test_set)
+    check_page(html)
+    check_report(json, output, html)
+    check_choice_of_text(source, reference, split, test_set)
 
     from beamtrain.base.text_io import make_output_folder, write_output
+    from beamtrain.reporting.data import report as page_data
+    from beamtrain.reporting.page import write_report_page
+    from beamtrain.reporting.systems import of_evaluation
     from beamtrain.scoring import evaluation
     from beamtrain.scoring.reports import as_dict, print_scores, to_json, write_report
 
@@ -85,7 +86,7 @@ def evaluate(
         for size in beams
     ]
     scoring = scoring_options(run.description.scoring.of_language(run.description.target_lang), tokenizer)
-    text = _text(run, source, reference, split, test_set)
+    text = chosen_text(run, source, reference, split, test_set)
     evaluations = [
         evaluation.evaluate(
             searcher,
@@ -114,6 +115,8 @@ def evaluate(
     report = to_json(as_dict(title, evaluations))
     if json is not None:
         write_output(json, report)
+    if html is not None:
+        write_report_page(html, page_data(title, text, list(map(of_evaluation, evaluations)), scoring))
     if output_is_closed():
         return
     if format is ReportFormat.json:
@@ -124,15 +127,7 @@ def evaluate(
 
 def _beam_sizes(text: str | None) -> list[int | None]:
     """The sizes of `--beam 1,5,10`, each once; None is the run's own."""
-    if text is None:
-        return [None]
-    try:
-        sizes = [int(size) for size in text.split(",")]
-    except ValueError:
-        sizes = [0]
-    if not all(1 <= size <= 1000 for size in sizes):
-        raise UserError(f"--beam {text}: must be a number from 1 to 1000, or several with commas, such as 1,5,10")
-    return list(dict.fromkeys(sizes))
+    return [None] if text is None else list(beam_sizes("--beam", text))
 
 
 def _engines(text: str, device: str, precision: str) -> dict[str, tuple[str, str | None]]:
@@ -146,32 +141,3 @@ def _engines(text: str, device: str, precision: str) -> dict[str, tuple[str, str
         check_engine(kind, quantization or None, **elsewhere)
         engines[name.strip()] = kind, quantization or None
     return engines
-
-
-def _check_choice_of_text(
-    source: Path | None, reference: list[Path] | None, split: str | None, test_set: str | None
-) -> None:
-    """Raises UserError unless exactly one text to evaluate on was chosen."""
-    from beamtrain.base.text_io import check_one_standard
-
-    if (source is None) != (not reference):
-        raise UserError("--source and --reference belong together: give both files")
-    if source is not None:
-        check_one_standard([("--source", source), *(("--reference", each) for each in reference or [])])
-    choices = {"--source": source is not None, "--split": split is not None, "--test-set": test_set is not None}
-    chosen = [name for name, given in choices.items() if given]
-    if len(chosen) != 1:
-        said = f"both {' and '.join(chosen)} were given" if chosen else "nothing to evaluate on was given"
-        raise UserError(f"{said}; choose --source FILE --reference FILE, or --split test, or --test-set wmt14/full")
-
-
-def _text(
-    run: "Run", source: Path | None, reference: list[Path] | None, split: str | None, test_set: str | None
-) -> "ParallelText":
-    from beamtrain.scoring import parallel_text
-
-    if source is not None and reference:
-        return parallel_text.from_files(source, reference)
-    if split is not None:
-        return parallel_text.from_split(run, split)
-    return parallel_text.from_sacrebleu(str(test_set), run.description.source_lang, run.description.target_lang)

@@ -50,6 +50,9 @@ BleuTokenizerOption = Annotated[
 ]
 ReportFormatOption = Annotated[ReportFormat, typer.Option("--format", help="How to print the report.")]
 JsonFile = Annotated[Path | None, typer.Option("--json", help="Also write the report as JSON to this file.")]
+HtmlFile = Annotated[
+    Path | None, typer.Option("--html", help="Also write a page to this file, and its data beside it, as .data.json.")
+]
 
 
 def check_report(json: Path | None, folder: Path | None = None, *others: Path | None) -> None:
@@ -67,6 +70,26 @@ def check_report(json: Path | None, folder: Path | None = None, *others: Path | 
         check_output(file)
     if folder is not None:
         check_output_folder(folder)
+
+
+def check_page(html: Path | None) -> None:
+    """Raises UserError for a page whose name does not say so: that of its data follows from it."""
+    if html is not None and html.suffix != ".html":
+        raise UserError(f"--html {html}: must be a file whose name ends in .html, such as report.html")
+
+
+def beam_sizes(option: str, text: str) -> list[int]:
+    """The sizes of `1,5,10`, each once.
+
+    Raises UserError for anything else.
+    """
+    try:
+        sizes = [int(size) for size in text.split(",")]
+    except ValueError:
+        sizes = [0]
+    if not all(1 <= size <= 1000 for size in sizes):
+        raise UserError(f"{option} {text}: must be a number from 1 to 1000, or several with commas, such as 1,5,10")
+    return list(dict.fromkeys(sizes))
 
 
 def load_model(

@@ -161,18 +161,18 @@ class TranslationData(LightningDataModule):
         source, target, _ = self._ready().tables(role)
         return int(max(source.lengths.max(), target.lengths.max()))
 
-    def pairs(self, split: str) -> tuple[list[str], list[str]]:
-        """Raw source and reference lines of a split, by its role or name, in the order of the corpus.
+    def pairs(self, split: str, most: int | None = None) -> tuple[list[str], list[str]]:
+        """Raw source and reference lines of a split, by its role or name, in the order of the corpus; the first `most`.
 
         Raises:
             UserError: the corpus has no such split.
         """
         for role, found in self._corpus().items():
             if split in (role, found.name):
-                return _lines(found)
+                return _lines(found, most)
         if split in ROLES:
             self._require(split)
-        return _lines(self._open({"test": split})["test"])
+        return _lines(self._open({"test": split})["test"], most)
 
     def prepare_data(self) -> None:
         """Prepare the corpus, or find it prepared, and say on standard error what cleaning dropped."""
@@ -301,9 +301,9 @@ def with_absolute_places(settings: Mapping[str, Any]) -> dict[str, Any]:
     return {**absolute(settings, settings["source_lang"], settings["target_lang"]), **others}
 
 
-def _lines(split: Split) -> tuple[list[str], list[str]]:
+def _lines(split: Split, most: int | None) -> tuple[list[str], list[str]]:
     text = Text(split.load())
-    return text.read(0, len(text))
+    return text.read(0, len(text) if most is None else min(most, len(text)))
 
 
 def default_cache() -> Path:

@@ -20,10 +20,12 @@ from beamtrain.model.layers import (
     Activation,
     CrossAttention,
     FeedForward,
+    Initialisation,
     NormPosition,
     Residual,
     SelfAttention,
     check_width,
+    initialise,
 )
 from beamtrain.model.positions import PositionKind, check_positions, make_positions
 from beamtrain.model.slots import OpenSlots
@@ -124,10 +126,11 @@ class Transformer(Seq2Seq):
             own, and is never said.
         source_end: the token that EOS stands for in a source, where that token stands for EOS.
         first_token: the only one that a target may begin with, such as the code of its language.
+        initialisation: of the linear maps, "xavier" or "orthogonal"; see `layers.initialise`.
 
     Raises:
         UserError: `width` is odd or no multiple of `heads`; `position_rows` is not given for a table, or for none; a
-            token is none of the vocabulary.
+            token is none of the vocabulary; or an initialisation that there is not.
     """
 
     def __init__(
@@ -152,6 +155,7 @@ class Transformer(Seq2Seq):
         start_token: int = BOS,
         source_end: int = EOS,
         first_token: int | None = None,
+        initialisation: Initialisation = "xavier",
     ) -> None:
         super().__init__()
         check_width(width, heads)
@@ -177,10 +181,7 @@ class Transformer(Seq2Seq):
         self.decoder = nn.ModuleList(DecoderLayer(shape) for _ in range(decoder_layers))
         self.encoder_norm = nn.LayerNorm(width) if norm == "pre" else nn.Identity()
         self.decoder_norm = nn.LayerNorm(width) if norm == "pre" else nn.Identity()
-        for module in self.modules():
-            if isinstance(module, nn.Linear):
-                nn.init.xavier_uniform_(module.weight)
-                nn.init.zeros_(module.bias)
+        initialise(self, initialisation)
 
     def encode(self, source: Tensor) -> Memory:
         mask = source != PAD  # (B, S)

@@ -17,6 +17,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from beamtrain.base.text_io import write_output
+from beamtrain.reporting.charts import tick_text
 
 TEMPLATES = Path(__file__).parent / "templates"
 SYSTEM_COLOURS = 8
@@ -95,7 +96,7 @@ def _environment() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters["shown"] = shown
+    environment.filters.update(shown=shown, tick=tick_text)
     environment.finalize = lambda value: shown(value) if type(value) is str else value
     return environment
 

@@ -6,6 +6,7 @@
     huggingface/        of a model that was imported: its tokenizer, and its settings there
     logs/               TensorBoard and CSV                     report/           scores and output of the test set
     engines/            the weights as other engines read them; made when one is first used
+    decoded/            what a report decoded, by weights and options; may be removed at any time
     .lock               held by the process that trains there
 
 Nothing in the folder is executed or imported: the network is a class that is imported already or refused (`networks`),

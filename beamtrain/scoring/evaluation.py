@@ -91,13 +91,14 @@ def translate_share(
     batch_tokens: int = BATCH_TOKENS,
     number: int = 0,
     shares: int = 1,
+    attention: bool = False,
 ) -> dict[int, Translation]:
     """Line of `sources`, from 1 -> its translation: of all lines, or those that fall to process `number` of `shares`.
 
     Sentences are in the same batches whatever the number of shares, so that all shares together are what one is, to
     the last bit.
     """
-    translator = Translator(network, tokenizer, search, batch_tokens=batch_tokens)
+    translator = Translator(network, tokenizer, search, batch_tokens=batch_tokens, attention=attention)
     window = Window(1, sources, [""] * len(sources))  # one window: the least padding
     return translator.translate_share(window, number, shares)
 

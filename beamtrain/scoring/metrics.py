@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from sacrebleu.metrics import BLEU, CHRF, TER
+from sacrebleu.metrics.base import Metric
 
 from beamtrain.base.errors import UserError
 from beamtrain.runs.scoring_options import ScoringOptions
@@ -105,20 +106,33 @@ def paired_bootstrap(
     samples: int = 1000,
     options: ScoringOptions = DEFAULT,
 ) -> dict[str, list[Estimate]]:
-    """BLEU and chrF2 of every system, tested against the first one by paired bootstrap resampling (Koehn 2004).
-
-    Mean, half width and p are those of sacrebleu's paired test, but see `resampling.p_value`; the resamples come from
-    its fixed seed, which the signature names.
+    """`bootstrap`, of two systems or more.
 
     Raises UserError when the numbers of lines differ, fewer than two systems are given, or memory would not do.
     """
     if len(systems) < 2:
         raise UserError(f"a comparison needs at least 2 systems, not {len(systems)}; the first one is the baseline")
+    return bootstrap(systems, *references, samples=samples, options=options)
+
+
+def bootstrap(
+    systems: Mapping[str, Sequence[str]],
+    *references: Sequence[str],
+    samples: int = 1000,
+    options: ScoringOptions = DEFAULT,
+) -> dict[str, list[Estimate]]:
+    """BLEU and chrF2 of every system, tested against the first one by paired bootstrap resampling (Koehn 2004).
+
+    Mean, half width and p are those of sacrebleu's paired test, but see `resampling.p_value`; the resamples come from
+    its fixed seed, which the signature names.
+
+    Raises UserError when the numbers of lines differ, or memory would not do.
+    """
     for name, hypotheses in systems.items():
         check_lines(hypotheses, *references, name=name)
     resamples = Resamples(len(references[0]), samples)
     estimates: dict[str, list[Estimate]] = {name: [] for name in systems}
-    for metric in (_bleu(options), CHRF()):
+    for metric in bootstrapped_metrics(options):
         baseline: tuple[float, Array] | None = None
         for name, hypotheses in systems.items():
             sentences = statistics(metric, hypotheses, references)
@@ -137,6 +151,11 @@ def paired_bootstrap(
             )
             baseline = baseline or (result.score, drawn)
     return estimates
+
+
+def bootstrapped_metrics(options: ScoringOptions) -> tuple[Metric, Metric]:
+    """BLEU and chrF2, as sacrebleu computes them."""
+    return _bleu(options), CHRF()
 
 
 def _difference(baseline: tuple[float, Array], system: tuple[float, Array]) -> Difference:

@@ -6,6 +6,7 @@ two systems.
 
 import os
 from collections.abc import Sequence
+from copy import copy
 from typing import Any
 
 import numpy
@@ -37,6 +38,13 @@ class Resamples:
         """(samples, N) how often each sentence is in each."""
         for counts, row in zip(self.counts, drawn, strict=True):
             counts[:] = numpy.bincount(row, minlength=sentences)
+
+    def of(self, places: Sequence[int]) -> "Resamples":
+        """The same of these sentences only, without those that have none of them."""
+        found = copy(self)
+        found.counts = self.counts[:, places]
+        found.counts = found.counts[found.counts.any(axis=1)]
+        return found
 
     def totals(self, statistics: Array) -> Array:
         """Sums over the sentences of each resample, of figures (N, ...) of the sentences: (samples, ...)"""

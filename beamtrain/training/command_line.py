@@ -134,6 +134,9 @@ class TrainingCLI(LightningCLI):
             OPTION, type=str | None, default=None, help="the run to take data, network and weights from"
         )
         parser.add_argument("--score_test", type=bool, default=True, help="translate and score the test set at the end")
+        parser.add_argument(
+            "--write_page", type=bool, default=True, help="leave a page with curves and scores, report/report.html"
+        )
         parser.set_defaults({name: {"class_path": class_path} for name, class_path in CLASS_DEFAULTS.items()})
         parser.link_arguments("data.vocab_size", "model.network.init_args.vocab_size")
         parser.link_arguments(

@@ -127,6 +127,7 @@ def train(options: argparse.Namespace, name: str, seed: int, steps: int, folder:
         "trainer": {"max_steps": steps, "val_check_interval": interval, **cell.get("trainer", {})},
         "data": cell.get("data", {}),
         "score_test": False,
+        "write_page": False,
         "seed_everything": seed,
     }
     config = options.out / f"{folder.name}.yaml"

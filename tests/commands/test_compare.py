@@ -10,6 +10,7 @@ from types import SimpleNamespace
 import pytest
 
 from beamtrain.cli import main
+from beamtrain.reporting.page import page
 from beamtrain.scoring.metrics import corpus_score
 
 REFERENCE = ["Der Zug fährt um acht ab.", "Ich möchte ein Zimmer.", "Wo ist der Bahnhof?", "Das kostet zehn Euro."] * 20
@@ -87,6 +88,17 @@ def test_json_file(files: list[str], tmp_path: Path, capsys):
     assert (tmp_path / "report").read_text(encoding="utf-8") == capsys.readouterr().out
 
 
+def test_page(files: list[str], tmp_path: Path):
+    assert main([*files, "--html", str(tmp_path / "page.html"), "--json", str(tmp_path / "j"), "--samples=100"]) == 0
+    data = json.loads((tmp_path / "page.data.json").read_text(encoding="utf-8"))
+    printed = json.loads((tmp_path / "j").read_text(encoding="utf-8"))
+    assert [(each["name"], each["bootstrap"]) for each in data["systems"]] == [
+        (each["system"], each["scores"]) for each in printed["systems"]
+    ]
+    assert [output["text"] for output in data["systems"][1]["outputs"]] == GOOD
+    assert page(data) == (tmp_path / "page.html").read_text(encoding="utf-8")
+
+
 @pytest.mark.parametrize("place", [2, 3, 4])
 def test_one_of_the_files_can_be_standard_input(files: list[str], tmp_path: Path, monkeypatch, capsys, place: int):
     assert main([*files, "--format", "json", "--samples=100"]) == 0
@@ -133,6 +145,9 @@ class TestMistakes:
 
     def test_two_reports_to_standard_output(self, files: list[str], capsys):
         assert "--json -: must be a file; for the report as JSON" in self.refused(capsys, [*files, "--json=-"])
+
+    def test_a_page_needs_the_name_of_one(self, files: list[str], capsys):
+        assert "--html page: must be a file whose name ends in .html" in self.refused(capsys, [*files, "--html=page"])
 
     def test_unwritable(self, files: list[str], tmp_path: Path, capsys):
         assert f"cannot write {tmp_path}" in self.refused(capsys, [*files, "--json", str(tmp_path)])

@@ -29,6 +29,11 @@ def test_a_run_leaves_a_folder_that_translates_and_says_how_good_it_is(train, ca
         assert (folder / name).stat().st_size > 0
     assert json.loads((folder / "environment.json").read_text())["seed"] == 1
     assert len((folder / "report" / "test.hyp").read_text().splitlines()) == 12
+    assert "its curves and scores: runs/tiny/report/report.html" in out
+    shown = json.loads((folder / "report" / "report.data.json").read_text())["systems"][0]
+    scored = json.loads((folder / "report" / "report.json").read_text())["evaluations"][0]
+    assert shown["scores"] == scored["scores"] and len(shown["training"]["curves"]["dev_bleu"]) == 2
+    assert (folder / "report" / "report.html").stat().st_size < 200_000
     assert (folder / "logs" / "metrics.csv").exists() and list(folder.glob("logs/**/events*"))
     assert {path.name for path in folder.rglob("*.ckpt")} == {"best.ckpt", "last.ckpt", "previous.ckpt"}
     run = load_run(folder)
@@ -131,7 +136,8 @@ def test_sigterm_saves_and_says_so(train, capsys):
 
 
 def test_a_run_is_never_overwritten_by_accident_nor_resumed_past_its_end(train, capsys):
-    assert train("--score_test=false") == 0
+    assert train("--score_test=false", "--write_page=false") == 0
+    assert not Path("runs/tiny/report").exists()
     assert train() == 2
     assert "runs/tiny exists: --resume goes on, --overwrite replaces it" in capsys.readouterr().err
     assert train("--resume", "--score_test=false") == 2

@@ -99,19 +99,19 @@
     );
   }
 
-  const centre = (step) => SIDE + step * COLUMN + COLUMN / 2;
+  const centre = (step) => step * COLUMN + COLUMN / 2;
   const middle = (rank) => TOP + rank * ROW + ROW / 2;
 
   function drawLattice() {
     const { steps, ancestry, beam_size: K, selection } = search();
     const dropped = TOP + K * ROW + 14, axis = dropped + 20 + PUSHES / 2, bottom = axis + PUSHES / 2 + 6;
-    const width = SIDE + steps.length * COLUMN + 8;
-    const drawing = svg("svg", { width, height: bottom, role: "img" });
+    const drawing = svg("svg", { width: steps.length * COLUMN, height: bottom, role: "img" });
     drawing.setAttribute("aria-label", `The ${K} beams at ${steps.length} steps`);
     const most = Math.max(NO_PUSH, ...steps.flatMap((step) => step.candidates.map((each) => Math.abs(push(each)))));
-    for (let rank = 0; rank < K; rank++) side(drawing, middle(rank) + 4, `beam ${rank + 1}`);
-    side(drawing, dropped + 4, "dropped");
-    side(drawing, axis + 4, "push");
+    const names = svg("svg", { width: SIDE, height: bottom, class: "names", "aria-hidden": "true" });
+    for (let rank = 0; rank < K; rank++) side(names, middle(rank) + 4, `beam ${rank + 1}`);
+    side(names, dropped + 4, "dropped");
+    side(names, axis + 4, "push");
     const columns = steps.map((_, number) => {
       const column = svg("rect", { x: centre(number) - COLUMN / 2, y: 0, width: COLUMN, height: bottom });
       column.setAttribute("class", number === view.step ? "column chosen" : "column");
@@ -143,12 +143,11 @@
       drawPushes(drawing, step, number, axis, most);
     }
     const scrolled = at("lattice").scrollLeft;
-    at("lattice").replaceChildren(drawing);
+    at("lattice").replaceChildren(names, drawing);
     at("lattice").scrollLeft = scrolled;
     const left = centre(view.step) - COLUMN, right = centre(view.step) + COLUMN;
-    if (left < scrolled || right > scrolled + at("lattice").clientWidth) {
-      at("lattice").scrollLeft = centre(view.step) - at("lattice").clientWidth / 2;
-    }
+    const room = at("lattice").clientWidth - SIDE;
+    if (left < scrolled || right > scrolled + room) at("lattice").scrollLeft = centre(view.step) - room / 2;
   }
 
   /** How much of the final best beam goes through a box. */
@@ -157,8 +156,8 @@
     return rank === 0 ? 1 : 0;
   }
 
-  function side(drawing, y, text) {
-    drawing.append(svg("text", { x: 4, y, class: "side" }, text));
+  function side(names, y, text) {
+    names.append(svg("text", { x: 4, y, class: "side" }, text));
   }
 
   function drawEdge(drawing, number, from, to, best, share) {
