@@ -79,7 +79,11 @@ class BeamTraining(Mixture):
             beams = self.search(network, memory, batch)
             mean = loss_on_beams(self.loss, network, memory, batch, beams).mean()
         with torch.no_grad():
-            return mean, {"beam_loss": mean.detach(), **_figures(beams, batch)}
+            figures = {"beam_loss": mean.detach(), **_figures(beams, batch)}
+        if beams.commitment is None or self.unroll.snapping is None:
+            return mean, figures
+        commitment = beams.commitment.mean()
+        return mean + self.unroll.snapping * commitment, {**figures, "commitment": commitment.detach()}
 
     def search(self, network: Seq2Seq, memory: Memory, batch: Batch) -> SoftBeams:
         """The unroll, in two passes where choices do not depend on one another."""

@@ -53,7 +53,7 @@ def train(finished, tmp_path, monkeypatch):
     """Runs `beamtrain train` in a copy of that folder, in whose run a killed process left files; the exit code."""
     for name in ("corpus", "runs"):
         shutil.copytree(finished / name, tmp_path / name, ignore=shutil.ignore_patterns(LOCK))
-    for name in (".model.json.77.part", "checkpoints/.last.ckpt.77.part"):
+    for name in (".model.json.77.part", "checkpoints/.last.ckpt.77.part", "logs/.metrics.csv.77.part"):
         (tmp_path / "runs/tiny" / name).touch()
     shutil.copy(finished / "tiny.yaml", tmp_path)
     monkeypatch.chdir(tmp_path)

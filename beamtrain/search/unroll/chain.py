@@ -13,6 +13,7 @@ from beamtrain.search.constraints import Constraints
 from beamtrain.search.step import Candidates, best_candidates
 from beamtrain.search.unroll.followed import Followed
 from beamtrain.search.unroll.log_probs import next_log_probs
+from beamtrain.search.unroll.noise import perturbed
 from beamtrain.search.unroll.options import GradientPath, UnrollOptions
 from beamtrain.search.unroll.soft_beams import SoftBeams
 from beamtrain.topk.base import Operator
@@ -75,11 +76,15 @@ class Chain:
         """The hard search's M best continuations, given the slots' decoder outputs (B, K, D)."""
         log_probs = next_log_probs(network, hidden)  # (B, K, V)
         constraints.forbid(log_probs, hidden.new_empty(*hidden.shape[:2], self.position))
-        count = self._options.candidates or log_probs[0].numel()
+        all_there_are = log_probs[0].numel()
+        count = min(self._options.candidates or all_there_are, all_there_are)
         found = best_candidates(log_probs, self.going, self.absorbed, count)
         if self.watch_pruning:
             going = (self.going[:_WATCHED].unsqueeze(2) + log_probs[:_WATCHED]).flatten(1)  # (b, K, V) -> (b, K * V)
             self.watched.append(torch.cat((going, self.absorbed[:_WATCHED]), dim=1))
+        if self._options.noise:
+            over = (self.finished == 1).all(1)
+            found = perturbed(found, self._options.noise, over, _default_generator(hidden.device))
         if self.followed is not None:
             found = self.followed.among(found, log_probs, self.going, self.absorbed)
         return found
@@ -111,6 +116,7 @@ class Chain:
         scores = (before + log_probs).masked_fill(~exists, 0.0)
         if solved is None:
             entering = before if "accumulated_score" in self._options.open_paths else before.detach()
+            entering = entering if candidates.noise is None else entering + candidates.noise
             solved = self.solve((entering + log_probs).masked_fill(~exists, -math.inf))
         A = self._selected(solved, candidates.parents, exists, over)
         mixing, there = self.through("score_update", A), exists[:, : A.size(1)]
