@@ -54,8 +54,8 @@ def search_along(
     at_least: int = 0,
 ) -> SoftBeams:
     """`soft_beam_search` along a chain that has just begun, for those who want to look at its steps."""
-    constraints = Constraints(limits.each, first_limit=limits.least)
-    state = network.start_soft(memory, chain.scores.size(1))
+    options, constraints = chain.options, Constraints(limits.each, first_limit=limits.least)
+    state = network.start_soft(memory, options.beam_size)
     inputs = network.embed(torch.full_like(chain.finished, BOS, dtype=torch.long))  # (B, K) -> (B, K, D)
     snapped = None if options.snapping is None else Snapping(network, memory.states.device)
     for _ in range(limits.most):
