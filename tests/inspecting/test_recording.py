@@ -109,17 +109,16 @@ def test_an_operator_that_draws_draws_the_same_and_leaves_the_generator_alone():
 
 
 def test_the_searches_are_the_hard_one_the_runs_own_and_soft_ones():
-    own = BeamTraining(MinimumRisk(), unroll=UnrollOptions(5, 16, open_paths=("embeddings",)), operator=NeuralSort(0.3))
+    unroll = UnrollOptions(5, 16, "soft", ("embeddings",), window=3, snapping=0.25, noise=0.5)
+    own = BeamTraining(MinimumRisk(), unroll=unroll, operator=NeuralSort(0.3))
     hard, trained, *soft = searches(own, temperatures=(0.1, 1.0))
-    assert (hard.kind, hard.options.selection, hard.operator) == ("hard", "hard", None)
+    assert (hard.kind, hard.options, hard.operator) == ("hard", UnrollOptions(5, 16, "hard"), None)
     assert (trained.options, trained.operator) == (own.unroll, own.operator)
     assert [(str(each.operator), each.operator.temperature) for each in soft] == [
         ("NeuralSort", 0.1),
         ("NeuralSort", 1.0),
     ]
-    assert {(each.options.beam_size, each.options.candidates, each.options.open_paths) for each in soft} == {
-        (5, 16, ALL)
-    }
+    assert {each.options for each in soft} == {UnrollOptions(5, 16, "soft", ALL)}
     assert own.operator.temperature == 0.3, "it is the run's"
     assert all(each.loss is own.loss and each.loss_of_run for each in (hard, trained, *soft))
     assert not any(each.loss_of_run for each in searches(TeacherForcing()))
