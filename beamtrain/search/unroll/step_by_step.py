@@ -57,7 +57,7 @@ def search_along(
     options, constraints = chain.options, Constraints(limits.each, first_limit=limits.least)
     state = network.start_soft(memory, options.beam_size)
     inputs = network.embed(torch.full_like(chain.finished, BOS, dtype=torch.long))  # (B, K) -> (B, K, D)
-    snapped = None if options.snapping is None else Snapping(network, memory.states.device)
+    snapped = None if chain.options.snapping is None else Snapping(network, memory.states.device)
     for _ in range(limits.most):
         hidden = network.step(inputs, state)  # (B, K, D)
         candidates = chain.candidates(network, hidden.detach(), constraints)
@@ -67,7 +67,7 @@ def search_along(
         if snapped is not None:
             inputs = snapped(inputs, A, candidates.tokens, chain.finished)
         state.mix(parent_weights(chain.through("ancestry", A), candidates.parents))
-        if options.window is not None and chain.position % options.window == 0:
+        if chain.options.window is not None and chain.position % chain.options.window == 0:
             inputs = inputs.detach()
             state.cut()
         if chain.over(at_least):
