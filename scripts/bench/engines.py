@@ -8,8 +8,8 @@
 All get the same batches, of sentences of like length, and the same beam, and rank by log-probability over length, which
 all of them can. Random weights hardly ever end a sentence, so there each is forced to --length tokens. Before anything
 is timed, greedy output in float32 has to be the same, token by token. The engines take turns, so that what else the
-machine does hits all alike. The table gives output tokens for each second on the clock, of the median turn, and how many
-times as fast our float32 is, on the clock and in processor time. Needs the extras `hf` and `ctranslate2`.
+machine does hits all alike. The table gives output tokens for each second on the clock, of the median turn, and how
+many times as fast our float32 is, on the clock and in processor time. Needs the extras `hf` and `ctranslate2`.
 """
 
 import argparse
