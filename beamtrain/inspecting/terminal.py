@@ -133,7 +133,7 @@ def _table(*columns: str) -> Table:
 def _heat(weight: float) -> Style:
     """From cold to hot, with letters that can be read on it."""
     red, green, blue = (round(c + (h - c) * weight) for c, h in zip(_COLD, HEAT, strict=True))
-    return Style(bgcolor=f"rgb({red},{green},{blue})", color="black" if weight > 0.45 else "bright_white")
+    return Style(bgcolor=f"rgb({red},{green},{blue})", color="black" if weight > 0.6 else "bright_white")
 
 
 def _plain(text: str) -> str:

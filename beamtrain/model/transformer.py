@@ -14,10 +14,12 @@ from beamtrain.model.layers import (
     CrossAttention,
     Embedding,
     FeedForward,
+    Initialisation,
     NormPosition,
     Residual,
     SelfAttention,
     check_width,
+    initialise,
 )
 from beamtrain.model.slots import OpenSlots
 from beamtrain.model.state import DecoderState, LayerCache, TransformerState
@@ -85,9 +87,10 @@ class Transformer(Seq2Seq):
         dropout: the probability that an entry of an embedding or of a sublayer's output is dropped.
         attention_dropout: the probability that an attention weight is dropped.
         norm: where a layer is normalised: "pre" (steadier) or "post" (the original paper).
+        initialisation: of the linear maps, "xavier" or "orthogonal"; see `layers.initialise`.
 
     Raises:
-        UserError: `width` is odd or no multiple of `heads`.
+        UserError: `width` is odd or no multiple of `heads`, or an initialisation that there is not.
     """
 
     def __init__(
@@ -102,6 +105,7 @@ class Transformer(Seq2Seq):
         dropout: float = 0.1,
         attention_dropout: float = 0.0,
         norm: NormPosition = "pre",
+        initialisation: Initialisation = "xavier",
     ) -> None:
         super().__init__()
         check_width(width, heads)
@@ -115,10 +119,7 @@ class Transformer(Seq2Seq):
         self.decoder = nn.ModuleList(DecoderLayer(*shape) for _ in range(decoder_layers))
         self.encoder_norm = nn.LayerNorm(width) if norm == "pre" else nn.Identity()
         self.decoder_norm = nn.LayerNorm(width) if norm == "pre" else nn.Identity()
-        for module in self.modules():
-            if isinstance(module, nn.Linear):
-                nn.init.xavier_uniform_(module.weight)
-                nn.init.zeros_(module.bias)
+        initialise(self, initialisation)
 
     def encode(self, source: Tensor) -> Memory:
         mask = source != PAD  # (B, S)

@@ -84,7 +84,11 @@ class BeamTraining(Mixture):
             gold = gold_log_probs(network, memory, batch) if self.loss.reads_gold else None
         mean = self.loss(beams, batch, gold).mean()
         with torch.no_grad():
-            return mean, {"beam_loss": mean.detach(), **_figures(beams, batch)}
+            figures = {"beam_loss": mean.detach(), **_figures(beams, batch)}
+        if beams.commitment is None or self.unroll.snapping is None:
+            return mean, figures
+        commitment = beams.commitment.mean()
+        return mean + self.unroll.snapping * commitment, {**figures, "commitment": commitment.detach()}
 
     def search(self, network: Seq2Seq, memory: Memory, batch: Batch) -> SoftBeams:
         """The unroll, in two passes where choices do not depend on one another."""

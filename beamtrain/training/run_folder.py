@@ -12,6 +12,7 @@ from beamtrain.training.processes import is_first
 
 CONFIG, ENVIRONMENT = "config.yaml", "environment.json"
 LAST, PREVIOUS, BEST = "last.ckpt", "previous.ckpt", "best.ckpt"
+_FOLDERS = ("checkpoints", "logs", "report", "decoded")
 CONTENTS = (
     CONFIG,
     ENVIRONMENT,
@@ -21,10 +22,7 @@ CONTENTS = (
     "tokenizer.source.model",
     "tokenizer.target.model",
     "bad_batches.json",
-    "checkpoints",
-    "logs",
-    "report",
-    "decoded",
+    *_FOLDERS,
 )
 """All that training writes into a run's folder, and so all that is removed when a run is replaced."""
 LOCK = ".lock"
@@ -96,8 +94,8 @@ class RunFolder:
         if self._last_begin() != self._begun:
             do = "give the command again" if resume or replace else "give another --name"
             raise UserError(f"{self}: another process has begun to train there in the meantime; {do}")
-        remove_unfinished(self.path)
-        remove_unfinished(self.checkpoints)
+        for folder in (self.path, *(self.path / name for name in _FOLDERS)):
+            remove_unfinished(folder)
         if replace:
             self._remove_run()
 

@@ -15,13 +15,18 @@ import typer
 
 from beamtrain.base.errors import UserError
 from beamtrain.cli import main
-from beamtrain.commands import compare, evaluate, translate
+from beamtrain.commands import compare, evaluate, inspect, translate
 from beamtrain.search.options import SearchOptions
 from beamtrain.training import main as training
 from beamtrain.training.bounds import BOUNDS, NOT_ZERO, check_bounds, check_size
 
 EDGES = ("0", "-1", "1000000000000000", "nan", ".nan", "inf", ".inf", "-.inf", "1e400", "x", "")
-COMMANDS = {"translate": translate.translate, "evaluate": evaluate.evaluate, "compare": compare.compare}
+COMMANDS = {
+    "translate": translate.translate,
+    "evaluate": evaluate.evaluate,
+    "compare": compare.compare,
+    "inspect": inspect.inspect,
+}
 CHECKED_BY_THEIR_OWNERS = {  # and harmless at every value that passes
     "seed_everything", "trainer.num_nodes", "trainer.fast_dev_run", "trainer.max_time",
     "trainer.limit_train_batches", "trainer.limit_val_batches", "trainer.limit_test_batches",
@@ -74,6 +79,7 @@ def files(transformer_run, tmp_path, monkeypatch):
         "translate": ["--model", str(transformer_run), "--input", "a.txt", "--output", "out.txt"],
         "evaluate": ["--model", str(transformer_run), *text, "--output", "scores"],
         "compare": ["a.txt", "b.txt", "--reference", "b.txt", "--samples", "100"],
+        "inspect": [str(transformer_run), "--input", "a.txt", "--beam", "2", "--temperature", "0.5"],
     }
 
 
@@ -104,7 +110,8 @@ def test_a_path_that_is_wrong(files, capsys, command, option):
         assert_handled(code, capsys.readouterr().err)
 
 
-OUTPUTS = [("translate", "--output"), ("evaluate", "--json"), ("compare", "--json"), ("evaluate", "--output")]
+OUTPUTS = [("translate", "--output"), ("evaluate", "--json"), ("compare", "--json"), ("evaluate", "--output"),
+           ("inspect", "--json"), ("inspect", "--html"), ("inspect", "--picture")]  # fmt: skip
 
 
 @pytest.mark.parametrize("command, option", OUTPUTS)
@@ -112,14 +119,15 @@ def test_where_output_goes_is_checked_before_the_work_and_made_after_all_that_ca
     files, capsys, command, option
 ):
     makes_folders = (command, option) == ("evaluate", "--output")
-    no_model = files[command] if command == "compare" else replaced(files[command], "--model", "none")
-    for place, fault in (("new/out", "there is no folder new; make it first"), ("a.txt/out", "a.txt")):
+    no_model = {"compare": files["compare"], "inspect": ["none", "a man"]}.get(command)
+    no_model = no_model or replaced(files[command], "--model", "none")
+    for place, fault in (("new/out.svg", "there is no folder new; make it first"), ("a.txt/out.svg", "a.txt")):
         before = sorted(Path().iterdir())
         assert main([command, *replaced(no_model, option, place)]) == 2
         told = capsys.readouterr().err
-        assert (fault in told) != (makes_folders and place == "new/out"), told
+        assert (fault in told) != (makes_folders and place == "new/out.svg"), told
         assert sorted(Path().iterdir()) == before
-    assert main([command, *replaced(files[command], option, "new/out")]) == (0 if makes_folders else 2)
+    assert main([command, *replaced(files[command], option, "new/out.svg")]) == (0 if makes_folders else 2)
     assert Path("new").exists() == makes_folders
 
 

@@ -53,7 +53,7 @@ def train(finished, tmp_path, monkeypatch):
     """Runs `beamtrain train` in a copy of that folder, in whose run a killed process left files; the exit code."""
     for name in ("corpus", "runs"):
         shutil.copytree(finished / name, tmp_path / name, ignore=shutil.ignore_patterns(LOCK))
-    for name in (".model.json.77.part", "checkpoints/.last.ckpt.77.part"):
+    for name in (".model.json.77.part", "checkpoints/.last.ckpt.77.part", "logs/.metrics.csv.77.part"):
         (tmp_path / "runs/tiny" / name).touch()
     shutil.copy(finished / "tiny.yaml", tmp_path)
     monkeypatch.chdir(tmp_path)
@@ -205,11 +205,11 @@ def test_what_is_not_a_run_is_never_replaced(train, capsys):
 
 def test_a_run_is_replaced_and_what_else_lies_in_its_folder_stays(train):
     Path("runs/tiny/notes.txt").write_text("mine")
-    Path("runs/tiny/report").mkdir()
+    Path("runs/tiny/report").mkdir(exist_ok=True)
     Path("runs/tiny/report/test.hyp").write_text("of the old run")
     assert train("--overwrite", "--trainer.max_steps=2") == 0
     assert load_checkpoint(LAST)["global_step"] == 2 and not BEST.exists()
-    assert Path("runs/tiny/notes.txt").read_text() == "mine" and not Path("runs/tiny/report").exists()
+    assert Path("runs/tiny/notes.txt").read_text() == "mine" and not Path("runs/tiny/report/test.hyp").exists()
     assert {path.name for path in Path("runs/tiny").iterdir()} - {"notes.txt", LOCK} <= set(CONTENTS)
 
 

@@ -28,6 +28,7 @@ class SoftBeams:
 
     vectors: Tensor | None = None  # (B, T, K, D) what final beam r has at a position, as a mixture of token vectors
     reference_vectors: Tensor | None = None  # (B, U, D) the vectors of the reference's tokens
+    commitment: Tensor | None = None  # (B,) how far the mixed embeddings were from tokens; see Snapping
 
     @property
     def lengths(self) -> Tensor:

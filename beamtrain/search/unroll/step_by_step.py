@@ -1,5 +1,7 @@
 """The unroll step by step: any selection, and any gradient path open or closed."""
 
+from dataclasses import replace
+
 import torch
 from torch import Tensor
 
@@ -11,6 +13,7 @@ from beamtrain.search.unroll.followed import Followed
 from beamtrain.search.unroll.length_limits import LengthLimits
 from beamtrain.search.unroll.log_probs import candidate_log_probs
 from beamtrain.search.unroll.options import UnrollOptions
+from beamtrain.search.unroll.snapping import Snapping
 from beamtrain.search.unroll.soft_beams import SoftBeams
 from beamtrain.topk.base import Operator
 
@@ -54,13 +57,20 @@ def search_along(
     constraints = Constraints(limits.each, first_limit=limits.least)
     state = network.start_soft(memory, chain.scores.size(1))
     inputs = network.embed(torch.full_like(chain.finished, BOS, dtype=torch.long))  # (B, K) -> (B, K, D)
+    snapped = None if chain.options.snapping is None else Snapping(network, memory.states.device)
     for _ in range(limits.most):
         hidden = network.step(inputs, state)  # (B, K, D)
         candidates = chain.candidates(network, hidden.detach(), constraints)
         log_probs, of_reference = candidate_log_probs(network, hidden, candidates, reference)  # (B, M), (B, K, U)
         A = chain.advance(candidates, log_probs, of_reference)  # (B, K, M)
         inputs = chain.through("embeddings", A) @ network.embed(candidates.tokens).to(A.dtype)  # (B, K, D)
+        if snapped is not None:
+            inputs = snapped(inputs, A, candidates.tokens, chain.finished)
         state.mix(parent_weights(chain.through("ancestry", A), candidates.parents))
+        if chain.options.window is not None and chain.position % chain.options.window == 0:
+            inputs = inputs.detach()
+            state.cut()
         if chain.over(at_least):
             break
-    return chain.result()
+    beams = chain.result()
+    return beams if snapped is None else replace(beams, commitment=snapped.commitment())
