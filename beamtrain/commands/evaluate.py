@@ -21,6 +21,7 @@ from beamtrain.commands.options import (
     ReportFormatOption,
     SourceLang,
     TargetLang,
+    WordVectors,
     beam_sizes,
     check_page,
     check_report,
@@ -47,6 +48,7 @@ def evaluate(
     beam: Beams = None,
     searching: dict[str, Any] = {},  # noqa: B006 (never changed)
     tokenizer: BleuTokenizerOption = None,
+    vectors: WordVectors = None,
     output: OutputFolder = None,
     format: ReportFormatOption = ReportFormat.text,
     json: JsonFile = None,
@@ -71,7 +73,10 @@ def evaluate(
     from beamtrain.reporting.systems import of_evaluation
     from beamtrain.scoring import evaluation
     from beamtrain.scoring.reports import as_dict, print_scores, to_json, write_report
+    from beamtrain.scoring.word_vectors import check_vectors
 
+    if vectors is not None:
+        check_vectors(vectors)
     run = load_model(model, device, precision, source_lang, target_lang, imports)
     searches = [
         search_options(run, {**searching, "n_best": 1} | ({} if size is None else {"beam_size": size}))
@@ -90,6 +95,7 @@ def evaluate(
             checkpoint=evaluation.checkpoint_name(run),
             scoring=scoring,
             batch_tokens=batch_tokens,
+            vectors=vectors,
         )
         for search in searches
     ]
