@@ -12,7 +12,7 @@ from beamtrain.scoring.metrics import score_corpus
 
 
 class Curve(pl.Callback):
-    """A JSON line for every validation in `path`: step, CPU seconds, BLEU, chrF2, length ratio; one of the start first.
+    """A JSON line for every validation in `path`: step, CPU seconds, BLEU, chrF2, length ratio.
 
     The seconds are the process's in training steps, validation left out, all processes of a resumed run together.
     """

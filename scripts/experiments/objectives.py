@@ -35,7 +35,8 @@ START = "start"
 def main() -> None:
     options = arguments()
     options.out.mkdir(parents=True, exist_ok=True)
-    translate(options, options.init_from, START)
+    for split in ("test", "validation"):
+        translate(options, options.init_from, START, split)
     for seed in options.seeds:
         for name in options.only or CELLS:
             run_cell(options, name, seed)
@@ -70,7 +71,7 @@ def run_cell(options: argparse.Namespace, name: str, seed: int) -> None:
     cost = (long - short) / (PROBES[1] - PROBES[0])
     steps = max(options.validations, round(60 * options.minutes / cost))
     seconds = train(options, name, seed, steps, cell, options.validations)
-    translate(options, options.out / cell, cell)
+    translate(options, options.out / cell, cell, "test")
     result = {
         "name": name,
         "seed": seed,
@@ -123,17 +124,17 @@ def run(options: argparse.Namespace, command: list[str], cell: str) -> None:
         sys.exit(f"{cell}: failed: {log.read_text().strip().rpartition(chr(10))[2]}")
 
 
-def translate(options: argparse.Namespace, folder: Path, cell: str) -> None:
-    """The test set's translations, OUT/CELL.test/beam5.txt."""
-    target = options.out / f"{cell}.test"
+def translate(options: argparse.Namespace, folder: Path, cell: str, split: str) -> None:
+    """The translations of a split, OUT/CELL.SPLIT/beam5.txt."""
+    target = options.out / f"{cell}.{split}"
     if not (target / "beam5.txt").exists():
-        command = [sys.executable, "-m", "beamtrain.cli", "evaluate", "--model", str(folder), "--split", "test"]
+        command = [sys.executable, "-m", "beamtrain.cli", "evaluate", "--model", str(folder), "--split", split]
         command += ["--beam", "5", "--length-penalty", "gnmt", "--alpha", "1", "--output", str(target)]
         run(options, command, cell)
 
 
-def lines(options: argparse.Namespace, cell: str) -> list[str] | None:
-    path = options.out / f"{cell}.test" / "beam5.txt"
+def lines(options: argparse.Namespace, cell: str, split: str = "test") -> list[str] | None:
+    path = options.out / f"{cell}.{split}" / "beam5.txt"
     return path.read_text(encoding="utf-8").split("\n")[:-1] if path.exists() else None
 
 
@@ -141,7 +142,9 @@ def report(options: argparse.Namespace) -> None:
     """table.md and curves.png of all finished cells."""
     results = [json.loads(path.read_text()) for path in sorted(options.report.glob("*-seed*.json"))]
     results.sort(key=lambda each: (each["seed"], list(CELLS).index(each["name"])))
-    gold = from_split(load_run(options.init_from), "test").references[0]
+    run = load_run(options.init_from)
+    gold, dev_gold = (from_split(run, split).references[0] for split in ("test", "validation"))
+    dev = scores(lines(options, START, "validation"), dev_gold)
     head = [
         "objective",
         "seed",
@@ -153,7 +156,7 @@ def report(options: argparse.Namespace) -> None:
         "length",
         "less the control",
     ]
-    rows = [head, ["---"] * len(head), [START, "", "", "", "", *scores(lines(options, START), gold), ""]]
+    rows = [head, ["---"] * len(head), [START, "", "", "", dev[0], *scores(lines(options, START), gold), ""]]
     for each in results:
         ours, control = (lines(options, plain(name, each["seed"])) for name in (each["name"], CONTROL))
         best = max(point["bleu"] for point in each["curve"])
@@ -167,7 +170,7 @@ def report(options: argparse.Namespace) -> None:
     table = "".join(f"| {' | '.join(map(str, row))} |\n" for row in rows)
     write_text(options.report / "table.md", table)
     print(table, flush=True)
-    plot(options.report / "curves.png", results)
+    plot(options.report / "curves.png", results, {"cpu_seconds": 0.0, "bleu": float(dev[0]), "chrf": float(dev[1])})
 
 
 def scores(ours: list[str] | None, gold: list[str]) -> list[str]:
@@ -181,14 +184,13 @@ def difference(control: list[str] | None, ours: list[str] | None, gold: list[str
     """Test BLEU and chrF2 less the control's, with p of paired bootstrap."""
     if control is None or ours is None:
         return ""
-    before, after = paired_bootstrap({"control": control, "ours": ours}, gold).values()
+    found = paired_bootstrap({"control": control, "ours": ours}, gold)
     return ", ".join(
-        f"{b.score.value - a.score.value:+.2f} {b.score.name} (p {b.p_value:.3f})"
-        for a, b in zip(before, after, strict=True)
+        f"{each.difference.value:+.2f} {each.score.name} (p {each.difference.p_value:.3f})" for each in found["ours"]
     )
 
 
-def plot(path: Path, results: list[dict[str, Any]]) -> None:
+def plot(path: Path, results: list[dict[str, Any]], start: dict[str, float]) -> None:
     """Development BLEU and chrF2 over the minutes of training."""
     import matplotlib
 
@@ -198,11 +200,12 @@ def plot(path: Path, results: list[dict[str, Any]]) -> None:
     figure, axes = plt.subplots(1, 2, figsize=(12, 5), layout="constrained")
     for axis, key, label in zip(axes, ("bleu", "chrf"), ("BLEU", "chrF2"), strict=True):
         for place, each in enumerate(results):
-            minutes = [point["cpu_seconds"] / 60 for point in each["curve"]]
+            points = [start, *each["curve"]]
             style = {"color": "black", "linewidth": 2.5} if each["name"] == CONTROL else {"color": f"C{place % 10}"}
             style["linestyle"] = ("-", "--", ":")[place // 10 % 3]
             label_of = each["name"] if each["seed"] == results[0]["seed"] else None
-            axis.plot(minutes, [point[key] for point in each["curve"]], marker=".", label=label_of, **style)
+            minutes = [point["cpu_seconds"] / 60 for point in points]
+            axis.plot(minutes, [point[key] for point in points], marker=".", label=label_of, **style)
         axis.set(xlabel="processor minutes of training", ylabel=f"{label}, development set")
         axis.grid(alpha=0.3)
     figure.legend(*axes[0].get_legend_handles_labels(), loc="outside right upper", fontsize="small")

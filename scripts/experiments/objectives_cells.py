@@ -17,6 +17,9 @@ _CELLS: dict[str, dict[str, Any]] = {
     "minimum risk, chrF": beam(risk(loss("SentenceChrf")), unroll=HARD),
     "descendant credit": beam(loss("DescendantCredit"), unroll=HARD),
     "soft survival": beam(loss("SoftSurvival"), unroll=HARD),
+    "optimal transport": beam(loss("OptimalTransport")),
+    "aligned cross-entropy": beam(loss("AlignedCrossEntropy")),
+    "bag of tokens": beam(loss("BagOfTokens")),
     "optimal completion": beam(COMPLETION),
     "gold margin": beam(MARGIN),
     "positions, soft, all paths": beam(
