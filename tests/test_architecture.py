@@ -23,6 +23,8 @@ FLOW = [  # each imports only from itself and from those before it
     "translating",
     "scoring",
     "interop",
+    "reporting",
+    "inspecting",
     "training",
     "commands",
     "cli",
@@ -71,9 +73,23 @@ def test_the_map_of_the_package_names_every_part():
     assert not [name for name in POSITION if name not in (beamtrain.__doc__ or "")]
 
 
-@pytest.mark.parametrize(
-    "room", ["base", "data", "model", "search", "search/unroll", "objectives", "runs", "scoring", "interop", "training"]
-)
+ROOMS_OF_PARTS = [
+    "base",
+    "data",
+    "model",
+    "search",
+    "search/unroll",
+    "objectives",
+    "runs",
+    "scoring",
+    "interop",
+    "reporting",
+    "inspecting",
+    "training",
+]
+
+
+@pytest.mark.parametrize("room", ROOMS_OF_PARTS)
 def test_the_list_of_a_room_names_its_files_and_no_others(room):
     """Of rooms whose files are not all of one kind, as operators, losses or commands are."""
     listed = set(
@@ -94,7 +110,9 @@ def test_the_command_line_starts_without_torch():
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout.strip() == "[]"
 
 
-def test_translating_needs_neither_lightning_nor_datasets():
+def test_translating_and_inspecting_need_neither_lightning_nor_datasets():
     rooms = "beamtrain.translating.translator, beamtrain.runs.loading"
-    code = f"import sys, {rooms}; print({{'lightning', 'datasets'}} & set(sys.modules) or [])"
+    inspecting = "beamtrain.inspecting.document, beamtrain.inspecting.terminal, beamtrain.runs.objectives"
+    heavy = "{'lightning', 'datasets', 'matplotlib'}"
+    code = f"import sys, {rooms}, {inspecting}; print({heavy} & set(sys.modules) or [])"
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout.strip() == "[]"

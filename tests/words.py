@@ -11,6 +11,7 @@ model:
     class_path: beamtrain.model.Transformer
     init_args: {{width: 16, inner_width: 32, heads: 2, encoder_layers: 1, decoder_layers: 1, dropout: 0.1}}
 trainer: {{max_steps: 8, val_check_interval: 4, log_every_n_steps: 2, accelerator: cpu}}
+log_sentences: 0
 """
 
 

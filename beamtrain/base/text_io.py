@@ -4,8 +4,10 @@ A carriage return before the line feed and a byte order mark before the first li
 and are taken off. Nothing else ends or changes a line: not U+2028, not NUL, not a form feed.
 """
 
+import errno
 import gzip
 import io
+import os
 import select
 import zlib
 from collections import deque
@@ -142,6 +144,50 @@ def count_lines(path: Path) -> int:
         return sum(1 for _ in lines)
 
 
+def check_output(path: Path | None) -> None:
+    """Check, before the work whose result it is to hold, that a file can be written; nothing is made.
+
+    Raises:
+        UserError: there is no folder for it, it is a folder, or it may not be written.
+    """
+    if path is None or is_standard(path):
+        return
+    with _told(str(path)):
+        file = Path(os.path.realpath(path))
+        if file.is_dir():
+            raise _fault(errno.EISDIR)
+        if file.exists() and not file.is_file():  # a device or a named pipe
+            return
+        if not file.parent.is_dir():
+            raise UserError(f"cannot write {path}: there is no folder {path.parent}; make it first")
+        if not os.access(file.parent, os.W_OK):
+            raise _fault(errno.EACCES)
+
+
+def check_output_folder(path: Path) -> None:
+    """Check, before the work, that a folder is there to be written into or can be made; nothing is made.
+
+    Raises:
+        UserError: it cannot.
+    """
+    with _told(str(path)):
+        nearest = next(each for each in (path.absolute(), *path.absolute().parents) if os.path.lexists(each))
+        if not nearest.is_dir():
+            raise _fault(errno.ENOTDIR)
+        if not os.access(nearest, os.W_OK):
+            raise _fault(errno.EACCES)
+
+
+def make_output_folder(path: Path) -> None:
+    """Make a folder, and those that it lies in, unless it is there.
+
+    Raises:
+        UserError: it cannot be made.
+    """
+    with _told(str(path)):
+        path.mkdir(parents=True, exist_ok=True)
+
+
 class ByteWriter:
     """Bytes on their way to a file, whose faults are told by its name."""
 
@@ -163,8 +209,9 @@ class ByteWriter:
 def open_output(path: Path | None) -> Iterator[ByteWriter]:
     """Where output bytes go: standard output, or a file that appears when it is whole, packed if its name ends in .gz.
 
-    Raises UserError when the file cannot be written.
+    Raises UserError when the file cannot be written, or there is no folder for it.
     """
+    check_output(path)
     if path is None or is_standard(path):
         output = ByteWriter(streams.standard_output(), streams.STANDARD_OUTPUT)
         yield output
@@ -202,6 +249,10 @@ def write_output(path: Path | None, text: str) -> None:
     """
     with open_output(path) as file:
         file.write(text.encode("utf-8", "backslashreplace"))
+
+
+def _fault(number: int) -> OSError:
+    return OSError(number, os.strerror(number))
 
 
 @contextmanager

@@ -9,8 +9,9 @@ from beamtrain.base.errors import UserError, nearest
 
 _NAMES = {
     int: "a whole number", float: "a number", str: "text", bool: "true or false", NoneType: "null",
-    dict: "names with values", list: "a list",
+    dict: "names with values", list: "a list", tuple: "a list",
 }  # fmt: skip
+_UNKNOWN = "another value"
 
 
 def check_values(values: Any, types: Mapping[str, Any], required: Collection[str], where: str) -> None:
@@ -35,7 +36,22 @@ def check_values(values: Any, types: Mapping[str, Any], required: Collection[str
         raise UserError(f"{where} lacks {', '.join(missing)}")
     for key, value in values.items():
         if not _fits(value, types[key]):
-            raise UserError(f"{where}: {key} is {_shown(value)}; it must be {_described(types[key])}")
+            raise UserError(f"{where}: {key} is {_shown(value)}; it must be {described(types[key])}")
+
+
+def takes_null(kind: Any) -> bool:
+    """Whether null is a value of the type."""
+    return kind in (Any, object, None, NoneType) or NoneType in get_args(kind)
+
+
+def described(kind: Any) -> str:
+    """What a value of the type is, for people."""
+    if get_origin(kind) in (Union, UnionType):
+        known = [each for each in map(described, get_args(kind)) if each != _UNKNOWN]
+        return " or ".join(known) or _UNKNOWN
+    if get_origin(kind) is Literal:
+        return " or ".join(map(str, get_args(kind)))
+    return _NAMES.get(get_origin(kind) or kind, _UNKNOWN)
 
 
 def _shown(value: Any) -> str:
@@ -57,11 +73,3 @@ def _fits(value: Any, kind: Any) -> bool:
 def _is_text(value: str) -> bool:
     """Whether it can be printed and be the name of a file."""
     return "\0" not in value and not any("\ud800" <= letter <= "\udfff" for letter in value)
-
-
-def _described(kind: Any) -> str:
-    if get_origin(kind) in (Union, UnionType):
-        return " or ".join(map(_described, get_args(kind)))
-    if get_origin(kind) is Literal:
-        return " or ".join(map(str, get_args(kind)))
-    return _NAMES.get(kind, "another value")

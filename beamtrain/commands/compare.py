@@ -10,14 +10,18 @@ from beamtrain.base.errors import UserError
 from beamtrain.base.streams import output_is_closed
 from beamtrain.commands.options import (
     BleuTokenizerOption,
+    HtmlFile,
     JsonFile,
     ReportFormat,
     ReportFormatOption,
+    WordVectors,
+    check_page,
     check_report,
     scoring_options,
 )
 
 if TYPE_CHECKING:
+    from beamtrain.runs.scoring_options import ScoringOptions
     from beamtrain.scoring.metrics import Estimate
 
 Outputs = Annotated[list[Path], typer.Argument(help="Translations, one per line; the first file is the baseline.")]
@@ -34,8 +38,10 @@ def compare(
     changed: Changed = 10,
     tokenizer: BleuTokenizerOption = None,
     target_lang: Language = "",
+    vectors: WordVectors = None,
     format: ReportFormatOption = ReportFormat.text,
     json: JsonFile = None,
+    html: HtmlFile = None,
 ) -> None:
     """Compare outputs by paired bootstrap on BLEU and chrF2, and show the sentences that changed most."""
     from beamtrain.base.text_io import check_one_standard, write_output
@@ -43,16 +49,20 @@ def compare(
     from beamtrain.runs.scoring_options import ScoringOptions
     from beamtrain.scoring.metrics import paired_bootstrap
     from beamtrain.scoring.reports import to_json
+    from beamtrain.scoring.word_vectors import check_vectors
 
-    check_report(json)
+    check_page(html)
+    check_report(json, None, html)
     names = [str(path) for path in outputs]
     if len(set(names)) < len(names):
         raise UserError(f"a file is given twice ({', '.join(names)}); give each output once, the baseline first")
     check_one_standard([*(("an output", path) for path in outputs), *(("--reference", path) for path in reference)])
+    if vectors is not None:
+        check_vectors(vectors)
     scoring = scoring_options(ScoringOptions(), tokenizer).of_language(target_lang)
     references = [list(read_lines(path)) for path in reference]
     systems = {str(path): list(read_lines(path)) for path in outputs}
-    estimates = paired_bootstrap(systems, *references, samples=samples, options=scoring)
+    estimates = paired_bootstrap(systems, *references, samples=samples, options=scoring, vectors=vectors)
     report = {
         "baseline": names[0],
         "references": [str(path) for path in reference],
@@ -61,6 +71,8 @@ def compare(
     }
     if json is not None:
         write_output(json, to_json(report))
+    if html is not None:
+        _write_page(html, systems, references, scoring, samples)
     if output_is_closed():
         return
     if format is ReportFormat.json:
@@ -68,6 +80,19 @@ def compare(
     else:
         _print_estimates(estimates)
         _print_changes(report)
+
+
+def _write_page(
+    path: Path, systems: dict[str, list[str]], references: list[list[str]], scoring: "ScoringOptions", samples: int
+) -> None:
+    from beamtrain.reporting.data import report
+    from beamtrain.reporting.page import write_report_page
+    from beamtrain.reporting.systems import System
+    from beamtrain.scoring.parallel_text import ParallelText
+
+    compared = [System(name, hypotheses) for name, hypotheses in systems.items()]
+    text = ParallelText("the reference", [], references)
+    write_report_page(path, report("A comparison", text, compared, scoring, samples=samples))
 
 
 def _changed_most(systems: dict[str, list[str]], references: list[list[str]], most: int) -> list[dict[str, Any]]:
@@ -96,25 +121,30 @@ def _changed_most(systems: dict[str, list[str]], references: list[list[str]], mo
 
 
 def _print_estimates(estimates: dict[str, list["Estimate"]]) -> None:
-    from beamtrain.scoring.reports import print_table
+    """Names, however long, each on a line of its own; the table calls them by their numbers."""
+    from beamtrain.scoring.reports import print_table, printable
 
-    baseline = next(iter(estimates.values()))
-    columns = ["system"]
-    for estimate in baseline:
-        columns += [estimate.score.name, "bootstrap mean ± 95%", "p"]
-    print_table(columns, ([name, *(cell for e in row for cell in _cells(e))] for name, row in estimates.items()))
+    for number, name in enumerate(estimates, start=1):
+        print(f"{number}  {printable(name)}")
+    columns = ["", "system", "score", "bootstrap mean ± 95%", "difference from 1 [95%]", "p"]
+    rows = []
+    for of_one_metric in zip(*estimates.values(), strict=True):
+        for number, estimate in enumerate(of_one_metric, start=1):
+            name = estimate.score.name if number == 1 else ""
+            rows.append([name, str(number), *_cells(estimate)])
+    print_table(columns, rows)
     print("p: probability of such a difference from the first system by chance; * below 0.05")
-    for estimate in baseline:
+    for estimate in next(iter(estimates.values())):
         print(f"{estimate.score.name}: {estimate.score.signature}")
 
 
 def _cells(estimate: "Estimate") -> list[str]:
-    p = estimate.p_value
-    return [
-        f"{estimate.score.value:.2f}",
-        f"{estimate.mean:.2f} ± {estimate.half_width:.2f}",
-        "" if p is None else f"{p:.4f}{'*' if p < 0.05 else ' '}",
-    ]
+    figures = [f"{estimate.score.value:.2f}", f"{estimate.mean:.2f} ± {estimate.half_width:.2f}"]
+    difference = estimate.difference
+    if difference is None:
+        return [*figures, "", ""]
+    interval = f"{difference.value:+.2f} [{difference.low:+.2f}, {difference.high:+.2f}]"
+    return [*figures, interval, f"{difference.p_value:.4f}{'*' if difference.p_value < 0.05 else ' '}"]
 
 
 def _print_changes(report: dict[str, Any]) -> None:

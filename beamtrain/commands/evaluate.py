@@ -1,7 +1,7 @@
 """`beamtrain evaluate`: a model's scores on a test set, at one beam size or several."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 
@@ -13,6 +13,7 @@ from beamtrain.commands.options import (
     BatchTokens,
     BleuTokenizerOption,
     Device,
+    HtmlFile,
     Imports,
     JsonFile,
     Model,
@@ -21,28 +22,26 @@ from beamtrain.commands.options import (
     ReportFormatOption,
     SourceLang,
     TargetLang,
+    WordVectors,
+    beam_sizes,
     check_engine,
+    check_page,
     check_report,
     load_engine,
     load_model,
     scoring_options,
 )
 from beamtrain.commands.search_options import search_options, takes_search_options
+from beamtrain.commands.text_options import References, Source, SplitName, TestSet, check_choice_of_text, chosen_text
 
-if TYPE_CHECKING:
-    from beamtrain.runs.loading import Run
-    from beamtrain.scoring.parallel_text import ParallelText
-
-Source = Annotated[Path | None, typer.Option(help="Text to translate, a sentence per line.")]
-References = Annotated[list[Path] | None, typer.Option(help="Its translations; more than one file may be given.")]
-SplitName = Annotated[str | None, typer.Option(help="Instead: a split of the run's own corpus, such as test.")]
-TestSet = Annotated[str | None, typer.Option(help="Instead: a test set that sacrebleu knows, such as wmt14/full.")]
 Beams = Annotated[str | None, typer.Option("--beam", help="Beam sizes, such as 5 or 1,5,10. Default: the run's own.")]
 EngineNames = Annotated[
     str,
     typer.Option("--engine", help="beamtrain, ctranslate2, or ctranslate2:int8 and the like; several with commas."),
 ]
-OutputFolder = Annotated[Path | None, typer.Option(help="Keep translations and the report in this folder.")]
+OutputFolder = Annotated[
+    Path | None, typer.Option(help="Keep translations and the report in this folder, which is made.")
+]
 
 
 @takes_search_options("beam_size", "n_best")
@@ -56,9 +55,11 @@ def evaluate(
     beam: Beams = None,
     searching: dict[str, Any] = {},  # noqa: B006 (never changed)
     tokenizer: BleuTokenizerOption = None,
+    vectors: WordVectors = None,
     output: OutputFolder = None,
     format: ReportFormatOption = ReportFormat.text,
     json: JsonFile = None,
+    html: HtmlFile = None,
     batch_tokens: BatchTokens = BATCH_TOKENS,
     source_lang: SourceLang = None,
     target_lang: TargetLang = None,
@@ -68,22 +69,29 @@ def evaluate(
 ) -> None:
     """Translate a test set and score it: BLEU, chrF2 and TER with signatures, length ratio, speed."""
     beams, engines = _beam_sizes(beam), _engines(engine, device, precision)
-    check_report(json, kept=output is not None)
     if output is not None and str(output) == "-":
         raise UserError("--output -: must be a folder; the report is printed anyway, with --format json as JSON")
-    _check_choice_of_text(source, reference, split, test_set)
+    check_page(html)
+    check_report(json, output, html)
+    check_choice_of_text(source, reference, split, test_set)
 
-    from beamtrain.base.text_io import write_output
+    from beamtrain.base.text_io import make_output_folder, write_output
+    from beamtrain.reporting.data import report as page_data
+    from beamtrain.reporting.page import write_report_page
+    from beamtrain.reporting.systems import of_evaluation
     from beamtrain.scoring import evaluation
     from beamtrain.scoring.reports import as_dict, print_scores, to_json, write_report
+    from beamtrain.scoring.word_vectors import check_vectors
 
+    if vectors is not None:
+        check_vectors(vectors)
     run = load_model(model, device, precision, source_lang, target_lang, imports)
     searches = [
         search_options(run, {**searching, "n_best": 1} | ({} if size is None else {"beam_size": size}))
         for size in beams
     ]
     scoring = scoring_options(run.description.scoring.of_language(run.description.target_lang), tokenizer)
-    text = _text(run, source, reference, split, test_set)
+    text = chosen_text(run, source, reference, split, test_set)
     evaluations = [
         evaluation.evaluate(
             searcher,
@@ -96,6 +104,7 @@ def evaluate(
             scoring=scoring,
             batch_tokens=batch_tokens,
             engine=name,
+            vectors=vectors,
         )
         for name, (kind, quantization) in engines.items()
         for searcher in [load_engine(run, kind, quantization)]
@@ -103,6 +112,7 @@ def evaluate(
     ]
     title = f"{run.path.resolve().name} on {text.name}"
     if output is not None:
+        make_output_folder(output)
         for each in evaluations:
             hypotheses = "".join(f"{line}\n" for line in each.hypotheses)
             engine_name = "" if len(engines) == 1 else f".{each.engine.replace(':', '-')}"
@@ -111,6 +121,8 @@ def evaluate(
     report = to_json(as_dict(title, evaluations))
     if json is not None:
         write_output(json, report)
+    if html is not None:
+        write_report_page(html, page_data(title, text, list(map(of_evaluation, evaluations)), scoring))
     if output_is_closed():
         return
     if format is ReportFormat.json:
@@ -121,15 +133,7 @@ def evaluate(
 
 def _beam_sizes(text: str | None) -> list[int | None]:
     """The sizes of `--beam 1,5,10`, each once; None is the run's own."""
-    if text is None:
-        return [None]
-    try:
-        sizes = [int(size) for size in text.split(",")]
-    except ValueError:
-        sizes = [0]
-    if not all(1 <= size <= 1000 for size in sizes):
-        raise UserError(f"--beam {text}: must be a number from 1 to 1000, or several with commas, such as 1,5,10")
-    return list(dict.fromkeys(sizes))
+    return [None] if text is None else list(beam_sizes("--beam", text))
 
 
 def _engines(text: str, device: str, precision: str) -> dict[str, tuple[str, str | None]]:
@@ -143,32 +147,3 @@ def _engines(text: str, device: str, precision: str) -> dict[str, tuple[str, str
         check_engine(kind, quantization or None, **elsewhere)
         engines[name.strip()] = kind, quantization or None
     return engines
-
-
-def _check_choice_of_text(
-    source: Path | None, reference: list[Path] | None, split: str | None, test_set: str | None
-) -> None:
-    """Raises UserError unless exactly one text to evaluate on was chosen."""
-    from beamtrain.base.text_io import check_one_standard
-
-    if (source is None) != (not reference):
-        raise UserError("--source and --reference belong together: give both files")
-    if source is not None:
-        check_one_standard([("--source", source), *(("--reference", each) for each in reference or [])])
-    choices = {"--source": source is not None, "--split": split is not None, "--test-set": test_set is not None}
-    chosen = [name for name, given in choices.items() if given]
-    if len(chosen) != 1:
-        said = f"both {' and '.join(chosen)} were given" if chosen else "nothing to evaluate on was given"
-        raise UserError(f"{said}; choose --source FILE --reference FILE, or --split test, or --test-set wmt14/full")
-
-
-def _text(
-    run: "Run", source: Path | None, reference: list[Path] | None, split: str | None, test_set: str | None
-) -> "ParallelText":
-    from beamtrain.scoring import parallel_text
-
-    if source is not None and reference:
-        return parallel_text.from_files(source, reference)
-    if split is not None:
-        return parallel_text.from_split(run, split)
-    return parallel_text.from_sacrebleu(str(test_set), run.description.source_lang, run.description.target_lang)

@@ -53,15 +53,15 @@ def export(
     try:
         parity = write(loaded, to.value, cast(Any, quantization or "float32"), search, out, lines)
     except DisagreementError as error:
-        _print(error.parity)
+        print_parity(error.parity)
         print(f"{out} was not written: {error.parity.name} does not do what {run} does")
         return 1
-    _print(parity)
+    print_parity(parity)
     print(f"{out} is written")
     return 0
 
 
-def _print(parity: "Parity") -> None:
+def print_parity(parity: "Parity") -> None:
     from beamtrain.scoring.reports import print_table
 
     print_table([f"{parity.name} against beamtrain", "found", "asked"], parity.rows())

@@ -51,16 +51,49 @@ BleuTokenizerOption = Annotated[
 ]
 ReportFormatOption = Annotated[ReportFormat, typer.Option("--format", help="How to print the report.")]
 JsonFile = Annotated[Path | None, typer.Option("--json", help="Also write the report as JSON to this file.")]
+WordVectors = Annotated[
+    Path | None, typer.Option("--vectors", help="A run's folder or a file of word vectors: WMD and WRD are scored too.")
+]
+HtmlFile = Annotated[
+    Path | None, typer.Option("--html", help="Also write a page to this file, and its data beside it, as .data.json.")
+]
 
 
-def check_report(json: Path | None, kept: bool = False) -> None:
-    """Raises UserError for a report that would go nowhere, or where another goes too; `kept`: it goes to a folder."""
-    from beamtrain.base.text_io import is_standard
+def check_report(json: Path | None, folder: Path | None = None, *others: Path | None) -> None:
+    """Raises UserError for a report that would go nowhere, or where another goes too, or cannot be written.
+
+    `json` and `others` are files, and `folder` the folder, that it goes to besides standard output.
+    """
+    from beamtrain.base.text_io import check_output, check_output_folder, is_standard
 
     if json is not None and is_standard(json):
         raise UserError("--json -: must be a file; for the report as JSON on standard output give --format json")
-    if output_is_closed() and json is None and not kept:
+    if output_is_closed() and not any((json, folder, *others)):
         raise UserError("standard output is closed, so the report would be lost; give --json FILE")
+    for file in (json, *others):
+        check_output(file)
+    if folder is not None:
+        check_output_folder(folder)
+
+
+def check_page(html: Path | None) -> None:
+    """Raises UserError for a page whose name does not say so: that of its data follows from it."""
+    if html is not None and html.suffix != ".html":
+        raise UserError(f"--html {html}: must be a file whose name ends in .html, such as report.html")
+
+
+def beam_sizes(option: str, text: str) -> list[int]:
+    """The sizes of `1,5,10`, each once.
+
+    Raises UserError for anything else.
+    """
+    try:
+        sizes = [int(size) for size in text.split(",")]
+    except ValueError:
+        sizes = [0]
+    if not all(1 <= size <= 1000 for size in sizes):
+        raise UserError(f"{option} {text}: must be a number from 1 to 1000, or several with commas, such as 1,5,10")
+    return list(dict.fromkeys(sizes))
 
 
 def load_model(

@@ -105,7 +105,7 @@ def translate(
         precision=precision != "fp32",
     )
     device = device if engine == "beamtrain" else "cpu"
-    _check_inputs(input, prefix)
+    _check_files(input, prefix, output)
     total = _count_lines(input, prefix)
 
     from beamtrain.base.text_io import is_standard, open_lines, open_output
@@ -183,9 +183,10 @@ def _check_format(format: OutputFormat, nbest: int, token_scores: bool, attentio
         raise UserError("--attention: only JSON holds a table for each line; add --format jsonl")
 
 
-def _check_inputs(input: Path | None, prefix: Path | None) -> None:
-    from beamtrain.base.text_io import check_one_standard
+def _check_files(input: Path | None, prefix: Path | None, output: Path | None) -> None:
+    from beamtrain.base.text_io import check_one_standard, check_output
 
+    check_output(output)
     check_one_standard([("--input", input)] + ([("--prefix", prefix)] if prefix is not None else []))
 
 

@@ -82,6 +82,8 @@ class TranslationData(LightningDataModule):
         seed: int = 1,
     ) -> None:
         super().__init__()
+        if not source:
+            raise UserError("data.source is empty: say what to train on, by --data.source FOLDER for instance")
         for name, value, allowed, needed in (
             ("train_rows", train_rows, train_rows is None or train_rows > 0, "at least 1"),
             ("vocab_size", vocab_size, vocab_size > len((PAD, BOS, EOS, UNK)), "more than the 4 control pieces"),
@@ -154,18 +156,23 @@ class TranslationData(LightningDataModule):
             "development text": prepared.digests["validation"],
         }
 
-    def pairs(self, split: str) -> tuple[list[str], list[str]]:
-        """Raw source and reference lines of a split, by its role or name, in the order of the corpus.
+    def longest(self, role: Role) -> int:
+        """Tokens of the longest sentence of a split, on either side, EOS included."""
+        source, target, _ = self._ready().tables(role)
+        return int(max(source.lengths.max(), target.lengths.max()))
+
+    def pairs(self, split: str, most: int | None = None) -> tuple[list[str], list[str]]:
+        """Raw source and reference lines of a split, by its role or name, in the order of the corpus; the first `most`.
 
         Raises:
             UserError: the corpus has no such split.
         """
         for role, found in self._corpus().items():
             if split in (role, found.name):
-                return _lines(found)
+                return _lines(found, most)
         if split in ROLES:
             self._require(split)
-        return _lines(self._open({"test": split})["test"])
+        return _lines(self._open({"test": split})["test"], most)
 
     def prepare_data(self) -> None:
         """Prepare the corpus, or find it prepared, and say on standard error what cleaning dropped."""
@@ -271,11 +278,16 @@ class TranslationData(LightningDataModule):
             ("source_normalization", tokenizer.source.normalization, self._normalization["source"]),
             ("target_normalization", tokenizer.target.normalization, self._normalization["target"]),
         ):
-            if has != wanted:
+            if has not in (wanted, None):
                 raise UserError(
                     f"data.{name} is {str(wanted).lower()}, but the tokenizer in {self._tokenizer_from} was made with "
                     f"{str(has).lower()}; set it to that"
                 )
+        if self._subword_sampling and not tokenizer.can_sample:
+            raise UserError(
+                f"data.subword_sampling is {self._subword_sampling}, but the tokenizer in {self._tokenizer_from} cuts "
+                "a text in one way only; set it to 0"
+            )
         return tokenizer
 
 
@@ -289,9 +301,9 @@ def with_absolute_places(settings: Mapping[str, Any]) -> dict[str, Any]:
     return {**absolute(settings, settings["source_lang"], settings["target_lang"]), **others}
 
 
-def _lines(split: Split) -> tuple[list[str], list[str]]:
+def _lines(split: Split, most: int | None) -> tuple[list[str], list[str]]:
     text = Text(split.load())
-    return text.read(0, len(text))
+    return text.read(0, len(text) if most is None else min(most, len(text)))
 
 
 def default_cache() -> Path:

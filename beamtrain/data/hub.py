@@ -31,9 +31,9 @@ def load_hub_splits(name: str, config_name: str | None) -> dict[str, "Dataset"]:
         reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         config = f" (config {config_name})" if config_name else ""
         raise UserError(
-            f"{name}{config}: neither a local folder nor a data set that the hub could give: {reason}\n"
-            "Without the hub, give files instead: --data.source FOLDER with train.SRC and train.TGT, train.tsv, "
-            "train.jsonl or train-*.parquet, and the same for validation and test."
+            f"{name}{config}: neither a local folder nor a data set that the hub could give: {reason.rstrip('.')}; "
+            "without the hub, give --data.source FOLDER with train.SRC and train.TGT, train.tsv, train.jsonl or "
+            "train-*.parquet, and the same for validation"
         ) from None
 
 

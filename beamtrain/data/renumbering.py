@@ -1,5 +1,6 @@
 """Another model's token ids in our order, where PAD, EOS and UNK are the first, as the search expects."""
 
+import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
@@ -69,3 +70,9 @@ class Renumbering:
     def rows_to_theirs(self, rows: Tensor) -> Tensor:
         """The inverse: (size + 1, ...) -> (size, ...)"""
         return rows[torch.tensor(self.ours)]
+
+    def logits_to_ours(self, logits: Tensor) -> Tensor:
+        """Their logits (..., size) in our order, -inf for BOS: (..., size + 1)"""
+        moved = logits[..., torch.tensor(self.theirs)]
+        moved[..., BOS] = -math.inf
+        return moved

@@ -12,7 +12,7 @@ from beamtrain.interop.ctranslate2_engine import CTranslate2Engine
 from beamtrain.interop.export_ctranslate2 import positions_of, write_ctranslate2
 from beamtrain.interop.quantization import Quantization
 from beamtrain.runs.loading import Run
-from beamtrain.runs.weights import digest_of
+from beamtrain.runs.weights import digest
 
 EngineName = Literal["beamtrain", "ctranslate2"]
 FOLDER = "engines"
@@ -26,8 +26,8 @@ def ctranslate2_engine(run: Run, quantization: Quantization) -> CTranslate2Engin
     Raises:
         UserError: the network is no Transformer, ctranslate2 is not installed, or the folder cannot be written.
     """
-    digest = digest_of(run.network.state_dict(), f"{LAYOUT} {run.tokenizer.fingerprint()}")[:16]
-    folder = run.path / FOLDER / f"ctranslate2-{quantization}-{digest}"
+    key = digest(run.network.state_dict(), f"{LAYOUT} {run.tokenizer.fingerprint()}")[:16]
+    folder = run.path / FOLDER / f"ctranslate2-{quantization}-{key}"
     if not folder.exists():
         try:
             with atomic_folder(folder) as temporary:

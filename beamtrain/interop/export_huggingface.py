@@ -19,7 +19,7 @@ from beamtrain.base.extras import require
 from beamtrain.base.files import atomic_path
 from beamtrain.base.inference_sizes import MAX_SOURCE_TOKENS
 from beamtrain.data.renumbering import Renumbering
-from beamtrain.data.tokenizer import BOS, EOS, PAD, UNK, Tokenizer
+from beamtrain.data.tokenizer import BOS, EOS, PAD, UNK, SubwordModel, Tokenizer
 from beamtrain.interop.architectures import ACTIVATIONS, ARCHITECTURES, Architecture, Config
 from beamtrain.interop.weights import Vocabularies, from_ours
 from beamtrain.model.transformer import Transformer
@@ -168,8 +168,9 @@ def average_alpha(search: SearchOptions) -> float:
 def _write_tokenizer(run: Run, folder: Path) -> None:
     """The files of a MarianTokenizer with our ids, that never takes a special token's name in a text for the token."""
     tokenizer: Tokenizer = run.tokenizer
-    tokenizer.source.save(folder / "source.spm")
-    tokenizer.target.save(folder / "target.spm")
+    for side, model in (("source", tokenizer.source), ("target", tokenizer.target)):
+        assert isinstance(model, SubwordModel)
+        model.save(folder / f"{side}.spm")
     files: dict[str, Any] = {"vocab.json": _ids(tokenizer.source.vocabulary)}
     if not tokenizer.joint:
         files["target_vocab.json"] = _ids(tokenizer.target.vocabulary)

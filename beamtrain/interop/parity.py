@@ -113,11 +113,13 @@ def compare(
 ) -> Parity:
     """Translate the lines with the network and with its counterpart: greedily, and as `search` says.
 
-    Lines without subwords, and those of more than `MAX_SOURCE_TOKENS`, are left out: no engine gets them.
+    Lines without subwords, and those of more than `MAX_SOURCE_TOKENS` or than the network has positions for, are left
+    out: no engine gets them.
     """
     numbered = {number: line for number, line in enumerate(lines, start=1) if line.strip()}
     encoded = zip(numbered, tokenizer.source.encode(list(numbered.values())), strict=True)
-    sources = {number: [*source, EOS] for number, source in encoded if 0 < len(source) <= MAX_SOURCE_TOKENS}
+    most = MAX_SOURCE_TOKENS if network.max_positions is None else min(MAX_SOURCE_TOKENS, network.max_positions - 1)
+    sources = {number: [*source, EOS] for number, source in encoded if 0 < len(source) <= most}
     theirs = counterpart.tokenize([numbered[number] for number in sources])
     subwords = [number for number, their in zip(sources, theirs, strict=True) if sources[number] != their]
     greedy = replace(search, beam_size=1, n_best=1, length_penalty="none", no_repeat_ngram=0, min_length=0)

@@ -39,7 +39,10 @@ class Seq2Seq(nn.Module, ABC):
 
     @abstractmethod
     def decode(self, memory: Memory, target_in: Tensor) -> Tensor:
-        """Decoder outputs (B, T, D) for all positions of the target ids (B, T), which start with BOS."""
+        """Decoder outputs (B, T, D) for all positions of the target ids (B, T), which start with BOS.
+
+        Scheduled sampling gives vectors (B, T, D) instead, as for `step`.
+        """
 
     def logits(self, hidden: Tensor) -> Tensor:
         """Unnormalised log-probabilities (..., V) of the next token, from decoder outputs (..., D)."""
@@ -88,7 +91,3 @@ class Seq2Seq(nn.Module, ABC):
     def embed(self, tokens: Tensor) -> Tensor:
         """The embedding table's rows (..., D) of target ids (...), for a search that mixes them."""
         raise UserError(f"{type(self).__name__} cannot be searched softly: it has no token vectors to mix")
-
-    def num_parameters(self) -> int:
-        """Trainable parameters; a shared table counts once."""
-        return sum(parameter.numel() for parameter in self.parameters())

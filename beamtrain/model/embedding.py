@@ -75,10 +75,10 @@ class Embedding(TokenEmbedding):
     def _positions(self, end: int) -> Tensor:
         return self.positions.up_to(end, like=self.table.weight)
 
-    def forward(self, tokens: Tensor) -> Tensor:
-        """Token ids (B, T) at positions 0 to T - 1 -> (B, T, D)"""
-        T = tokens.size(1)
-        return self._placed(tokens, self._positions(T)[:T])
+    def forward(self, inputs: Tensor) -> Tensor:
+        """Ids (B, T) or unscaled vectors (B, T, D), at positions 0 to T - 1 -> (B, T, D)"""
+        T = inputs.size(1)
+        return self._placed(inputs, self._positions(T)[:T])
 
     def tree(self, inputs: Tensor, depths: Tensor) -> Tensor:
         """Ids (B, N) or unscaled vectors (B, N, D), at positions (B, N), all below N -> (B, N, D)"""

@@ -32,7 +32,7 @@ from beamtrain.data.tokenizer import PAD
 from beamtrain.model.base import Memory, Seq2Seq
 from beamtrain.model.dropout import Dropout
 from beamtrain.model.embedding import TokenEmbedding, token_table
-from beamtrain.model.layers import CrossAttention, check_width
+from beamtrain.model.layers import CrossAttention, check_width, initialise
 from beamtrain.model.recurrent_state import RecurrentState
 from beamtrain.model.slots import OpenSlots
 from beamtrain.model.state import DecoderState
@@ -149,10 +149,7 @@ class GRUEncoderDecoder(Seq2Seq):
         )
         self.encoder = Encoder(width, encoder_layers, dropout)
         self.decoder = Decoder(width, heads, decoder_layers, dropout)
-        for module in self.modules():
-            if isinstance(module, nn.Linear):
-                nn.init.xavier_uniform_(module.weight)
-                nn.init.zeros_(module.bias)
+        initialise(self, "xavier")
 
     def encode(self, source: Tensor) -> Memory:
         return self.encode_counted(source, (source != PAD).sum(1).cpu())

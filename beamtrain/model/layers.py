@@ -3,7 +3,7 @@
 import math
 from collections.abc import Callable
 from functools import partial
-from typing import Literal
+from typing import Literal, get_args
 
 from torch import Tensor, nn
 from torch.nn.functional import gelu, relu, silu
@@ -26,6 +26,7 @@ _FUNCTIONS: dict[Activation, Callable[[Tensor], Tensor]] = {
     "gelu_tanh": partial(gelu, approximate="tanh"),
     "silu": silu,
 }
+Initialisation = Literal["xavier", "orthogonal"]
 
 
 def check_width(width: int, heads: int) -> None:
@@ -47,6 +48,25 @@ def split_heads(x: Tensor, heads: int) -> Tensor:
 def merge_heads(x: Tensor) -> Tensor:
     """(B, H, T, D/H) -> (B, T, D)"""
     return x.transpose(1, 2).flatten(2)
+
+
+def initialise(network: nn.Module, kind: Initialisation) -> None:
+    """Draw the weights of all linear maps; their biases are 0.
+
+    "xavier": uniform, of a variance that keeps that of activations and gradients (Glorot and Bengio 2010).
+    "orthogonal": a random matrix with orthonormal rows or columns, whichever are fewer (Saxe et al. 2014); the three
+    maps to queries, keys and values are one such matrix together.
+
+    Raises:
+        UserError: another kind.
+    """
+    if kind not in get_args(Initialisation):
+        raise UserError(f"initialisation is {kind!r}; it must be one of {', '.join(get_args(Initialisation))}")
+    draw = nn.init.orthogonal_ if kind == "orthogonal" else nn.init.xavier_uniform_
+    for module in network.modules():
+        if isinstance(module, nn.Linear):
+            draw(module.weight)
+            nn.init.zeros_(module.bias)
 
 
 class SelfAttention(nn.Module):

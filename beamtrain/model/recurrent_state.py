@@ -26,6 +26,9 @@ class RecurrentState(DecoderState):
     def mix(self, parents: Tensor) -> None:
         self.hidden = parents.to(self.hidden.dtype) @ self.hidden  # (B, K, K) x (L, B, K, D)
 
+    def cut(self) -> None:
+        self.hidden = self.hidden.detach()
+
     def keep(self, rows: Tensor) -> None:
         self.hidden = self.hidden[:, rows]
         self.source = self.source[0][rows], self.source[1][rows]

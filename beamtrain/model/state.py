@@ -36,6 +36,10 @@ class DecoderState(ABC):
         """Soft search: beam r goes on from sum_j parents[b, r, j] beam j; rows of `parents` (B, K, K) sum to 1."""
         raise AssertionError("a hard state is reordered, not mixed")
 
+    def cut(self) -> None:
+        """Soft search: no gradient goes back beyond this position through the state (truncated back-propagation)."""
+        raise AssertionError("a hard state has no gradient")
+
 
 class Past(ABC):
     """One decoder layer's keys and values of every position so far, and how the beams look at them.
@@ -141,6 +145,9 @@ class SoftAncestry:
     def mix(self, parents: Tensor) -> None:
         self.share = parents @ self.share  # (B, K, K) x (B, K, length * K)
 
+    def cut(self) -> None:
+        self.share = self.share.detach()
+
     def keep(self, rows: Tensor) -> None:
         self.share = self.share[rows]
 
@@ -171,6 +178,9 @@ class SoftPast(Past):
 
     def keep(self, rows: Tensor) -> None:
         self._positions = [(keys[rows], values[rows]) for keys, values in self._positions]
+
+    def cut(self) -> None:
+        self._positions = [(keys.detach(), values.detach()) for keys, values in self._positions]
 
 
 def _attend_to_mixture(queries: Tensor, share: Tensor, p: float, *past: Tensor) -> Tensor:
@@ -234,6 +244,13 @@ class TransformerState(DecoderState):
     def mix(self, parents: Tensor) -> None:
         assert isinstance(self.ancestry, SoftAncestry), "a hard state is reordered, not mixed"
         self.ancestry.mix(parents)
+
+    def cut(self) -> None:
+        assert isinstance(self.ancestry, SoftAncestry), "a hard state has no gradient"
+        self.ancestry.cut()
+        for layer in self.layers:
+            assert isinstance(layer.past, SoftPast)
+            layer.past.cut()
 
     def keep(self, rows: Tensor) -> None:
         self.source_mask = self.source_mask[rows]

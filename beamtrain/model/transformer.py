@@ -6,11 +6,13 @@ those of Marian, M2M100, BART and mBART, whose weights it takes as they are: see
 """
 
 import math
+from collections.abc import Mapping
 from typing import NamedTuple, cast
 
 import torch
 from torch import Tensor, nn
 
+from beamtrain.base.errors import UserError
 from beamtrain.data.tokenizer import BOS, EOS, PAD
 from beamtrain.model.base import Memory, Seq2Seq
 from beamtrain.model.embedding import Embedding, token_table
@@ -18,10 +20,12 @@ from beamtrain.model.layers import (
     Activation,
     CrossAttention,
     FeedForward,
+    Initialisation,
     NormPosition,
     Residual,
     SelfAttention,
     check_width,
+    initialise,
 )
 from beamtrain.model.positions import PositionKind, check_positions, make_positions
 from beamtrain.model.slots import OpenSlots
@@ -89,6 +93,13 @@ class DecoderLayer(nn.Module):
         return self.cross.step(x, source, state.source_mask, slots)
 
 
+def check_tokens(tokens: Mapping[str, int | None], sizes: Mapping[str, int]) -> None:
+    """Raises UserError for a token that a vocabulary of that size has not, by the name of its setting."""
+    for name, token in tokens.items():
+        if token is not None and not 0 <= token < sizes[name]:
+            raise UserError(f"{name} is {token}; it must be a token of the vocabulary, from 0 to {sizes[name] - 1:,}")
+
+
 class Transformer(Seq2Seq):
     """An encoder-decoder Transformer.
 
@@ -115,9 +126,11 @@ class Transformer(Seq2Seq):
             own, and is never said.
         source_end: the token that EOS stands for in a source, where that token stands for EOS.
         first_token: the only one that a target may begin with, such as the code of its language.
+        initialisation: of the linear maps, "xavier" or "orthogonal"; see `layers.initialise`.
 
     Raises:
-        UserError: `width` is odd or no multiple of `heads`, or `position_rows` is not given for a table, or for none.
+        UserError: `width` is odd or no multiple of `heads`; `position_rows` is not given for a table, or for none; a
+            token is none of the vocabulary; or an initialisation that there is not.
     """
 
     def __init__(
@@ -142,10 +155,13 @@ class Transformer(Seq2Seq):
         start_token: int = BOS,
         source_end: int = EOS,
         first_token: int | None = None,
+        initialisation: Initialisation = "xavier",
     ) -> None:
         super().__init__()
         check_width(width, heads)
         check_positions(positions, position_rows, first_position)
+        sizes = {"start_token": vocab_size, "first_token": vocab_size, "source_end": source_vocab_size or vocab_size}
+        check_tokens({"start_token": start_token, "first_token": first_token, "source_end": source_end}, sizes)
         self.vocab_size, self.first_token = vocab_size, first_token
         self.max_positions = None if position_rows is None else position_rows - first_position
         target_table = token_table(vocab_size, width)
@@ -165,10 +181,7 @@ class Transformer(Seq2Seq):
         self.decoder = nn.ModuleList(DecoderLayer(shape) for _ in range(decoder_layers))
         self.encoder_norm = nn.LayerNorm(width) if norm == "pre" else nn.Identity()
         self.decoder_norm = nn.LayerNorm(width) if norm == "pre" else nn.Identity()
-        for module in self.modules():
-            if isinstance(module, nn.Linear):
-                nn.init.xavier_uniform_(module.weight)
-                nn.init.zeros_(module.bias)
+        initialise(self, initialisation)
 
     def encode(self, source: Tensor) -> Memory:
         mask = source != PAD  # (B, S)

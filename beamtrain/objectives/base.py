@@ -20,6 +20,9 @@ class Loss(NamedTuple):
 class Objective(nn.Module):
     """A differentiable objective of a network on a batch."""
 
+    ends_step: bool = True
+    """Whether the batch that comes is the last one of its accumulation window; training says."""
+
     @property
     def needs_trained_network(self) -> bool:
         """Whether it makes no sense to begin with random weights."""

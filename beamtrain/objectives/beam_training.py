@@ -8,10 +8,9 @@ from beamtrain.data.batch import Batch
 from beamtrain.model.base import Memory, Seq2Seq
 from beamtrain.objectives.annealing import Annealing
 from beamtrain.objectives.losses.base import BeamLoss
+from beamtrain.objectives.losses.reading import asked_of_search, loss_on_beams
 from beamtrain.objectives.mixture import Mixture
 from beamtrain.objectives.rewards.gleu import Gleu
-from beamtrain.search.unroll.followed import Followed
-from beamtrain.search.unroll.log_probs import token_log_probs
 from beamtrain.search.unroll.options import UnrollOptions
 from beamtrain.search.unroll.soft_beams import SoftBeams
 from beamtrain.search.unroll.step_by_step import soft_beam_search
@@ -69,7 +68,7 @@ class BeamTraining(Mixture):
         except ValueError as error:
             raise UserError(str(error)) from error
         if loss.reads_hard_prefixes:
-            _check_hard_prefixes(type(loss).__name__, unroll)
+            check_hard_prefixes(type(loss).__name__, unroll)
         self.loss, self.unroll, self.annealing = loss, unroll, annealing
 
     def part(self, network: Seq2Seq, batch: Batch, step: int = 0) -> tuple[Tensor, dict[str, Tensor]]:
@@ -78,25 +77,23 @@ class BeamTraining(Mixture):
         with self.mode_of_part(network):
             memory = network.encode_counted(batch.source, batch.source_lengths)
             beams = self.search(network, memory, batch)
-            gold = _gold_log_probs(network, memory, batch) if self.loss.reads_gold else None
-        mean = self.loss(beams, batch, gold).mean()
+            mean = loss_on_beams(self.loss, network, memory, batch, beams).mean()
         with torch.no_grad():
-            return mean, {"beam_loss": mean.detach(), **_figures(beams, batch)}
+            figures = {"beam_loss": mean.detach(), **_figures(beams, batch)}
+        if beams.commitment is None or self.unroll.snapping is None:
+            return mean, figures
+        commitment = beams.commitment.mean()
+        return mean + self.unroll.snapping * commitment, {**figures, "commitment": commitment.detach()}
 
     def search(self, network: Seq2Seq, memory: Memory, batch: Batch) -> SoftBeams:
         """The unroll, in two passes where choices do not depend on one another."""
-        limits, loss, U = self.limits(network, batch), self.loss, batch.target_out.size(1)
-        reference = batch.target_out if loss.reads_reference else None
-        at_least = U if loss.reads_ended or loss.reads_gold else 0
-        kept = loss.keeps_reference
-        followed = Followed(batch.target_out, self.unroll.beam_size, kept) if loss.follows_reference else None
         search = two_pass_beam_search if allows_two_passes(self.unroll, network) else soft_beam_search
-        return search(
-            network, memory, limits, self.unroll, self.operator, reference, at_least, loss.reads_ended, followed
-        )
+        asked = asked_of_search(self.loss, batch, self.unroll.beam_size)
+        return search(network, memory, self.limits(network, batch), self.unroll, self.operator, *asked)
 
 
-def _check_hard_prefixes(loss: str, unroll: UnrollOptions) -> None:
+def check_hard_prefixes(loss: str, unroll: UnrollOptions) -> None:
+    """Raises UserError unless the search is one that a loss can read which asks whether a hypothesis stays in it."""
     if unroll.selection == "soft":
         raise UserError(
             f"{loss} asks whether a hypothesis stays in the beam, and selection soft mixes hypotheses; "
@@ -107,14 +104,6 @@ def _check_hard_prefixes(loss: str, unroll: UnrollOptions) -> None:
             f"unroll.candidates is {unroll.candidates}, as many as there are beams; {loss} needs some that can fall "
             "out: raise it, or null for all"
         )
-
-
-def _gold_log_probs(network: Seq2Seq, memory: Memory, batch: Batch) -> Tensor:
-    """(B, U) of each gold token given those before it, 0 at PAD."""
-    hidden = batch.at_targets(network.decode(memory, batch.target_in))  # (B, U, D) -> (N, D)
-    found = token_log_probs(network, hidden, batch.at_targets(batch.target_out))  # (N,)
-    everywhere = found.new_zeros(batch.target_out.numel()).index_copy(0, batch.places, found)
-    return everywhere.view_as(batch.target_out)
 
 
 def _figures(beams: SoftBeams, batch: Batch) -> dict[str, Tensor]:

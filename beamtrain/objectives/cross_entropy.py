@@ -15,9 +15,7 @@ from torch.autograd.function import once_differentiable
 _AT_ONCE = 2**22  # entries of the logits
 
 
-def smoothed_cross_entropy(
-    logits: Tensor, gold: Tensor, eps: float, unsaid: Sequence[int] = ()
-) -> tuple[Tensor, Tensor]:
+def smoothed_cross_entropy(logits: Tensor, gold: Tensor, eps: float, unsaid: Sequence[int]) -> tuple[Tensor, Tensor]:
     """The smoothed loss and the plain negative log-likelihood, both summed; logits (tokens, V), gold (tokens,).
 
     Computed in float32 or better. Only the first has a gradient, with respect to the logits:

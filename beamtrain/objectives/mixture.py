@@ -88,10 +88,10 @@ class Mixture(Objective):
             return _as_sum(total, gold, figures)
         all_of_them = dict.fromkeys((*network.parameters(), *self.parameters()))  # each once
         parameters = [parameter for parameter in all_of_them if parameter.requires_grad]
-        of_gold = _gradient(gold.total / gold.weight, parameters)  # one graph is freed before the other is built
+        of_gold = gradient_by(parameters, gold.total / gold.weight)  # one graph is freed before the other is built
         with self.mode_of_part(network):  # in the backward pass too, where parts of the network run again
             mean, figures = self.part(network, batch, step)
-            of_part = _gradient(mean, parameters)
+            of_part = gradient_by(parameters, mean)
         norm, gold_norm = get_total_norm(of_part), get_total_norm(of_gold)
         dot = torch.stack([(one * two).sum() for one, two in zip(of_gold, of_part, strict=True)]).sum()
         figures |= {
@@ -119,7 +119,7 @@ class Mixture(Objective):
         return gold_limits(batch, self.margin, network.max_positions)
 
 
-def gold_limits(batch: Batch, margin: int, max_positions: int | None = None) -> LengthLimits:
+def gold_limits(batch: Batch, margin: int, max_positions: int | None) -> LengthLimits:
     """The gold length of each sentence, EOS included, plus `margin` tokens, as far as the network has positions."""
     lengths, each = batch.target_lengths + margin, (batch.target_out != PAD).sum(1) + margin  # (B,), on the host too
     if max_positions is not None:
@@ -133,7 +133,8 @@ def with_gradient(value: Tensor, parameters: list[torch.nn.Parameter], gradients
     return value + linear - linear.detach()
 
 
-def _gradient(value: Tensor, parameters: list[torch.nn.Parameter]) -> list[Tensor]:
+def gradient_by(parameters: list[torch.nn.Parameter], value: Tensor) -> list[Tensor]:
+    """Of a scalar, 0 for what it does not depend on."""
     found = torch.autograd.grad(value, parameters, allow_unused=True)
     return [torch.zeros_like(p) if one is None else one for p, one in zip(parameters, found, strict=True)]
 

@@ -26,14 +26,25 @@ from beamtrain.search.unroll.log_probs import token_log_probs
 def draw(network: Seq2Seq, memory: Memory, limits: LengthLimits, samples: int) -> Tensor:
     """(B, N, T) tokens of N samples of each sentence, EOS, PAD; the random numbers are those of the CPU's generator."""
     uniform = torch.rand(memory.mask.size(0), samples, limits.most)
-    return _decoded(network, memory, limits, samples, Sampling(uniform.to(memory.mask.device), 1.0, 0, 1.0))
+    return _decoded(network, memory, limits, samples, _Drawing(uniform.to(memory.mask.device), 1.0, 0, 1.0))
 
 
 @torch.no_grad()
 def greedy(network: Seq2Seq, memory: Memory, limits: LengthLimits) -> Tensor:
     """(B, 1, T) the likeliest token at every position, EOS, PAD."""
     uniform = torch.zeros(memory.mask.size(0), 1, limits.most, device=memory.mask.device)
-    return _decoded(network, memory, limits, 1, Sampling(uniform, 1.0, 1, 1.0))
+    return _decoded(network, memory, limits, 1, _Drawing(uniform, 1.0, 1, 1.0))
+
+
+class _Drawing(Sampling):
+    """All that was drawn, also from weights that are no numbers: the loss tells, and training skips the step."""
+
+    def settled(self, beams: Beams, limits: Tensor) -> Tensor:
+        return super().settled(beams, limits) | (beams.position >= limits)
+
+    def ranking(self, beams: Beams) -> tuple[Tensor, Tensor]:
+        slots, scores = super().ranking(beams)
+        return slots, torch.zeros_like(scores)
 
 
 def _decoded(network: Seq2Seq, memory: Memory, limits: LengthLimits, samples: int, sampling: Sampling) -> Tensor:

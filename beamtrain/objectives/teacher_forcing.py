@@ -26,8 +26,7 @@ class TeacherForcing(Objective):
 
     def __init__(self, label_smoothing: float = 0.1) -> None:
         super().__init__()
-        if not 0 <= label_smoothing < 1:
-            raise UserError(f"label_smoothing is {label_smoothing}, but must be at least 0 and below 1; 0.1 is usual")
+        check_smoothing(label_smoothing)
         self.label_smoothing = label_smoothing
 
     def forward(self, network: Seq2Seq, batch: Batch, step: int = 0) -> Loss:
@@ -37,3 +36,9 @@ class TeacherForcing(Objective):
         gold = batch.at_targets(batch.target_out)  # (N,)
         smoothed, likelihood = smoothed_cross_entropy(logits, gold, self.label_smoothing, network.unsaid)
         return Loss(smoothed, batch.num_target_tokens, {"nll": likelihood})
+
+
+def check_smoothing(label_smoothing: float) -> None:
+    """Raises UserError unless it is a probability below 1."""
+    if not 0 <= label_smoothing < 1:
+        raise UserError(f"label_smoothing is {label_smoothing}, but must be at least 0 and below 1; 0.1 is usual")

@@ -27,7 +27,7 @@ def save_weights(folder: Path, weights: dict[str, torch.Tensor], about: dict[str
     kept = {names[0]: _apart(weights[names[0]]) for names in same_tensors(weights)}
     text = json.dumps(about or {})
     with atomic_path(folder / "model.safetensors") as path:
-        save_file(kept, path, {"about": text, "sha256": digest_of(kept, text)})
+        save_file(kept, path, {"about": text, "sha256": digest(kept, text)})
 
 
 def same_tensors(weights: dict[str, torch.Tensor]) -> list[list[str]]:
@@ -85,7 +85,7 @@ def _load_safetensors(path: Path) -> tuple[dict[str, torch.Tensor], dict[str, An
     with safe_open(path, "pt") as file:
         metadata = file.metadata() or {}
     weights, about = load_file(path), metadata.get("about", "{}")
-    if metadata.get("sha256", digest := digest_of(weights, about)) != digest:
+    if metadata.get("sha256", found := digest(weights, about)) != found:
         raise ValueError("its content does not fit its checksum")
     said = json.loads(about)
     if not isinstance(said, dict):
@@ -93,10 +93,10 @@ def _load_safetensors(path: Path) -> tuple[dict[str, torch.Tensor], dict[str, An
     return weights, said
 
 
-def digest_of(weights: dict[str, torch.Tensor], about: str) -> str:
+def digest(weights: dict[str, torch.Tensor], about: str = "") -> str:
     """SHA-256 over the text, and over name, type, shape and bytes of every tensor, sorted by name."""
-    digest = hashlib.sha256(about.encode())
+    hashed = hashlib.sha256(about.encode())
     for name, tensor in sorted(weights.items()):
-        digest.update(f"\n{name} {tensor.dtype} {tuple(tensor.shape)}\n".encode())
-        digest.update(tensor.reshape(-1).view(torch.uint8).numpy().data)
-    return digest.hexdigest()
+        hashed.update(f"\n{name} {tensor.dtype} {tuple(tensor.shape)}\n".encode())
+        hashed.update(tensor.reshape(-1).view(torch.uint8).numpy().data)
+    return hashed.hexdigest()

@@ -7,16 +7,19 @@ character 6-grams and beta 2 (Popović 2015), chrF2++ word bigrams besides (Popo
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain
+from pathlib import Path
 from typing import Any
 
 from sacrebleu.metrics import BLEU, CHRF, TER
-from sacrebleu.significance import PairedTest
+from sacrebleu.metrics.base import Metric
 
 from beamtrain.base.errors import UserError
 from beamtrain.runs.scoring_options import ScoringOptions
+from beamtrain.scoring.resampling import Array, Resamples, interval, p_value, score, seed_in_signatures, statistics
+from beamtrain.scoring.word_movers import word_movers
 
 DEFAULT = ScoringOptions()
-MOST_RESAMPLED = 50_000_000  # sentences of all resamples together: sacrebleu holds 72 bytes of statistics for each
 
 
 @dataclass(frozen=True)
@@ -41,21 +44,34 @@ class CorpusScores:
     ter: Score
     length_ratio: float
     sentences: int
+    distances: tuple[Score, ...] = ()
+    """WMD and WRD, where word vectors were given."""
 
     @property
     def all(self) -> tuple[Score, ...]:
         """The scores in the order in which they are shown."""
-        return self.bleu, self.chrf, self.ter
+        return self.bleu, self.chrf, self.ter, *self.distances
+
+
+@dataclass(frozen=True)
+class Difference:
+    """Between a score and the baseline's: its value and 95% interval, and the probability of such a one by chance."""
+
+    value: float
+    low: float
+    high: float
+    p_value: float
 
 
 @dataclass(frozen=True)
 class Estimate:
-    """A score with its bootstrap mean, the half width of its 95% interval, and p against the baseline (None for it)."""
+    """A score with its bootstrap mean, the half width of its 95% interval, and the difference from the baseline's."""
 
     score: Score
     mean: float
     half_width: float
-    p_value: float | None
+    difference: Difference | None
+    """None for the baseline itself."""
 
 
 def corpus_score(hypotheses: Sequence[str], *references: Sequence[str], options: ScoringOptions = DEFAULT) -> Score:
@@ -66,17 +82,22 @@ def corpus_score(hypotheses: Sequence[str], *references: Sequence[str], options:
 
 
 def score_corpus(
-    hypotheses: Sequence[str], *references: Sequence[str], options: ScoringOptions = DEFAULT
+    hypotheses: Sequence[str],
+    *references: Sequence[str],
+    options: ScoringOptions = DEFAULT,
+    vectors: Path | None = None,
 ) -> CorpusScores:
-    """BLEU, chrF2 and TER of `hypotheses`.
+    """BLEU, chrF2 and TER of `hypotheses`; with word vectors, of a run or a file, also WMD and WRD.
 
-    Raises UserError when there are no lines or the numbers of lines differ.
+    Raises UserError when there are no lines, the numbers of lines differ, or vectors cannot be read.
     """
     check_lines(hypotheses, *references)
     bleu, detail = _score(_bleu(options), hypotheses, references)
     chrf, _ = _score(_chrf(options), hypotheses, references)
     ter, _ = _score(_ter(options), hypotheses, references)
-    return CorpusScores(bleu, chrf, ter, detail.sys_len / max(detail.ref_len, 1), len(hypotheses))
+    further = word_movers(vectors, chain(hypotheses, *references)) if vectors else ()
+    distances = tuple(_score(metric, hypotheses, references)[0] for metric in further)
+    return CorpusScores(bleu, chrf, ter, detail.sys_len / max(detail.ref_len, 1), len(hypotheses), distances)
 
 
 def sentence_chrf(hypotheses: Sequence[str], *references: Sequence[str]) -> list[float]:
@@ -94,43 +115,67 @@ def paired_bootstrap(
     *references: Sequence[str],
     samples: int = 1000,
     options: ScoringOptions = DEFAULT,
+    vectors: Path | None = None,
 ) -> dict[str, list[Estimate]]:
-    """BLEU and chrF2 of every system, tested against the first one by paired bootstrap resampling (Koehn 2004).
-
-    p is sacrebleu's: the share of resamples whose difference, less its mean, exceeds the real one. Our deviation: where
-    the real one is exactly 0, p is 1, since every resample differs by that much or more. sacrebleu counts those that
-    differ by more only, and gives the smallest p there is to outputs that no resample can tell apart, such as those
-    that differ in spaces. The resamples come from sacrebleu's fixed seed, which the signature names.
+    """`bootstrap`, of two systems or more.
 
     Raises UserError when the numbers of lines differ, fewer than two systems are given, or memory would not do.
     """
     if len(systems) < 2:
         raise UserError(f"a comparison needs at least 2 systems, not {len(systems)}; the first one is the baseline")
+    return bootstrap(systems, *references, samples=samples, options=options, vectors=vectors)
+
+
+def bootstrap(
+    systems: Mapping[str, Sequence[str]],
+    *references: Sequence[str],
+    samples: int = 1000,
+    options: ScoringOptions = DEFAULT,
+    vectors: Path | None = None,
+) -> dict[str, list[Estimate]]:
+    """BLEU and chrF2 of every system, tested against the first one by paired bootstrap resampling (Koehn 2004).
+
+    With word vectors, of a run or a file, WMD and WRD too.
+
+    Mean, half width and p are those of sacrebleu's paired test, but see `resampling.p_value`; the resamples come from
+    its fixed seed, which the signature names.
+
+    Raises UserError when the numbers of lines differ, or memory would not do.
+    """
     for name, hypotheses in systems.items():
         check_lines(hypotheses, *references, name=name)
-    lines = len(references[0])
-    if samples * lines > MOST_RESAMPLED:
-        raise UserError(
-            f"{samples:,} resamples of {lines:,} lines need {samples * lines * 72 >> 30} GB of memory; "
-            f"use at most {MOST_RESAMPLED // lines:,} resamples"
-        )
-    test = PairedTest(
-        [(name, list(hypotheses)) for name, hypotheses in systems.items()],
-        {"BLEU": _bleu(options), "chrF2": CHRF()},
-        references=[list(lines) for lines in references],
-        test_type="bs",
-        n_samples=samples,
-    )
-    signatures, columns = test()
-    results: dict[str, list[Any]] = {metric: columns[metric] for metric in signatures}
+    resamples = Resamples(len(references[0]), samples)
     estimates: dict[str, list[Estimate]] = {name: [] for name in systems}
-    for metric, signature in signatures.items():
-        baseline = results[metric][0].score
-        for name, result in zip(systems, results[metric], strict=True):
-            score = Score(metric, result.score, str(signature))
-            p_value = 1.0 if result.p_value and result.score == baseline else result.p_value
-            estimates[name].append(Estimate(score, float(result.mean), float(result.ci), p_value))
+    further = word_movers(vectors, chain(*systems.values(), *references)) if vectors else ()
+    for metric in (*bootstrapped_metrics(options), *further):
+        baseline: tuple[float, Array] | None = None
+        for name, hypotheses in systems.items():
+            sentences = statistics(metric, hypotheses, references)
+            result, drawn = score(metric, sentences), resamples.scores(metric, sentences)
+            signature = metric.get_signature()
+            signature.update("seed", seed_in_signatures())
+            signature.update("bs", samples)
+            low, high = interval(drawn)
+            estimates[name].append(
+                Estimate(
+                    Score(result.name, result.score, str(signature)),
+                    float(drawn.mean()),
+                    (high - low) / 2,
+                    None if baseline is None else _difference(baseline, (result.score, drawn)),
+                )
+            )
+            baseline = baseline or (result.score, drawn)
     return estimates
+
+
+def bootstrapped_metrics(options: ScoringOptions) -> tuple[Metric, Metric]:
+    """BLEU and chrF2, as sacrebleu computes them."""
+    return _bleu(options), CHRF()
+
+
+def _difference(baseline: tuple[float, Array], system: tuple[float, Array]) -> Difference:
+    value = system[0] - baseline[0]
+    return Difference(value, *interval(system[1] - baseline[1]), p_value(baseline[1], system[1], value))
 
 
 def check_lines(hypotheses: Sequence[str], *references: Sequence[str], name: str = "the output") -> None:

@@ -29,8 +29,8 @@ def from_files(source: Path, references: Sequence[Path]) -> ParallelText:
     return ParallelText(name, list(read_lines(source)), [list(read_lines(path)) for path in references])
 
 
-def from_split(run: Run, split: str) -> ParallelText:
-    """A split of the run's own corpus, by its role (train, validation, test) or its name.
+def from_split(run: Run, split: str, most: int | None = None) -> ParallelText:
+    """A split of the run's own corpus, by its role (train, validation, test) or its name; its first `most` lines.
 
     Raises UserError when the corpus is out of reach or has no such split.
     """
@@ -42,7 +42,7 @@ def from_split(run: Run, split: str) -> ParallelText:
     data = TranslationData(
         source_lang=description.source_lang, target_lang=description.target_lang, **description.corpus
     )
-    sources, references = data.pairs(split)
+    sources, references = data.pairs(split, most)
     return ParallelText(split, sources, [references])
 
 

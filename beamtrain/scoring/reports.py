@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.table import Table
 
 from beamtrain.base.streams import encodable
-from beamtrain.base.text_io import write_output
+from beamtrain.base.text_io import make_output_folder, write_output
 from beamtrain.scoring.evaluation import Evaluation
 
 EXAMPLES = 8
@@ -37,10 +37,11 @@ def print_table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
 
 
 def write_report(folder: Path, title: str, evaluations: Sequence[Evaluation]) -> None:
-    """Write report.md and report.json into `folder`.
+    """Write report.md and report.json into `folder`, which is made unless it is there.
 
     Raises UserError when they cannot be written.
     """
+    make_output_folder(folder)
     write_output(folder / "report.md", markdown(title, evaluations))
     write_output(folder / "report.json", to_json(as_dict(title, evaluations)))
 

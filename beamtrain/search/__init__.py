@@ -9,5 +9,6 @@ stop.py         when the result of a beam search is final, and what it is
 hypothesis.py   what a search returns
 decode.py       the loop that every search runs
 beam.py         beam search, the decoder that users run
+exact.py        exact search, by branch and bound: what a beam search would find if it were wide enough
 sampling.py     random translations
 """

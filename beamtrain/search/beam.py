@@ -63,13 +63,13 @@ def beam_search(
     memory = network.encode(source)
     constraints = Constraints.for_sources(
         memory.mask,
+        network,
         max_length=options.max_length,
         max_length_ratio=options.max_length_ratio,
         max_length_offset=options.max_length_offset,
         min_length=options.min_length,
         no_repeat_ngram=options.no_repeat_ngram,
         prefix=prefix,
-        first_token=network.first_token,
     )
     penalties = length_penalties(int(constraints.limits.max()), options.length_penalty, options.alpha)
     strategy = _BeamSearch(options, penalties.to(source.device))

@@ -7,7 +7,8 @@ from torch import Tensor
 
 from beamtrain.base.errors import UserError
 from beamtrain.data.tokenizer import BOS, EOS, PAD
-from beamtrain.search.length import length_limits
+from beamtrain.model.base import Seq2Seq
+from beamtrain.search.length import least, length_limits
 
 
 class Constraints:
@@ -50,6 +51,7 @@ class Constraints:
     def for_sources(
         cls,
         source_mask: Tensor,
+        network: Seq2Seq,
         *,
         max_length: int | None,
         max_length_ratio: float,
@@ -57,13 +59,14 @@ class Constraints:
         min_length: int = 0,
         no_repeat_ngram: int = 0,
         prefix: Tensor | None = None,
-        first_token: int | None = None,
     ) -> "Constraints":
-        """With the limits that follow from the sources (B, S), see `length_limits`; raised for a prefix and its EOS.
+        """With the limits that follow from the sources (B, S), see `length_limits`, and from the network; raised for a
+        prefix and its EOS.
 
         Raises:
             UserError: the prefix is malformed, or does not fit into max_length.
         """
+        first_token, max_length = network.first_token, least(max_length, network.max_positions)
         lengths = source_mask.sum(1)  # (B,)
         at_least = torch.full_like(lengths, max(1 if first_token is None else 2, min_length))
         if prefix is not None:

@@ -26,6 +26,11 @@ def length_penalties(longest: int, kind: LengthPenalty, alpha: float) -> Tensor:
     return (lengths if kind == "average" else (5 + lengths) / 6).pow(alpha).float()
 
 
+def least(*limits: int | None) -> int | None:
+    """The least of the limits, None being none."""
+    return min((limit for limit in limits if limit is not None), default=None)
+
+
 def length_limits(
     source_lengths: Tensor, max_length: int | None, ratio: float, offset: int, at_least: Tensor
 ) -> Tensor:

@@ -87,11 +87,11 @@ def sample(
     memory = network.encode(source)
     constraints = Constraints.for_sources(
         memory.mask,
+        network,
         max_length=max_length,
         max_length_ratio=max_length_ratio,
         max_length_offset=max_length_offset,
         prefix=prefix,
-        first_token=network.first_token,
     )
     uniform = _uniform(seeds, samples, int(constraints.limits.max())).to(source.device)
     beams = Beams.start(memory.mask, samples, attention=False)

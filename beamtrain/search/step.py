@@ -24,11 +24,22 @@ class Candidates:
     log_probs: Tensor  # (B, M) of this one token, 0 for the PAD of a finished slot
     parents: Tensor  # (B, M) the slot that is continued
     tokens: Tensor  # (B, M)
+    noise: Tensor | None = None  # (B, M) what is added to `scores` where a search chooses at random
 
     @property
     def finished(self) -> Tensor:
         """(B, M) whether the sentence is complete with this candidate"""
         return (self.tokens == EOS) | (self.tokens == PAD)
+
+    def ordered(self, places: Tensor) -> "Candidates":
+        """Those at some places (B, M), in that order."""
+        return Candidates(
+            self.scores.gather(1, places),
+            self.log_probs.gather(1, places),
+            self.parents.gather(1, places),
+            self.tokens.gather(1, places),
+            None if self.noise is None else self.noise.gather(1, places),
+        )
 
 
 def best_candidates(log_probs: Tensor, going: Tensor, absorbed: Tensor, count: int) -> Candidates:

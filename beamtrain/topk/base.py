@@ -20,7 +20,7 @@ Ability = Literal["weights", "order", "gradient", "ranks", "values"]
 MEANING: dict[Ability, str] = {
     "weights": "weights over the candidates",
     "order": "one row of weights for each rank",
-    "gradient": "a gradient",
+    "gradient": "gradient",
     "ranks": "soft ranks",
     "values": "softly sorted values",
 }

@@ -16,6 +16,7 @@ from typing import Any, Literal
 import torch
 from torch import Tensor
 
+from beamtrain.topk import sinkhorn_iteration
 from beamtrain.topk.base import Operator
 from beamtrain.topk.checks import check_at_least, check_finite, check_scores, check_sizes
 from beamtrain.topk.transforms import Transformable, forward_rule, in_full_precision, over_more_rows, primals
@@ -71,11 +72,7 @@ def _masses(scores: Tensor, k: int, atoms: int) -> Tensor:
 def _iterate(affinity: Tensor, masses: Tensor, iterations: int, domain: str) -> Tensor:
     """The plan (B, N, J) after so many row and column fits."""
     if domain == "log":
-        columns = torch.zeros_like(affinity[:, :1])  # (B, 1, J)
-        for _ in range(iterations):
-            rows = -torch.logsumexp(affinity + columns, -1, keepdim=True)  # (B, N, 1)
-            columns = masses.log() - torch.logsumexp(affinity + rows, -2, keepdim=True)
-        return (affinity + rows + columns).exp()
+        return sinkhorn_iteration.plan(affinity, torch.zeros_like(affinity[..., 0]), masses.log(), iterations)
     kernel = (affinity - affinity.amax(-1, keepdim=True)).exp()  # a factor of each row is absorbed by its fit
     product = _summed if torch.is_grad_enabled() else torch.matmul  # autocast would cast what is recorded
     right = torch.ones_like(kernel[:, 0]).unsqueeze(-1)  # (B, J, 1)

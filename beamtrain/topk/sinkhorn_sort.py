@@ -18,6 +18,7 @@ from torch import Tensor
 
 from beamtrain.topk.base import Operator, split_masked
 from beamtrain.topk.checks import check_at_least, check_scores, check_sizes
+from beamtrain.topk.sinkhorn_iteration import plan
 from beamtrain.topk.transforms import in_full_precision
 
 
@@ -25,19 +26,19 @@ from beamtrain.topk.transforms import in_full_precision
 def sinkhorn_rank(scores: Tensor, temperature: float = 0.1, *, iterations: int = 200) -> Tensor:
     """Soft ranks (..., N) of scores (..., N)."""
     finite, masked = _prepared(scores, temperature, iterations)
-    plan = _square_plan(finite, masked, temperature, iterations)
-    places = torch.arange(1, scores.shape[-1] + 1, device=plan.device, dtype=plan.dtype)
+    carried = _square_plan(finite, masked, temperature, iterations)
+    places = torch.arange(1, scores.shape[-1] + 1, device=carried.device, dtype=carried.dtype)
     present = (~masked).sum(-1, keepdim=True)
     last = (present + 1 + scores.shape[-1]) / 2  # the mean of the ranks that are left to the masked
-    return torch.where(masked, last.to(plan.dtype), (plan * places).sum(-1)).to(scores.dtype)
+    return torch.where(masked, last.to(carried.dtype), (carried * places).sum(-1)).to(scores.dtype)
 
 
 @in_full_precision
 def sinkhorn_sort(scores: Tensor, temperature: float = 0.1, *, iterations: int = 200) -> Tensor:
     """Softly sorted scores (..., N), best first."""
     finite, masked = _prepared(scores, temperature, iterations)
-    plan = _square_plan(finite, masked, temperature, iterations)
-    values = (plan * finite.unsqueeze(-1)).sum(-2)  # (..., N, N) x (..., N, 1) -> (..., N)
+    carried = _square_plan(finite, masked, temperature, iterations)
+    values = (carried * finite.unsqueeze(-1)).sum(-2)  # (..., N, N) x (..., N, 1) -> (..., N)
     absent = torch.arange(scores.shape[-1], device=scores.device) >= (~masked).sum(-1, keepdim=True)
     return values.masked_fill(absent, -torch.inf).to(scores.dtype)
 
@@ -62,9 +63,9 @@ def sinkhorn_quantile(
     count = (~masked).sum(-1, keepdim=True)
     targets = torch.tensor([low, width, high], device=finite.device, dtype=finite.dtype) * count  # (..., 3)
     levels = torch.tensor([0.0, 1.0, 2.0], device=finite.device, dtype=finite.dtype)
-    logits = (finite.unsqueeze(-1) * levels / temperature).masked_fill(masked.unsqueeze(-1), -torch.inf)
-    plan = _fit(logits, masked, targets.log(), iterations)  # (..., N, 3)
-    return ((plan[..., 1] * finite).sum(-1) / targets[..., 1]).to(scores.dtype)
+    logits = finite.unsqueeze(-1) * levels / temperature  # (..., N, 3)
+    carried = plan(logits, _row_masses(masked, finite), targets.log(), iterations)  # (..., N, 3)
+    return ((carried[..., 1] * finite).sum(-1) / targets[..., 1]).to(scores.dtype)
 
 
 class SinkhornSort(Operator):
@@ -104,21 +105,9 @@ def _square_plan(finite: Tensor, masked: Tensor, temperature: float, iterations:
     centred = finite - finite.masked_fill(masked, -torch.inf).amax(-1, keepdim=True)
     present = (~masked).sum(-1, keepdim=True)
     log_targets = torch.zeros_like(finite).masked_fill(torch.arange(count, device=finite.device) >= present, -torch.inf)
-    return _fit(centred.unsqueeze(-1) * levels / temperature, masked, log_targets, iterations)
+    return plan(centred.unsqueeze(-1) * levels / temperature, _row_masses(masked, finite), log_targets, iterations)
 
 
-def _fit(logits: Tensor, masked: Tensor, log_targets: Tensor, iterations: int) -> Tensor:
-    """Sinkhorn in the log domain: rows of mass 1 (0 if masked), columns of mass exp(log_targets). logits: (..., N,
-    R)."""
-    empty = masked.unsqueeze(-1) | (log_targets == -torch.inf).unsqueeze(-2)  # (..., N, R)
-    floor = torch.finfo(logits.dtype).min / 4  # stands for -inf, but may be subtracted from itself
-    logits = logits.masked_fill(empty, floor)
-    columns = torch.zeros_like(log_targets).unsqueeze(-2)  # (..., 1, R)
-    targets = log_targets.masked_fill(log_targets == -torch.inf, 0.0).unsqueeze(-2)
-    rows = torch.zeros_like(logits[..., :1])
-    for _ in range(iterations):
-        rows = -torch.logsumexp(logits + columns, -1, keepdim=True)  # (..., N, 1)
-        rows = rows.masked_fill(masked.unsqueeze(-1), 0.0)
-        columns = targets - torch.logsumexp(logits + rows, -2, keepdim=True)  # (..., 1, R)
-        columns = columns.masked_fill((log_targets == -torch.inf).unsqueeze(-2), 0.0)
-    return (logits + rows + columns).masked_fill(empty, -torch.inf).exp()
+def _row_masses(masked: Tensor, like: Tensor) -> Tensor:
+    """The logarithms (..., N) of 1 and, for the masked, 0"""
+    return torch.zeros_like(like).masked_fill(masked, -torch.inf)

@@ -7,12 +7,15 @@ from typing import Any
 import torch
 
 from beamtrain.base.errors import UserError
+from beamtrain.data.corpus import Role
+from beamtrain.data.datamodule import TranslationData
+from beamtrain.model.base import Seq2Seq
 from beamtrain.runs import networks
-from beamtrain.search import options
 from beamtrain.training.settings import class_of
 
 BOUNDS: dict[str, tuple[float, float]] = {
     "save_every": (0, 1e12),
+    "log_sentences": (0, 1000),
     "trainer.devices": (-1, 1024),
     "trainer.max_steps": (-1, 1e12),
     "trainer.max_epochs": (-1, 1e12),
@@ -26,12 +29,6 @@ BOUNDS: dict[str, tuple[float, float]] = {
     "data.num_workers": (0, 1024),
     "data.batch_tokens": (1, 1e9),
     "data.eval_batch_tokens": (1, 1e9),
-    "model.search.beam_size": (1, options.MOST["beam_size"]),
-    "model.search.min_length": (0, options.MOST["min_length"]),
-    "model.search.max_length": (1, options.MOST["max_length"]),
-    "model.search.max_length_ratio": (0, options.MOST["max_length_ratio"]),
-    "model.search.max_length_offset": (0, options.MOST["max_length_offset"]),
-    "model.search.no_repeat_ngram": (0, options.MOST["no_repeat_ngram"]),
     **{f"model.network.init_args.{name}": bounds for name, bounds in networks.BOUNDS.items()},
 }
 NOT_ZERO = {"trainer.devices", "trainer.max_steps", "trainer.max_epochs", "trainer.val_check_interval"}
@@ -72,6 +69,23 @@ def check_size(class_path: str, arguments: Mapping[str, Any]) -> None:
             f"a network of {weights:,} weights takes {needed:,.0f} GB with gradients and optimiser, and this machine "
             f"has {there:,.0f} GB; lower model.network width or layers, or data.vocab_size"
         )
+
+
+def check_lengths(data: TranslationData, network: Seq2Seq) -> None:
+    """Check that the network has positions for all sentences that it is trained and validated on.
+
+    Raises:
+        UserError: it has not.
+    """
+    most = network.max_positions
+    remedies: dict[Role, str] = {"train": "lower data.max_length", "validation": "leave that sentence out"}
+    for role, remedy in remedies.items():
+        longest = data.longest(role)
+        if most is not None and longest > most:
+            raise UserError(
+                f"the longest sentence of the {role} split has {longest:,} tokens, EOS included, and the network has "
+                f"positions for {most:,}: {remedy}"
+            )
 
 
 def _number(value: Any) -> float | None:

@@ -6,6 +6,7 @@ argument of another class. So what it imports by is replaced while settings are 
 
 import json
 import os
+import sys
 from collections.abc import Collection, Iterator
 from contextlib import ExitStack, contextmanager
 from functools import cache
@@ -117,6 +118,14 @@ def _class_paths(setting: Any) -> Iterator[str]:
 def own_path(class_path: str) -> str:
     """The one path of what a room names, from any path that ends in its name; of anything else the path itself."""
     return _own_paths().get(class_path.rpartition(".")[2], class_path)
+
+
+def short_path(chosen: type) -> str:
+    """The shortest path that a class can be imported by."""
+    parts = chosen.__module__.split(".")
+    packages = (".".join(parts[: place + 1]) for place in range(len(parts)))
+    module = next((name for name in packages if getattr(sys.modules.get(name), chosen.__name__, None) is chosen), None)
+    return f"{module or chosen.__module__}.{chosen.__name__}"
 
 
 @cache

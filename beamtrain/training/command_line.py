@@ -26,15 +26,16 @@ from beamtrain.training.callbacks.metrics_table import MetricsTable
 from beamtrain.training.callbacks.progress_lines import Progress
 from beamtrain.training.callbacks.save_checkpoints import BestCheckpoint, LastCheckpoint, VerifiedCheckpointIO
 from beamtrain.training.callbacks.seed_each_batch import SeedEachBatch
+from beamtrain.training.callbacks.show_search import ShowSearch
 from beamtrain.training.callbacks.stop_on_signal import StopOnSignal
 from beamtrain.training.class_defaults import own_defaults
 from beamtrain.training.class_paths import import_classes, own_names
 from beamtrain.training.describe import describe
-from beamtrain.training.mistakes import explained
+from beamtrain.training.mistakes import check_nulls, explained
 from beamtrain.training.module import TranslationModule
 from beamtrain.training.processes import check_strategy
 from beamtrain.training.run_folder import LAST, RunFolder, folder_of
-from beamtrain.training.settings import check_keys
+from beamtrain.training.settings import check_keys, read_as_utf8
 from beamtrain.training.start import START_OPTIONS, keep_subwords
 from beamtrain.training.trainer_options import check_monitors, check_trainer
 from beamtrain.training.warm_start import OPTION, inherited
@@ -123,9 +124,19 @@ class TrainingCLI(LightningCLI):
             help="steps between checkpoints, besides those after validation; 0: no",
         )
         parser.add_argument(
+            "--log_sentences",
+            type=int,
+            default=3,
+            help="translations that TensorBoard shows after validation, with a picture of a beam if the loss searches; "
+            "0: none",
+        )
+        parser.add_argument(
             OPTION, type=str | None, default=None, help="the run to take data, network and weights from"
         )
         parser.add_argument("--score_test", type=bool, default=True, help="translate and score the test set at the end")
+        parser.add_argument(
+            "--write_page", type=bool, default=True, help="leave a page with curves and scores, report/report.html"
+        )
         parser.set_defaults({name: {"class_path": class_path} for name, class_path in CLASS_DEFAULTS.items()})
         parser.link_arguments("data.vocab_size", "model.network.init_args.vocab_size")
         parser.link_arguments(
@@ -140,13 +151,14 @@ class TrainingCLI(LightningCLI):
         classes = {**CLASS_DEFAULTS, **({"model.network": network["class_path"]} if network else {})}
         check_keys(known, args[1:] if self._origin else args, self._configs, classes)
         try:
-            with own_names(), own_defaults():
+            with own_names(), own_defaults(), read_as_utf8():
                 self.config = parser.parse_args(args)
         except ArgumentError as error:
             types = {action.dest: getattr(action, "_typehint", None) for action in parser._actions}
             raise _our_own(error) or UserError(explained(str(error), types)) from error
 
     def before_instantiate_classes(self) -> None:
+        check_nulls(self.config)
         check_strategy(self.config.trainer.strategy, self.config.trainer.num_nodes)
         check_bounds(dict(self.config.items()))
         check_trainer(vars(self.config.trainer))
@@ -175,6 +187,7 @@ class TrainingCLI(LightningCLI):
             TypedEarlyStopping(),
             BadSteps(self.config.model.max_bad_steps, folder / "bad_batches.json", self._seeds()),
             Progress(every, scoring),
+            ShowSearch(self.config.log_sentences),
             MetricsTable(folder / "logs" / "metrics.csv", every),
             SeedEachBatch(self.config.seed_everything),
             BestCheckpoint(self.folder.checkpoints, scoring.monitor, scoring.mode),

@@ -17,7 +17,7 @@ def describe(config: Any) -> Description:
     """The description by which the run is loaded.
 
     Raises:
-        UserError: the network is none that could be loaded, or takes no vocabulary.
+        UserError: the network is none that could be loaded, or takes no vocabulary; or a search that cannot be.
     """
     network, imported = config.model.network, config[IMPORT.removeprefix("--")]
     data = with_absolute_places(vars(config.data))
@@ -29,13 +29,17 @@ def describe(config: Any) -> Description:
                 + ("" if name == "vocab_size" else ", or set data.joint_vocabulary to true")
             )
     check_plain(arguments)
+    try:
+        search = SearchOptions(**vars(config.model.search))
+    except UserError as error:
+        raise UserError(f"model.search.{error}") from error
     module = find_network(network.class_path, "model.network").__module__
     return Description(
         network=network.class_path,
         arguments=arguments,
         source_lang=data["source_lang"],
         target_lang=data["target_lang"],
-        search=SearchOptions(**vars(config.model.search)),
+        search=search,
         scoring=ScoringOptions(**vars(config.model.scoring)),
         corpus={key: data[key] for key in CORPUS},
         imports=[] if network.class_path.startswith(OWN) else list(dict.fromkeys([*imported, module])),

@@ -1,15 +1,22 @@
-"""What the parser says of a wrong value, told in one line: the setting, the value, and what it may be."""
+"""What the parser says of a wrong value, told in one line: the setting, the value, and what it may be.
+
+Also what it does not say: it takes null for an argument of a class to be none at all.
+"""
 
 import re
-import sys
 from ast import literal_eval
 from collections.abc import Iterator, Mapping
 from importlib import import_module
-from inspect import isabstract, signature
+from inspect import isabstract, isclass, signature
 from pkgutil import resolve_name
 from typing import Any, get_args, get_type_hints
 
-from beamtrain.base.errors import nearest
+from jsonargparse import Namespace
+
+from beamtrain.base.errors import UserError, nearest
+from beamtrain.base.typed_values import described, takes_null
+from beamtrain.training.class_paths import short_path
+from beamtrain.training.trainer_options import PRECISIONS, UNUSED, unused
 
 KINDS = {
     "int": "a whole number",
@@ -21,6 +28,7 @@ KINDS = {
     "list": "a list",
     "dict": "names with values",
 }
+_IN_A_CONFIG = {"None": "null", "True": "true", "False": "false", "": "''"}
 MOST_LISTED = 12  # classes, where none is like what was given
 
 _KEY = re.compile(r'Parser key "([^"]+)":')
@@ -32,8 +40,10 @@ _NOISE = re.compile(  # what leads to the reason, or stands beside it
 _TYPE = re.compile(r"Expected a (?:<class '([\w.]+)'>|typing\.Literal(\[[^\]]*\]))")
 _VALUE = re.compile(r"(?:Got|Given) value: (.*?)(?:\. Got value: .*)?$", re.M)
 _NO_CLASS = re.compile(
-    r"Expected a dot import path string: (\S+)|Import path (\S+ )?does not correspond to a subclass"
+    r"Expected a dot import path string:(?: (\S+))?|argument of type 'NoneType' is not iterable"
+    r"|Import path (\S+ )?does not correspond to a subclass"
     r"|Expected '(\S+)' to be a (?:sub)?class|Expected an instantiatable class"
+    r"|Not a valid subclass of \w+|Expected an import path or a subclass spec, but got"
     r"|module '[\w.]+' has no attribute '\w+'|No module named '[\w.]+'"
 )
 _NO_ARGUMENT = re.compile(r"Option '([\w.]+)' is not accepted")
@@ -76,12 +86,47 @@ def explained(message: str, types: Mapping[str, Any]) -> str:
     if chosen and (found := _NO_ARGUMENT.match(reason)):
         guess = nearest(found[1], signature(resolve_name(chosen)).parameters)
         return f"{key}.{found[1]} is not a setting" + (f"; did you mean {key}.{guess}?" if guess else "")
+    if key.removeprefix("trainer.") in UNUSED:
+        return unused(key.removeprefix("trainer."), _given(reason))
+    if key == "trainer.precision":
+        return f"{key} is {_given(reason)}; it must be {' or '.join(PRECISIONS)}"
     if _TYPE.match(reason):
         return _wrong_value(key, reason)
     if found := _NO_CLASS.match(reason):
         given = next(filter(None, (*found.groups(), chosen, _given(reason))))
-        return _wrong_class(key, given.strip(), _type_of(keys, owner, types))
+        return _wrong_class(key, _IN_A_CONFIG.get(given.strip(), given.strip()), _type_of(keys, owner, types))
     return ": ".join(filter(None, (key, reason.partition("\n")[0])))
+
+
+def check_nulls(setting: Any, name: str = "") -> None:
+    """Check that in a setting, and in all below it, no argument of a class is null where that takes none.
+
+    Raises:
+        UserError: one is.
+    """
+    if isinstance(setting, list):
+        for each in setting:
+            check_nulls(each, name)
+    if not isinstance(setting, Namespace):
+        return
+    chosen, below = setting.get("class_path"), setting
+    if isinstance(chosen, str):
+        below = setting.get("init_args") or Namespace()
+        for argument, kind in _arguments(resolve_name(chosen)).items():
+            if argument in below and below[argument] is None and not takes_null(kind):
+                raise UserError(f"{name}.{argument} is null; it must be {described(kind)}")
+    for key, value in vars(below).items():
+        check_nulls(value, f"{name}.{key}".lstrip("."))
+
+
+def _arguments(chosen: Any) -> dict[str, Any]:
+    """The type of each argument of a class that is not null by default."""
+    try:
+        types = get_type_hints(chosen.__init__ if isclass(chosen) else chosen)
+    except NameError:  # of a type that was imported for type checkers only
+        return {}
+    parameters = signature(chosen).parameters
+    return {name: kind for name, kind in types.items() if name in parameters and parameters[name].default is not None}
 
 
 def _wrong_value(key: str, reason: str) -> str:
@@ -96,19 +141,20 @@ def _wrong_value(key: str, reason: str) -> str:
         if "Got value:" in line:
             break
     given, allowed = _given(reason), list(dict.fromkeys([*choices, *kinds]))
-    guess = nearest(given, choices)
+    guess = nearest(given, choices) if given != "null" else None
     return f"{key} is {given}; it must be {' or '.join(allowed) or 'another value'}" + (
         f"; did you mean {guess}?" if guess else ""
     )
 
 
 def _given(reason: str) -> str:
+    """The value that the parser gives in Python's words, in those of a config."""
     found = _VALUE.search(reason)
-    return found[1] if found else "wrong"
+    return _IN_A_CONFIG.get(found[1], found[1]) if found else "null" if "NoneType" in reason else "''"
 
 
 def _wrong_class(key: str, given: str, kind: Any) -> str:
-    classes = {_short_path(each): each for each in _concrete(kind)}
+    classes = {short_path(each): each for each in _concrete(kind)}
     names = {path.rpartition(".")[2]: path for path in sorted(classes)}
     guess = names.get(nearest(given.rpartition(".")[2], names) or "")
     listed = f": {', '.join(sorted(names))}" if not guess and 0 < len(names) <= MOST_LISTED else ""
@@ -134,11 +180,3 @@ def _concrete(kind: Any) -> Iterator[type]:
 
 def _subclasses(kind: Any) -> list[Any]:
     return [each for child in kind.__subclasses__() for each in (child, *_subclasses(child))]
-
-
-def _short_path(kind: type) -> str:
-    """The shortest path that the class can be imported by."""
-    parts = kind.__module__.split(".")
-    packages = (".".join(parts[: place + 1]) for place in range(len(parts)))
-    module = next((name for name in packages if getattr(sys.modules.get(name), kind.__name__, None) is kind), None)
-    return f"{module or kind.__module__}.{kind.__name__}"

@@ -73,7 +73,8 @@ class TranslationModule(pl.LightningModule):
         self.skipped_step = False
         """Whether the last optimiser step was skipped, for a loss or gradient that is not finite."""
         self._development_set = DevelopmentSet(search)
-        self._translations: dict[int, str] = {}  # row of the development set -> its translation
+        self.translations: dict[int, str] = {}
+        """Of the last validation: row of the development set -> its translation."""
         self.dev_score: Score | None = None
         """Of the last validation."""
         self._window: list[Tensor] = []  # weights of the batches since the last optimiser step
@@ -100,7 +101,9 @@ class TranslationModule(pl.LightningModule):
     def transfer_batch_to_device(self, batch: Batch, device: torch.device, dataloader_idx: int) -> Batch:
         return batch.to(device, non_blocking=device.type == "cuda")
 
-    def training_step(self, batch: Batch) -> Tensor:
+    def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
+        closed = (batch_idx + 1) % self.trainer.accumulate_grad_batches == 0
+        self.objective.ends_step = closed or self.trainer.is_last_batch
         loss = self.objective(self.network, batch, self.global_step)
         averages = self._averages_over_processes(loss)
         self._log_figures(["loss", *loss.figures], averages)
@@ -169,7 +172,7 @@ class TranslationModule(pl.LightningModule):
         """Translate here, where the weights are already those that will be saved and autocast is off."""
         self._nll, self._tokens = torch.zeros((), device=self.device), 0
         if not self.trainer.sanity_checking:
-            self._translations = self._development_set.translated(self.trainer, self.network)
+            self.translations = self._development_set.translated(self.trainer, self.network)
 
     def validation_step(self, batch: Batch) -> None:
         memory = self.network.encode_counted(batch.source, batch.source_lengths)
@@ -181,8 +184,8 @@ class TranslationModule(pl.LightningModule):
         if self.trainer.sanity_checking:
             return
         _, references = self.trainer.datamodule.pairs("validation")  # type: ignore[attr-defined]
-        rows = sorted(self._translations)
-        translations, references = ([lines[row] for row in rows] for lines in (self._translations, references))
+        rows = sorted(self.translations)
+        translations, references = ([lines[row] for row in rows] for lines in (self.translations, references))
         self.dev_score = corpus_score(translations, references, options=self.scoring)
         self.log(self.scoring.monitor, self.dev_score.value)
         tokens = torch.full_like(self._nll, self._tokens)

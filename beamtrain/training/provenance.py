@@ -9,6 +9,7 @@ from torch.optim import Optimizer
 
 from beamtrain.base.errors import UserError
 from beamtrain.data.datamodule import TranslationData
+from beamtrain.training.class_paths import short_path
 
 KEY = "provenance"  # in a training checkpoint
 ALWAYS_THE_SAME = {"source_lang", "target_lang", "seed"}
@@ -36,7 +37,7 @@ def provenance(config: Any, network: str, data: TranslationData, optimizer: Opti
         "digests": data.digests,
         "scoring": _plain(vars(config.model.scoring)),
         "network": _plain({"class": network, **vars(config.model.network.init_args)}),
-        "optimizer": _plain({"class": f"{type(optimizer).__module__}.{type(optimizer).__qualname__}", **group}),
+        "optimizer": _plain({"class": short_path(type(optimizer)), **group}),
     }
 
 
@@ -75,7 +76,9 @@ def _data_differences(then: Mapping[str, Settings], now: Mapping[str, Settings])
 
 
 def _differences(prefix: str, then: Settings, now: Settings, but: Iterable[str] = ()) -> str:
-    """Each setting that is not the same, with both values."""
+    """Each setting that is not the same, with both values; where the class is another one, only that."""
+    if then.get("class") != now.get("class"):
+        then, now = ({"class": each.get("class")} for each in (then, now))
     return ", ".join(
         f"{prefix}{name} {_shown(now.get(name))} (there {_shown(then.get(name))})"
         for name in sorted({*then, *now} - set(but))

@@ -12,6 +12,7 @@ from beamtrain.training.processes import is_first
 
 CONFIG, ENVIRONMENT = "config.yaml", "environment.json"
 LAST, PREVIOUS, BEST = "last.ckpt", "previous.ckpt", "best.ckpt"
+_FOLDERS = ("checkpoints", "logs", "report", "decoded", "huggingface", "engines")
 CONTENTS = (
     CONFIG,
     ENVIRONMENT,
@@ -21,10 +22,7 @@ CONTENTS = (
     "tokenizer.source.model",
     "tokenizer.target.model",
     "bad_batches.json",
-    "checkpoints",
-    "logs",
-    "report",
-    "engines",
+    *_FOLDERS,
 )
 """All that training writes into a run's folder, and so all that is removed when a run is replaced."""
 LOCK = ".lock"
@@ -41,6 +39,7 @@ class RunFolder:
     def __init__(self, path: Path) -> None:
         self.path = path
         self._lock = FileLock(path / LOCK)
+        self._begun = self._last_begin()
 
     def __str__(self) -> str:
         return str(self.path)
@@ -69,12 +68,38 @@ class RunFolder:
         there = {each.name for each in self.path.iterdir() if not each.match(UNFINISHED)}
         return there <= {LOCK, *CONTENTS} - {CONFIG, "checkpoints"}
 
-    def lock(self) -> None:
-        """Keep other processes from training into it, until the context ends.
+    def hold(self) -> None:
+        """Keep other processes from training into the run that lies there, until the context ends.
+
+        Nothing is written: where there is no lock file no process trains, and `claim` makes one.
 
         Raises:
             UserError: one does so already, or the folder cannot be written.
         """
+        if (self.path / LOCK).exists():
+            self._acquire()
+
+    def claim(self, *, resume: bool, replace: bool) -> None:
+        """Make the folder and lock it; remove the run that lies there if it is to be replaced, and what killed
+        processes left of their temporary files.
+
+        Raises:
+            UserError: another process trains into it, or has done so in the meantime; or it cannot be written.
+        """
+        try:
+            self.path.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise self._cannot_be_written(error) from error
+        self._acquire()
+        if self._last_begin() != self._begun:
+            do = "give the command again" if resume or replace else "give another --name"
+            raise UserError(f"{self}: another process has begun to train there in the meantime; {do}")
+        for folder in (self.path, *(self.path / name for name in _FOLDERS)):
+            remove_unfinished(folder)
+        if replace:
+            self._remove_run()
+
+    def _acquire(self) -> None:
         if not is_first() or self._lock.is_locked:
             return
         try:
@@ -86,34 +111,19 @@ class RunFolder:
         except OSError as error:
             raise self._cannot_be_written(error) from error
 
-    def claim(self, *, resume: bool, replace: bool) -> None:
-        """Make the folder and lock it; remove the run that lies there if it is to be replaced.
-
-        Raises:
-            UserError: another process trains into it, or has begun a run there in the meantime; or it cannot be
-                written.
-        """
+    def _last_begin(self) -> tuple[int, int] | None:
+        """What changes whenever training begins there, which writes config.yaml anew."""
         try:
-            self.path.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise self._cannot_be_written(error) from error
-        self.lock()
-        if replace:
-            self._remove_run()
-        elif self.is_run and not resume:
-            raise UserError(f"{self}: another process has begun a run there; give another --name")
-
-    def remove_unfinished(self) -> None:
-        """Remove what killed processes left of their temporary files."""
-        remove_unfinished(self.path)
-        remove_unfinished(self.checkpoints)
+            config = (self.path / CONFIG).stat()
+        except OSError:
+            return None
+        return config.st_ino, config.st_mtime_ns
 
     def _cannot_be_written(self, error: OSError) -> UserError:
         return UserError(f"{self} cannot be written: {error.strerror or error}; give another folder by --runs")
 
     def _remove_run(self) -> None:
         """What training wrote, and nothing else that may lie there; last what says that it is a run."""
-        self.remove_unfinished()
         for name in reversed(CONTENTS):
             path = self.path / name
             if path.is_dir() and not path.is_symlink():

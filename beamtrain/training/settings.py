@@ -3,12 +3,15 @@
 import inspect
 import os
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from importlib import import_module
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import yaml
+from jsonargparse import _paths
 
 from beamtrain.base.assets import find, folder
 from beamtrain.base.errors import UserError, nearest
@@ -89,6 +92,20 @@ def check_keys(known: set[str], arguments: list[str], configs: list[Path], class
         problems += [f"command line: {problem}" for problem in found]
     if problems:
         raise UserError("\n".join(problems) if len(problems) == 1 else "\n  ".join(["wrong settings", *problems]))
+
+
+@contextmanager
+def read_as_utf8() -> Iterator[None]:
+    """Have the parser read config files as UTF-8 inside of this, whatever the locale."""
+
+    def read_text(path: _paths.Path) -> str:
+        try:
+            return Path(path.absolute).read_text(encoding="utf-8")
+        except UnicodeDecodeError as error:
+            raise UserError(f"{path} is not YAML: {error}") from error
+
+    with patch.object(_paths.Path, "read_text", read_text):
+        yield
 
 
 def read_config(path: Path) -> dict[str, Any]:

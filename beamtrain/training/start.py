@@ -89,7 +89,7 @@ def resumes(config: Any) -> bool:
 
 
 def find_start(folder: RunFolder, config: Any, again: str) -> Start:
-    """Lock the run that lies in `folder`, if one does, and read the checkpoint to go on from.
+    """Hold the run that lies in `folder`, if one does, and read the checkpoint to go on from.
 
     Args:
         folder: the run's folder.
@@ -109,8 +109,7 @@ def find_start(folder: RunFolder, config: Any, again: str) -> Start:
                 raise UserError(
                     f"{folder} exists: --resume goes on, --overwrite replaces it, --name NAME starts another"
                 )
-            folder.lock()
-            folder.remove_unfinished()
+            folder.hold()
         elif not folder.is_free:
             raise UserError(f"{folder} exists and is not a run: give another --name, or another folder by --runs")
     if not resumes(config):

@@ -1,5 +1,6 @@
 """Options of Lightning's `Trainer` that a run cannot heed: each is refused, with what to use instead."""
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -32,21 +33,30 @@ def check_trainer(options: Mapping[str, Any]) -> None:
     Raises:
         UserError: one that a run would ignore or cannot follow.
     """
-    for name, (harmless, instead) in UNUSED.items():
+    for name, (harmless, _) in UNUSED.items():
         if name in options and (value := options[name]) not in harmless:
-            shown = str(value).lower() if isinstance(value, bool) else value
-            raise UserError(f"trainer.{name} is {shown}, which a run does not use: {instead}; leave it out")
+            raise UserError(unused(name, str(value).lower() if isinstance(value, bool) else value))
     if options.get("limit_train_batches") == 0:
         raise UserError("trainer.limit_train_batches is 0: nothing would be done")
     precision = str(options.get("precision") or PRECISIONS[0])
     if _SHORT_PRECISIONS.get(precision, precision) not in PRECISIONS:
         raise UserError(f"trainer.precision is {precision}, which is not supported; it may be {', '.join(PRECISIONS)}")
+    devices = options.get("devices")
+    if isinstance(devices, str) and not re.fullmatch(r"auto|-?\d+(\s*,\s*\d+)*,?|\[[\d,\s]+\]", devices.strip()):
+        raise UserError(
+            f"trainer.devices is {devices or repr(devices)}; it must be a number, GPUs such as 0,1, or auto"
+        )
     interval = options.get("val_check_interval")
     if isinstance(interval, float) and options.get("check_val_every_n_epoch") is None:
         raise UserError(
             f"trainer.val_check_interval is {interval:g}: a part of an epoch needs trainer.check_val_every_n_epoch 1; "
             "without it, a whole number counts batches"
         )
+
+
+def unused(name: str, value: Any) -> str:
+    """What is said of an option of `UNUSED` that is given."""
+    return f"trainer.{name} is {value}, which a run does not use: {UNUSED[name][1]}; leave it out"
 
 
 def check_monitors(callbacks: Sequence[Callback], scoring: ScoringOptions) -> None:

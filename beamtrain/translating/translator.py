@@ -21,6 +21,7 @@ from beamtrain.model.base import Seq2Seq
 from beamtrain.model.packing import packed_weights
 from beamtrain.search.beam import beam_search
 from beamtrain.search.hypothesis import Hypothesis
+from beamtrain.search.length import least
 from beamtrain.search.options import SearchOptions
 from beamtrain.search.sampling import sample
 from beamtrain.translating.engine import Engine
@@ -99,7 +100,8 @@ class Translator:
     the candidates of a line come best first, by their score. Another engine in its place does the search.
 
     A batch holds at most `batch_tokens` source tokens, with padding, each beam or sample counted. A line of more than
-    `max_source_tokens` tokens is not decoded: its translation is empty and says why. A blank line stays empty. A batch
+    `max_source_tokens` tokens, or of more than the network has positions for, is not decoded: its translation is empty
+    and says why. A blank line stays empty. A batch
     that does not fit into a GPU's memory is halved and tried again.
     """
 
@@ -120,7 +122,9 @@ class Translator:
         self._sampling = sampling
         self._rows = options.beam_size if sampling is None else sampling.samples  # the decoder's, for each line
         self._batch_tokens = batch_tokens
-        self._max_source_tokens = max_source_tokens
+        positions = network.max_positions if isinstance(network, Seq2Seq) else None
+        self._max_source_tokens = max_source_tokens if positions is None else min(max_source_tokens, positions - 1)
+        self._longest = least(options.max_length, positions)
         self._attention = attention
 
     def translate(self, lines: Iterable[str], prefixes: Iterable[str] | None = None) -> Iterator[Translation]:
@@ -182,9 +186,9 @@ class Translator:
                     f"no translation can begin with {shortened(job.begins_with)}, whose subwords say "
                     f"{shortened(said)}; left empty"
                 )
-        longest = self._options.max_length
-        if longest is not None and len(job.prefix) >= longest:
-            return f"prefix of {len(job.prefix):,} tokens, but at most {longest:,} with its end are allowed; left empty"
+        if self._longest is not None and len(job.prefix) >= self._longest:
+            had, most = f"{len(job.prefix):,}", f"{self._longest:,}"
+            return f"prefix of {had} tokens, but at most {most} with its end are allowed; left empty"
         return None
 
     def _batches(self, jobs: list[_Job]) -> Iterator[list[_Job]]:

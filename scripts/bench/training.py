@@ -90,6 +90,7 @@ def our_config(recipe: Recipe, data: dict[str, Any], folder: Path, precision: st
         "name": precision,
         "runs": str(folder),
         "score_test": False,
+        "write_page": False,
         "data": data,
         "model": {
             "network": {

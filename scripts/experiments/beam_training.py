@@ -127,6 +127,7 @@ def train(options: argparse.Namespace, name: str, seed: int, steps: int, folder:
         "trainer": {"max_steps": steps, "val_check_interval": interval, **cell.get("trainer", {})},
         "data": cell.get("data", {}),
         "score_test": False,
+        "write_page": False,
         "seed_everything": seed,
     }
     config = options.out / f"{folder.name}.yaml"
@@ -227,10 +228,11 @@ def difference(baseline: dict[str, list[str]] | None, ours: dict[str, list[str]]
     """Test BLEU and chrF2 less the baseline's, with p of paired bootstrap."""
     if baseline is None:
         return ""
-    before, after = paired_bootstrap({"baseline": baseline["test"], "ours": ours["test"]}, gold["test"]).values()
+    _, after = paired_bootstrap({"baseline": baseline["test"], "ours": ours["test"]}, gold["test"]).values()
     return ", ".join(
-        f"{b.score.value - a.score.value:+.2f} {b.score.name} (p {b.p_value:.3f})"
-        for a, b in zip(before, after, strict=True)
+        f"{each.difference.value:+.2f} {each.score.name} (p {each.difference.p_value:.3f})"
+        for each in after
+        if each.difference
     )
 
 

@@ -113,10 +113,10 @@ def test_gzip_is_unpacked(tmp_path: Path):
 
 class TestOutput:
     def test_file_appears_when_whole(self, tmp_path: Path):
-        with open_output(tmp_path / "new" / "out") as file:
+        with open_output(tmp_path / "out") as file:
             file.write(b"text\n")
-            assert not (tmp_path / "new" / "out").exists()
-        assert (tmp_path / "new" / "out").read_bytes() == b"text\n"
+            assert not (tmp_path / "out").exists()
+        assert (tmp_path / "out").read_bytes() == b"text\n"
 
     def test_failure_leaves_the_old_file(self, tmp_path: Path):
         (tmp_path / "out").write_bytes(b"old")
@@ -159,5 +159,9 @@ class TestOutput:
 
     def test_no_such_place(self, tmp_path: Path):
         (tmp_path / "file").touch()
-        with pytest.raises(UserError, match=r"cannot write .*file/out: Not a directory|File exists"):
-            write_output(tmp_path / "file" / "out", "text")
+        for folder in ("file", "missing"):
+            with pytest.raises(
+                UserError, match=rf"cannot write .*{folder}/out: there is no folder .*{folder}; make it"
+            ):
+                write_output(tmp_path / folder / "out", "text")
+        assert [path.name for path in tmp_path.iterdir()] == ["file"]

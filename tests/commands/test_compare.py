@@ -10,11 +10,12 @@ from types import SimpleNamespace
 import pytest
 
 from beamtrain.cli import main
+from beamtrain.reporting.page import page
 from beamtrain.scoring.metrics import corpus_score
 
 REFERENCE = ["Der Zug fährt um acht ab.", "Ich möchte ein Zimmer.", "Wo ist der Bahnhof?", "Das kostet zehn Euro."] * 20
 GOOD = ["Der Zug fährt um acht ab.", "Ich möchte ein Zimmer.", "Wo ist der Bahnhof?", "Es kostet zehn Euro."] * 20
-METRIC_COLUMNS = ["BLEU", "bootstrap mean ± 95%", "p", "chrF2", "bootstrap mean ± 95%", "p"]
+COLUMNS = ["system", "score", "bootstrap mean ± 95%", "difference from 1 [95%]", "p"]
 BAD = ["Der Zug fährt um neun ab.", "Zimmer.", "Wo ist der Flughafen?", "Das kostet zehn Euro."] * 20
 
 
@@ -32,11 +33,12 @@ def test_json(files: list[str], capsys):
     assert report["baseline"] == files[3]
     baseline, good = report["systems"]
     assert baseline["system"] == files[3]
-    assert [score["p_value"] for score in baseline["scores"]] == [None, None]
+    assert [score["difference"] for score in baseline["scores"]] == [None, None]
     bleu = good["scores"][0]
     assert bleu["score"]["value"] == pytest.approx(corpus_score(GOOD, REFERENCE).value)
     assert "bs:200|seed:12345" in bleu["score"]["signature"]
-    assert bleu["p_value"] < 0.05
+    difference = bleu["difference"]
+    assert difference["p_value"] < 0.05 and 0 < difference["low"] < difference["value"] < difference["high"]
     assert [score["score"]["name"] for score in good["scores"]] == ["BLEU", "chrF2"]
 
 
@@ -56,7 +58,10 @@ def test_sentences_that_changed_most(files: list[str], capsys):
 def test_text(files: list[str], capsys):
     assert main([*files, "--changed", "1"]) == 0
     out = capsys.readouterr().out
-    assert re.split("  +", out.splitlines()[0].strip()) == ["system", *METRIC_COLUMNS]
+    first, second, columns, bad, *_ = out.splitlines()
+    assert (first, second) == (f"1  {files[3]}", f"2  {files[4]}")
+    assert re.split("  +", columns.strip()) == COLUMNS
+    assert bad.split()[:2] == ["BLEU", "1"]
     assert f"{corpus_score(GOOD, REFERENCE).value:.2f}" in out
     assert "0.0010*" in out
     assert "chrF2: nrefs:1|bs:1000|seed:12345|case:mixed" in out
@@ -64,9 +69,34 @@ def test_text(files: list[str], capsys):
     assert "  baseline   Zimmer.\n  system     Ich möchte ein Zimmer.\n" in out
 
 
+def test_names_do_not_wrap_into_the_figures(files: list[str], tmp_path: Path, monkeypatch, capsys):
+    """On a terminal of 80 columns, whatever the length of a name."""
+    folder = tmp_path / ("a_long_name_" * 12)
+    folder.mkdir()
+    for place in (3, 4):
+        files[place] = str(Path(files[place]).rename(folder / Path(files[place]).name))
+    monkeypatch.setattr("beamtrain.scoring.reports.WIDTH_OF_A_FILE", 80)
+    assert main([*files, "--changed", "0"]) == 0
+    first, second, _, *rows = capsys.readouterr().out.splitlines()
+    assert (first, second) == (f"1  {files[3]}", f"2  {files[4]}")
+    assert [row.split()[:2] for row in rows[:3]] == [["BLEU", "1"], ["2", rows[1].split()[1]], ["chrF2", "1"]]
+    assert "]" in rows[1] and "*" in rows[1] and len(rows[1]) <= 80
+
+
 def test_json_file(files: list[str], tmp_path: Path, capsys):
     assert main([*files, "--json", str(tmp_path / "report"), "--format", "json"]) == 0
     assert (tmp_path / "report").read_text(encoding="utf-8") == capsys.readouterr().out
+
+
+def test_page(files: list[str], tmp_path: Path):
+    assert main([*files, "--html", str(tmp_path / "page.html"), "--json", str(tmp_path / "j"), "--samples=100"]) == 0
+    data = json.loads((tmp_path / "page.data.json").read_text(encoding="utf-8"))
+    printed = json.loads((tmp_path / "j").read_text(encoding="utf-8"))
+    assert [(each["name"], each["bootstrap"]) for each in data["systems"]] == [
+        (each["system"], each["scores"]) for each in printed["systems"]
+    ]
+    assert [output["text"] for output in data["systems"][1]["outputs"]] == GOOD
+    assert page(data) == (tmp_path / "page.html").read_text(encoding="utf-8")
 
 
 @pytest.mark.parametrize("place", [2, 3, 4])
@@ -115,6 +145,9 @@ class TestMistakes:
 
     def test_two_reports_to_standard_output(self, files: list[str], capsys):
         assert "--json -: must be a file; for the report as JSON" in self.refused(capsys, [*files, "--json=-"])
+
+    def test_a_page_needs_the_name_of_one(self, files: list[str], capsys):
+        assert "--html page: must be a file whose name ends in .html" in self.refused(capsys, [*files, "--html=page"])
 
     def test_unwritable(self, files: list[str], tmp_path: Path, capsys):
         assert f"cannot write {tmp_path}" in self.refused(capsys, [*files, "--json", str(tmp_path)])

@@ -11,6 +11,7 @@ from sacrebleu.dataset import DATASETS
 from tiny import SENTENCES
 
 from beamtrain.cli import main
+from beamtrain.reporting.page import page
 from beamtrain.scoring.metrics import score_corpus
 
 REFERENCES = [*SENTENCES[:4], "Etwas ganz anderes.", "Ein kleines Mädchen klettert."]
@@ -71,6 +72,18 @@ def test_translations_and_report_are_kept(model, texts, tmp_path: Path):
     assert (tmp_path / "kept" / "beam2.txt").read_text(encoding="utf-8").splitlines() == SENTENCES
     assert (tmp_path / "kept" / "report.json").read_text() == (tmp_path / "j").read_text()
     assert "| 6 | Ein kleines Mädchen klettert in ein" in (tmp_path / "kept" / "report.md").read_text(encoding="utf-8")
+
+
+def test_page(model, texts, tmp_path: Path):
+    assert (
+        main([*model, *texts, "--beam", "1,2", "--html", str(tmp_path / "p.html"), "--json", str(tmp_path / "j")]) == 0
+    )
+    data = json.loads((tmp_path / "p.data.json").read_text(encoding="utf-8"))
+    evaluations = json.loads((tmp_path / "j").read_text(encoding="utf-8"))["evaluations"]
+    assert [each["name"] for each in data["systems"]] == ["beam 1", "beam 2"]
+    assert [each["scores"] for each in data["systems"]] == [each["scores"] for each in evaluations]
+    assert [output["text"] for output in data["systems"][0]["outputs"]] == SENTENCES
+    assert page(data) == (tmp_path / "p.html").read_text(encoding="utf-8")
 
 
 def test_the_source_can_be_standard_input(model, texts, capsys, monkeypatch):

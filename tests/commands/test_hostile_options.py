@@ -15,18 +15,25 @@ import typer
 
 from beamtrain.base.errors import UserError
 from beamtrain.cli import main
-from beamtrain.commands import compare, evaluate, translate
+from beamtrain.commands import compare, evaluate, inspect, translate
+from beamtrain.search.options import SearchOptions
 from beamtrain.training import main as training
 from beamtrain.training.bounds import BOUNDS, NOT_ZERO, check_bounds, check_size
 
 EDGES = ("0", "-1", "1000000000000000", "nan", ".nan", "inf", ".inf", "-.inf", "1e400", "x", "")
-COMMANDS = {"translate": translate.translate, "evaluate": evaluate.evaluate, "compare": compare.compare}
+COMMANDS = {
+    "translate": translate.translate,
+    "evaluate": evaluate.evaluate,
+    "compare": compare.compare,
+    "inspect": inspect.inspect,
+}
 CHECKED_BY_THEIR_OWNERS = {  # and harmless at every value that passes
     "seed_everything", "trainer.num_nodes", "trainer.fast_dev_run", "trainer.max_time",
     "trainer.limit_train_batches", "trainer.limit_val_batches", "trainer.limit_test_batches",
     "trainer.limit_predict_batches", "trainer.overfit_batches", "trainer.gradient_clip_val",
     "trainer.reload_dataloaders_every_n_epochs", "model.max_gradient_norm", "model.max_bad_steps",
-    "model.search.n_best", "model.search.alpha", "data.train_rows", "data.character_coverage", "data.subword_sampling",
+    *(f"model.search.{name}" for name in vars(SearchOptions()) if name != "length_penalty"),
+    "data.train_rows", "data.character_coverage", "data.subword_sampling",
     "data.max_length", "data.max_length_ratio", "data.seed",
 }  # fmt: skip
 
@@ -72,6 +79,7 @@ def files(transformer_run, tmp_path, monkeypatch):
         "translate": ["--model", str(transformer_run), "--input", "a.txt", "--output", "out.txt"],
         "evaluate": ["--model", str(transformer_run), *text, "--output", "scores"],
         "compare": ["a.txt", "b.txt", "--reference", "b.txt", "--samples", "100"],
+        "inspect": [str(transformer_run), "--input", "a.txt", "--beam", "2", "--temperature", "0.5"],
     }
 
 
@@ -102,6 +110,27 @@ def test_a_path_that_is_wrong(files, capsys, command, option):
         assert_handled(code, capsys.readouterr().err)
 
 
+OUTPUTS = [("translate", "--output"), ("evaluate", "--json"), ("compare", "--json"), ("evaluate", "--output"),
+           ("inspect", "--json"), ("inspect", "--html"), ("inspect", "--picture")]  # fmt: skip
+
+
+@pytest.mark.parametrize("command, option", OUTPUTS)
+def test_where_output_goes_is_checked_before_the_work_and_made_after_all_that_can_refuse(
+    files, capsys, command, option
+):
+    makes_folders = (command, option) == ("evaluate", "--output")
+    no_model = {"compare": files["compare"], "inspect": ["none", "a man"]}.get(command)
+    no_model = no_model or replaced(files[command], "--model", "none")
+    for place, fault in (("new/out.svg", "there is no folder new; make it first"), ("a.txt/out.svg", "a.txt")):
+        before = sorted(Path().iterdir())
+        assert main([command, *replaced(no_model, option, place)]) == 2
+        told = capsys.readouterr().err
+        assert (fault in told) != (makes_folders and place == "new/out.svg"), told
+        assert sorted(Path().iterdir()) == before
+    assert main([command, *replaced(files[command], option, "new/out.svg")]) == (0 if makes_folders else 2)
+    assert Path("new").exists() == makes_folders
+
+
 # train
 
 
@@ -109,7 +138,7 @@ def test_a_path_that_is_wrong(files, capsys, command, option):
 def start(train, capsys, monkeypatch):
     """Builds all that a training run needs, and trains nothing."""
     monkeypatch.setattr(pl.Trainer, "fit", lambda *_, **__: None)
-    monkeypatch.setattr(training, "_finish", lambda *_: None)
+    monkeypatch.setattr(training, "finish", lambda *_: None)
 
     def run(*arguments):
         code = train("--overwrite", "--score_test=false", *arguments)

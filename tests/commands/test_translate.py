@@ -53,9 +53,9 @@ class TestText:
 
     def test_files(self, translate, tmp_path: Path):
         (tmp_path / "in").write_text("one\n\ntwo\n")
-        result = translate("", "--input", tmp_path / "in", "--output", tmp_path / "sub" / "out")
+        result = translate("", "--input", tmp_path / "in", "--output", tmp_path / "out")
         assert (result.code, result.out, result.err) == (0, "", "")
-        assert (tmp_path / "sub" / "out").read_text() == "one\n\ntwo\n"
+        assert (tmp_path / "out").read_text() == "one\n\ntwo\n"
 
     @pytest.mark.parametrize("options", [["--input", "-"], ["--output", "-"], ["--input=-", "--output=-"]])
     def test_a_dash_is_a_standard_stream(self, translate, tmp_path: Path, monkeypatch, options: list[str]):

@@ -194,7 +194,9 @@ def test_a_hub_out_of_reach(monkeypatch, tmp_path):
     monkeypatch.setattr(datasets.config, "HF_HUB_OFFLINE", True)
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
     monkeypatch.setattr(datasets.config, "HF_DATASETS_CACHE", tmp_path / "empty")
-    with pytest.raises(UserError, match=r"wmt/wmt14 \(config de-en\): .*\n.*give files instead: --data.source FOLDER"):
+    with pytest.raises(
+        UserError, match=r"^wmt/wmt14 \(config de-en\): .*; without the hub, give --data.source FOLDER .*$"
+    ):
         open_here(tmp_path, "wmt/wmt14", config_name="de-en")
 
 

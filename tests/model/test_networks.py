@@ -164,7 +164,8 @@ def test_tables_are_shared_with_a_joint_vocabulary_and_apart_without(kind):
     joint, apart = small(kind, V), small(kind, V, source_vocab_size=11)
     assert joint.source_embedding.table is joint.target_embedding.table
     assert apart.source_embedding.table.num_embeddings == 11
-    assert apart.num_parameters() == joint.num_parameters() + 11 * 16
+    weights = [sum(parameter.numel() for parameter in network.parameters()) for network in (joint, apart)]
+    assert weights[1] == weights[0] + 11 * 16
 
 
 def test_what_is_never_said_has_no_probability_and_no_part_in_smoothing():
@@ -197,10 +198,12 @@ def test_a_width_that_does_not_fit_the_heads_is_refused(network, width, heads):
     [
         ({"positions": "learned"}, "positions are learned and position_rows is None: such positions need a table"),
         ({"position_rows": 9}, "positions are sinusoidal and position_rows is 9: such positions have no table"),
+        ({"start_token": V}, "start_token is 23; it must be a token of the vocabulary, from 0 to 22"),
+        ({"source_vocab_size": 9, "source_end": 9}, "source_end is 9; .* from 0 to 8"),
         ({"positions": "fixed", "position_rows": 2, "first_position": 2}, "first_position is 2; .* below 2"),
     ],
 )
-def test_positions_that_make_no_sense_are_refused(options, message):
+def test_choices_that_make_no_sense_are_refused(options, message):
     with pytest.raises(UserError, match=message):
         Transformer(V, width=16, heads=2, **options)
 

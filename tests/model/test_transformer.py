@@ -4,6 +4,7 @@ import pytest
 import torch
 from torch.optim.swa_utils import AveragedModel
 
+from beamtrain.base.errors import UserError
 from beamtrain.data.tokenizer import EOS, PAD
 from beamtrain.model.positions import sinusoids
 from beamtrain.model.state import _attend_to_mixture
@@ -176,3 +177,16 @@ def test_a_soft_search_is_differentiated_with_the_weights_that_it_dropped():
             values.append(loss().item())
             weight -= sign * step * found
     assert (values[0] - values[1]) / (2 * step.item()) == pytest.approx(found.square().sum().item(), rel=1e-4)
+
+
+def test_an_orthogonal_start_has_orthonormal_rows_or_columns_and_others_are_refused():
+    network = Transformer(
+        9, width=16, inner_width=32, heads=2, encoder_layers=1, decoder_layers=1, initialisation="orthogonal"
+    )
+    for module in network.modules():
+        if isinstance(module, torch.nn.Linear):
+            tall = module.weight if module.weight.size(0) >= module.weight.size(1) else module.weight.t()
+            torch.testing.assert_close(tall.t() @ tall, torch.eye(tall.size(1)), atol=1e-5, rtol=0)
+            assert not module.bias.any()
+    with pytest.raises(UserError, match="initialisation is 'glorot'; it must be one of xavier, orthogonal"):
+        Transformer(9, width=16, heads=2, initialisation="glorot")

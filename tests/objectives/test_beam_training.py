@@ -19,11 +19,14 @@ from beamtrain.data.tokenizer import BOS, EOS, PAD
 from beamtrain.model.transformer import Transformer
 from beamtrain.objectives.annealing import Annealing
 from beamtrain.objectives.beam_training import BeamTraining
+from beamtrain.objectives.losses.aligned_cross_entropy import AlignedCrossEntropy
+from beamtrain.objectives.losses.bag_of_tokens import BagOfTokens
 from beamtrain.objectives.losses.descendant_credit import DescendantCredit
 from beamtrain.objectives.losses.expected_reward import ExpectedReward
 from beamtrain.objectives.losses.gold_margin import GoldMargin
 from beamtrain.objectives.losses.minimum_risk import MinimumRisk
 from beamtrain.objectives.losses.optimal_completion import OptimalCompletion, optimal_next
+from beamtrain.objectives.losses.optimal_transport import OptimalTransport
 from beamtrain.objectives.losses.position_cross_entropy import PositionCrossEntropy
 from beamtrain.objectives.losses.soft_survival import SoftSurvival
 from beamtrain.objectives.losses.weighted_sum import WeightedSum
@@ -304,7 +307,15 @@ def test_weights_that_are_no_numbers_make_a_loss_that_is_none(selection):
     "loss, selection",
     [
         *product(
-            [ExpectedReward(), PositionCrossEntropy(), OptimalCompletion(), GoldMargin()],
+            [
+                ExpectedReward(),
+                PositionCrossEntropy(),
+                OptimalCompletion(),
+                GoldMargin(),
+                AlignedCrossEntropy(),
+                OptimalTransport(),
+                BagOfTokens(),
+            ],
             ["soft", "straight_through", "hard"],
         ),
         *product([SoftSurvival(), SoftSurvival("reference", "put_back"), DescendantCredit()], ["hard"]),
@@ -476,7 +487,15 @@ def test_a_sum_of_losses_asks_for_what_its_parts_need():
     "loss, selection, open_paths",
     [
         *product(
-            [MinimumRisk(), PositionCrossEntropy(), OptimalCompletion(), OptimalCompletion("any"), GoldMargin()],
+            [
+                MinimumRisk(),
+                PositionCrossEntropy(),
+                OptimalCompletion(),
+                OptimalCompletion("any"),
+                GoldMargin(),
+                AlignedCrossEntropy(),
+                BagOfTokens(),
+            ],
             ["soft"],
             [("score_update", "accumulated_score", "embeddings", "ancestry")],
         ),
@@ -487,6 +506,8 @@ def test_a_sum_of_losses_asks_for_what_its_parts_need():
                 OptimalCompletion(),
                 OptimalCompletion("any"),
                 GoldMargin(),
+                AlignedCrossEntropy(),
+                BagOfTokens(),
                 SoftSurvival(),
                 SoftSurvival("reference"),
                 SoftSurvival("reference", "put_back"),

@@ -6,11 +6,14 @@ from batches import batch_of
 from networks import each_network, small
 
 from beamtrain.objectives.beam_training import BeamTraining
+from beamtrain.objectives.losses.aligned_cross_entropy import AlignedCrossEntropy
+from beamtrain.objectives.losses.bag_of_tokens import BagOfTokens
 from beamtrain.objectives.losses.descendant_credit import DescendantCredit
 from beamtrain.objectives.losses.expected_reward import ExpectedReward
 from beamtrain.objectives.losses.gold_margin import GoldMargin
 from beamtrain.objectives.losses.minimum_risk import MinimumRisk
 from beamtrain.objectives.losses.optimal_completion import OptimalCompletion
+from beamtrain.objectives.losses.optimal_transport import OptimalTransport
 from beamtrain.objectives.losses.position_cross_entropy import PositionCrossEntropy
 from beamtrain.objectives.losses.soft_survival import SoftSurvival
 from beamtrain.objectives.losses.weighted_sum import WeightedSum
@@ -31,6 +34,9 @@ LOSSES = {
     "survival of the reference": SoftSurvival("reference", temperature=0.3),
     "the reference put back": SoftSurvival("reference", "put_back"),
     "credit": DescendantCredit(),
+    "aligned": AlignedCrossEntropy(),
+    "transport": OptimalTransport(position=0.5),
+    "bag of tokens": BagOfTokens(),
     "a sum": WeightedSum([OptimalCompletion(), GoldMargin(), PositionCrossEntropy()], [1.0, 0.5, 0.1]),
 }
 each_loss = pytest.mark.parametrize("loss", LOSSES.values(), ids=LOSSES.keys())

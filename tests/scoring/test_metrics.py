@@ -1,12 +1,14 @@
 """Scores agree with the sacrebleu command, carry its signatures, and refuse texts that do not belong together."""
 
 import json
+import random
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
-from sacrebleu.metrics import BLEU
+from sacrebleu.metrics import BLEU, CHRF
+from sacrebleu.significance import PairedTest
 
 from beamtrain.base.errors import UserError
 from beamtrain.runs.scoring_options import ScoringOptions
@@ -164,9 +166,31 @@ class TestPairedBootstrap:
         estimates = paired_bootstrap({"bad": bad, "good": good, "bad again": bad}, references, samples=200)
 
         assert [e.score.name for e in estimates["good"]] == ["BLEU", "chrF2"]
-        assert all(e.p_value is None for e in estimates["bad"])
-        assert all(e.p_value < 0.05 for e in estimates["good"])
-        assert [e.p_value for e in estimates["bad again"]] == [1, 1]
+        assert all(e.difference is None for e in estimates["bad"])
+        assert all(e.difference.p_value < 0.05 for e in estimates["good"])
+        assert all(0 < e.difference.low < e.difference.value < e.difference.high for e in estimates["good"])
+        assert [(e.difference.p_value, e.difference.low, e.difference.high) for e in estimates["bad again"]] == [
+            (1, 0, 0)
+        ] * 2
+
+    def test_agrees_with_sacrebleu_s_own_test(self):
+        """And the interval of the difference holds what the resamples of sacrebleu hold."""
+        generator = random.Random(1)
+        systems = {name: [generator.choice(pair) for pair in zip(GOOD * 30, BAD * 30, strict=True)] for name in "abc"}
+        references = REFERENCES * 30
+        ours = paired_bootstrap(systems, references, samples=300)
+        metrics = {"BLEU": BLEU(force=True), "chrF2": CHRF()}
+        theirs = PairedTest(list(systems.items()), metrics, [references], test_type="bs", n_samples=300)
+        signatures, results = theirs()
+        for column, (metric, signature) in enumerate(signatures.items()):
+            for name, expected in zip(systems, results[metric], strict=True):
+                estimate = ours[name][column]
+                assert estimate.score.value == expected.score
+                assert estimate.score.signature == str(signature)
+                assert (estimate.mean, estimate.half_width) == pytest.approx((expected.mean, expected.ci), rel=1e-4)
+                if estimate.difference:
+                    assert estimate.difference.p_value == pytest.approx(expected.p_value)
+                    assert estimate.difference.low < estimate.difference.value < estimate.difference.high
 
     def test_a_difference_of_exactly_nothing_is_never_significant(self):
         spaced = [f" {line.replace(' ', '  ')} " for line in GOOD * 5]
@@ -178,7 +202,7 @@ class TestPairedBootstrap:
                                ({"a": nothing, "b": ["$"] * 20}, REFERENCES * 5)):  # fmt: skip
             first, second = paired_bootstrap(systems, lines, samples=100).values()
             assert [e.score.value for e in first] == [e.score.value for e in second]
-            assert [e.p_value for e in second] == [1, 1]
+            assert [e.difference.p_value for e in second] == [1, 1]
 
     def test_scores_and_intervals(self):
         references, good, bad = REFERENCES * 25, GOOD * 25, BAD * 25
@@ -204,5 +228,5 @@ class TestPairedBootstrap:
 
     def test_refuses_what_does_not_fit_into_memory(self):
         many = REFERENCES * 50_000
-        with pytest.raises(UserError, match="1,000 resamples of 200,000 lines need 13 GB of memory; use at most 250"):
-            paired_bootstrap({"a": many, "b": many}, many)
+        with pytest.raises(UserError, match="2,000 resamples of 200,000 lines need 5 GB of memory; use at most 1,000"):
+            paired_bootstrap({"a": many, "b": many}, many, samples=2000)

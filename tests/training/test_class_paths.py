@@ -25,6 +25,7 @@ NEEDED = {
     "Cosine": {"total_steps": 9},
     "GRUEncoderDecoder": {"vocab_size": 9},
     "Gumbel": {"operator": "SoftTopK"},
+    "SoftTeacherForcing": {"loss": "BagOfTokens"},
     "StraightThrough": {"operator": "SoftTopK"},
     "Transformer": {"vocab_size": 9},
     "WeightedSum": {"losses": [{"class_path": "Gleu"}], "weights": [1.0]},

@@ -41,6 +41,7 @@ def test_a_run_is_evaluated_and_built_upon_from_any_folder(train, without_test, 
     monkeypatch.chdir(tmp_path / "elsewhere")
     assert main(["evaluate", "--model=../runs/tiny", "--split=validation", "--beam=1"]) == 0
     assert main(["train", "--init_from=../runs/tiny", "--trainer.max_steps=1", "--name=next"]) == 0
+    assert main(["train", "--config=../runs/tiny/config.yaml", "--trainer.max_steps=1", "--name=again"]) == 0
     written = yaml.safe_load(Path("runs/next/config.yaml").read_text())
     assert written["init_from"] == written["data"]["tokenizer_from"] == str(tmp_path / "runs" / "tiny")
     capsys.readouterr()

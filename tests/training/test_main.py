@@ -29,6 +29,11 @@ def test_a_run_leaves_a_folder_that_translates_and_says_how_good_it_is(train, ca
         assert (folder / name).stat().st_size > 0
     assert json.loads((folder / "environment.json").read_text())["seed"] == 1
     assert len((folder / "report" / "test.hyp").read_text().splitlines()) == 12
+    assert "its curves and scores: runs/tiny/report/report.html" in out
+    shown = json.loads((folder / "report" / "report.data.json").read_text())["systems"][0]
+    scored = json.loads((folder / "report" / "report.json").read_text())["evaluations"][0]
+    assert shown["scores"] == scored["scores"] and len(shown["training"]["curves"]["dev_bleu"]) == 2
+    assert (folder / "report" / "report.html").stat().st_size < 200_000
     assert (folder / "logs" / "metrics.csv").exists() and list(folder.glob("logs/**/events*"))
     assert {path.name for path in folder.rglob("*.ckpt")} == {"best.ckpt", "last.ckpt", "previous.ckpt"}
     run = load_run(folder)
@@ -131,7 +136,8 @@ def test_sigterm_saves_and_says_so(train, capsys):
 
 
 def test_a_run_is_never_overwritten_by_accident_nor_resumed_past_its_end(train, capsys):
-    assert train("--score_test=false") == 0
+    assert train("--score_test=false", "--write_page=false") == 0
+    assert not Path("runs/tiny/report").exists()
     assert train() == 2
     assert "runs/tiny exists: --resume goes on, --overwrite replaces it" in capsys.readouterr().err
     assert train("--resume", "--score_test=false") == 2
@@ -158,7 +164,8 @@ def test_resuming_what_is_not_there_or_broken_says_so(train, capsys):
         (["--data.vocab_size=100000"], "100000|100,000"),
         (["--data.target_lang=fr"], "fr"),
         (["--trainer.max_steps=many"], "trainer.max_steps.*many"),
-        (["--model.search.beam_size=0"], "beam_size is 0; it must be from 1 to 1,000"),
+        (["--model.search.beam_size=0"], "model.search.beam_size is 0; it must be 1 or more"),
+        (["--model.search.alpha=20"], "model.search.alpha is 20.0; it must be a number from -10 to 10"),
         (["--model.max_gradient_norm=-1"], "max_gradient_norm is -1.0, but must be positive"),
         (["--model.objective.init_args.label_smoothing=1"], "label_smoothing is 1.0, but must be"),
         (

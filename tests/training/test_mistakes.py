@@ -1,5 +1,6 @@
 """A wrong value is told in one line: the setting, the value, what it may be, and what was probably meant."""
 
+import re
 from pathlib import Path
 
 import pytest
@@ -75,6 +76,52 @@ MISTAKES = {
         [*LOSS, "--model.objective.loss.sharpnes=1"],
         "model.objective.loss.sharpnes is not a setting; did you mean model.objective.loss.sharpness?",
     ),
+    "nothing for an optimiser": (
+        ["--model.optimizer=null"],
+        "model.optimizer is null, which is no class that it can be",
+    ),
+    "an empty text for a class": (
+        ["--model.schedule="],
+        "model.schedule is '', which is no class that it can be: Cosine, InverseSquareRoot",
+    ),
+    "no class path": (
+        ["--model.schedule={class_path: null}"],
+        "model.schedule is {'class_path': None}, which is no class that it can be: Cosine, InverseSquareRoot",
+    ),
+    "nothing for one of two": (["--data.subwords=null"], "data.subwords is null; it must be unigram or bpe"),
+    "nothing for a number of a network": (
+        ["--model.network.width=null"],
+        "model.network.width is null; it must be a whole number",
+    ),
+    "nothing for one of two of a network": (
+        ["--model.network={class_path: beamtrain.model.Transformer, init_args: {norm: null}}"],
+        "model.network.norm is null; it must be pre or post",
+    ),
+    "nothing for a number of an optimiser": (
+        ["--model.optimizer=torch.optim.AdamW", "--model.optimizer.lr=null"],
+        "model.optimizer.lr is null; it must be a number",
+    ),
+    "nothing for a part of an objective": (
+        [*LOSS, "--model.objective.unroll=null"],
+        "model.objective.unroll is null; it must be another value",
+    ),
+    "nothing for a number of a callback": (
+        ["--trainer.callbacks+=EarlyStopping", "--trainer.callbacks.monitor=x", "--trainer.callbacks.patience=null"],
+        "trainer.callbacks.patience is null; it must be a whole number",
+    ),
+    "a format": (
+        ["--trainer.precision=fp8"],
+        "trainer.precision is fp8; it must be 32-true or bf16-mixed or 16-mixed or 64-true",
+    ),
+    "a wrong value for what is not used": (
+        ["--trainer.overfit_batches=x"],
+        "trainer.overfit_batches is x, which a run does not use: to learn a few sentences by heart, set "
+        "data.train_rows; leave it out",
+    ),
+    "processes": (
+        ["--trainer.devices=null"],
+        "trainer.devices is null; it must be a number, GPUs such as 0,1, or auto",
+    ),
     "no value": (["--trainer.max_steps"], "--trainer.max_steps needs a value"),
     "a value where there is none": (["--resume=yes"], "--resume takes no value, but has yes"),
     "no option": (["quickly"], "quickly is no option, nor the value of one"),
@@ -87,6 +134,21 @@ def test_a_wrong_option_is_told_in_one_line(capsys, tmp_path, monkeypatch, argum
     monkeypatch.chdir(tmp_path)
     assert main(["train", *arguments]) == 2
     assert capsys.readouterr().err == f"beamtrain: {line}\n"
+
+
+@pytest.mark.parametrize(
+    "arguments, name",
+    [
+        (["--model.network=null"], "model.network"),
+        ([*LOSS, "--model.objective.loss.reward=null"], "model.objective.loss.reward"),
+    ],
+)
+def test_what_has_to_be_there_is_no_null(capsys, tmp_path, monkeypatch, arguments, name):
+    monkeypatch.chdir(tmp_path)
+    assert main(["train", *arguments]) == 2
+    assert re.fullmatch(
+        rf"beamtrain: {name} is null, which is no class that it can be(: \S.*)?\n", capsys.readouterr().err
+    )
 
 
 def test_a_wrong_value_in_a_config_is_told_in_the_same_way(capsys, tmp_path, monkeypatch):
@@ -103,6 +165,13 @@ model:
     Path("wrong.yaml").write_text("model: {schedule: {class_path: beamtrain.training.Cosine, init_args: 5}}\n")
     assert main(["train", "--config=wrong.yaml"]) == 2
     assert "wrong.yaml: model.schedule.init_args is 5; it must be names with values" in capsys.readouterr().err
+
+
+def test_a_part_of_a_config_that_is_not_utf_8_is_told_by_its_file(capsys, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    Path("part.yaml").write_bytes("source: größe\n".encode("latin-1"))
+    assert main(["train", "--data=part.yaml"]) == 2
+    assert capsys.readouterr().err.startswith("beamtrain: part.yaml is not YAML: 'utf-8' codec can't decode byte 0xf6")
 
 
 def test_what_a_class_itself_says_is_kept(capsys, tmp_path, monkeypatch):

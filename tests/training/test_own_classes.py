@@ -30,8 +30,8 @@ TINY = (
 )
 
 
-def block(language):
-    return re.search(rf"```{language}\n(.*?)```", SECTION, re.DOTALL)[1]
+def blocks(language):
+    return re.findall(rf"```{language}\n(.*?)```", SECTION, re.DOTALL)
 
 
 def commands():
@@ -43,8 +43,9 @@ def place(tmp_path_factory):
     """A folder with what the page shows, and the runs that its commands make."""
     folder = tmp_path_factory.mktemp("own")
     write_corpus(folder / "corpus", rows=300)
-    (folder / "my_module.py").write_text(block("python"))
-    (folder / "my_beam.yaml").write_text(block("yaml"))
+    (folder / "my_module.py").write_text(blocks("python")[0])
+    for name, text in zip(("mine.yaml", "my_beam.yaml"), blocks("yaml"), strict=True):
+        (folder / name).write_text(text)
     (folder / "in.txt").write_text("red cat\n\nold dog\n")
     return folder
 
@@ -82,7 +83,7 @@ class TestThePage:
         assert "beamtrain translate --model runs/my_beam --import my_module <" in second
         assert len(translations.splitlines()) == 3
         mine, beam = (yaml.safe_load((place / f"runs/{name}/config.yaml").read_text()) for name in ("mine", "my_beam"))
-        assert mine["import"] == ["my_module"] and beam["import"] == []
+        assert mine["import"] == beam["import"] == []
         assert mine["model"]["objective"] == {
             "class_path": "my_module.ConfidencePenalty",
             "init_args": {"strength": 0.1},

@@ -1,8 +1,12 @@
 """Names of settings: configs that are found, and every wrong key in one message with the nearest right one."""
 
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
+import yaml
 
 from beamtrain.base.errors import UserError
 from beamtrain.training.settings import check_keys, located
@@ -87,6 +91,24 @@ def test_an_option_for_a_class_that_is_chosen_after_it_is_not_lost_in_silence(ar
     chosen = arguments[-1].partition("=")[0] if "=" in arguments[-1] else "--model.network"
     with pytest.raises(UserError, match=f"^command line: {chosen} would undo {chosen}.*which stands before it"):
         check_keys(KNOWN, arguments, [], CLASSES)
+
+
+def test_configs_are_utf_8_whatever_the_locale(tmp_path):
+    (tmp_path / "some.yaml").write_text("data: {source: größe, target_lang: ü}  # weiß\n", encoding="utf-8")
+    (tmp_path / "part.yaml").write_text("train_split: süß\n", encoding="utf-8")
+    ascii_only = {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0", "PYTHONIOENCODING": "utf-8"}
+    command = [sys.executable, "-m", "beamtrain.cli", "train", "--config=some.yaml", "--data=part.yaml"]
+    path = os.pathsep.join(sys.path)
+    done = subprocess.run(
+        [*command, "--print_config"],
+        cwd=tmp_path,
+        env={**os.environ, **ascii_only, "PYTHONPATH": path},
+        capture_output=True,
+        encoding="utf-8",
+    )
+    assert done.returncode == 0, done.stderr
+    data = yaml.safe_load(done.stdout)["data"]
+    assert [data[name] for name in ("source", "target_lang", "train_split")] == ["größe", "ü", "süß"]
 
 
 def test_nothing_to_train():

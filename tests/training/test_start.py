@@ -14,10 +14,12 @@ import torch
 import yaml
 from words import CONFIG, write_corpus
 
+from beamtrain.base.errors import UserError
+from beamtrain.base.files import write_text
 from beamtrain.cli import main
 from beamtrain.runs.checkpoints import load_checkpoint
 from beamtrain.runs.loading import load_run
-from beamtrain.training.run_folder import CONTENTS, LOCK
+from beamtrain.training.run_folder import CONTENTS, LOCK, RunFolder
 
 LAST, BEST = (Path(f"runs/tiny/checkpoints/{name}.ckpt") for name in ("last", "best"))
 AVERAGING = "--trainer.callbacks+=lightning.pytorch.callbacks.EMAWeightAveraging"
@@ -48,9 +50,11 @@ def finished(tmp_path_factory):
 
 @pytest.fixture
 def train(finished, tmp_path, monkeypatch):
-    """Runs `beamtrain train` in a copy of that folder; the exit code."""
+    """Runs `beamtrain train` in a copy of that folder, in whose run a killed process left files; the exit code."""
     for name in ("corpus", "runs"):
-        shutil.copytree(finished / name, tmp_path / name)
+        shutil.copytree(finished / name, tmp_path / name, ignore=shutil.ignore_patterns(LOCK))
+    for name in (".model.json.77.part", "checkpoints/.last.ckpt.77.part", "logs/.metrics.csv.77.part"):
+        (tmp_path / "runs/tiny" / name).touch()
     shutil.copy(finished / "tiny.yaml", tmp_path)
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("XDG_CACHE_HOME", str(finished / "cache"))
@@ -58,8 +62,8 @@ def train(finished, tmp_path, monkeypatch):
 
 
 def files():
-    """Every file of every run, with its content."""
-    return {path: path.read_bytes() for path in Path("runs").rglob("*") if path.is_file() and path.name != ".lock"}
+    """All that lies below `runs`, the files with their content."""
+    return {path: path.read_bytes() if path.is_file() else None for path in Path("runs").rglob("*")}
 
 
 def refused(train, capsys, *arguments):
@@ -201,11 +205,11 @@ def test_what_is_not_a_run_is_never_replaced(train, capsys):
 
 def test_a_run_is_replaced_and_what_else_lies_in_its_folder_stays(train):
     Path("runs/tiny/notes.txt").write_text("mine")
-    Path("runs/tiny/report").mkdir()
+    Path("runs/tiny/report").mkdir(exist_ok=True)
     Path("runs/tiny/report/test.hyp").write_text("of the old run")
     assert train("--overwrite", "--trainer.max_steps=2") == 0
     assert load_checkpoint(LAST)["global_step"] == 2 and not BEST.exists()
-    assert Path("runs/tiny/notes.txt").read_text() == "mine" and not Path("runs/tiny/report").exists()
+    assert Path("runs/tiny/notes.txt").read_text() == "mine" and not Path("runs/tiny/report/test.hyp").exists()
     assert {path.name for path in Path("runs/tiny").iterdir()} - {"notes.txt", LOCK} <= set(CONTENTS)
 
 
@@ -222,6 +226,24 @@ def test_a_run_that_was_half_removed_when_its_process_was_killed_can_be_replaced
         Path("runs/tiny", path).unlink()
     Path("runs/tiny/.lock").touch()
     assert train("--overwrite", "--trainer.max_steps=1") == 0
+
+
+@pytest.mark.parametrize("start", ["--resume", "--overwrite"])
+def test_what_killed_processes_left_is_removed_when_training_begins(train, start):
+    assert train(start, "--trainer.max_steps=5") == 0
+    assert not list(Path("runs").rglob("*.part"))
+
+
+@pytest.mark.parametrize("resume, replace", [(True, False), (False, True), (False, False)])
+@pytest.mark.parametrize("before", ["a run without a lock file", "nothing"])
+def test_a_run_that_another_process_has_begun_in_the_meantime_is_left_alone(tmp_path, resume, replace, before):
+    if before != "nothing":
+        write_text(tmp_path / "config.yaml", "")
+    folder = RunFolder(tmp_path)
+    write_text(tmp_path / "config.yaml", "of the other")
+    with folder, pytest.raises(UserError, match="another process has begun to train there in the meantime"):
+        folder.claim(resume=resume, replace=replace)
+    assert (tmp_path / "config.yaml").read_text() == "of the other"
 
 
 def test_going_on_and_replacing_exclude_each_other(train, capsys):

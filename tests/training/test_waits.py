@@ -76,13 +76,18 @@ def waits_of_a_step(kind, objective):
     module = TranslationModule(small(kind, V, layers=1).train(), objective).to("meta")
     rates = SimpleNamespace(param_groups=[{"lr": 0.1}])
     module._trainer = SimpleNamespace(
-        world_size=1, accumulate_grad_batches=1, global_step=5, log_every_n_steps=5, optimizers=[rates]
+        world_size=1,
+        accumulate_grad_batches=1,
+        global_step=5,
+        log_every_n_steps=5,
+        is_last_batch=True,
+        optimizers=[rates],
     )
     module.log = lambda name, value: None if isinstance(value, torch.Tensor) else torch.tensor(value, device="meta")
     batch = batch_of(PAIRS).to("meta")
     module.network.decode(module.network.encode_counted(batch.source, batch.source_lengths), batch.target_in)
     with Waits() as waits:
-        module.training_step(batch).backward()
+        module.training_step(batch, 0).backward()
         module.configure_gradient_clipping(torch.optim.SGD(module.parameters()))
     return waits.found
 

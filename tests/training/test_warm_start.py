@@ -25,6 +25,7 @@ model:
       unroll: {beam_size: 2, candidates: 4}
 trainer: {max_steps: 3, val_check_interval: 3, log_every_n_steps: 1, accelerator: cpu}
 score_test: false
+log_sentences: 0
 """
 
 
@@ -45,6 +46,7 @@ model:
     init_args: {{width: 16, inner_width: 32, heads: 2, encoder_layers: 1, decoder_layers: 1, dropout: 0.1}}
 trainer: {{max_steps: 4, val_check_interval: 4, log_every_n_steps: 2, accelerator: cpu}}
 score_test: false
+log_sentences: 0
 """)
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("XDG_CACHE_HOME", str(folder / "cache"))

@@ -16,9 +16,11 @@ class BeamLoss(nn.Module):
     reads_reference: bool = False  # whether it needs `beams.reference_log_probs` of batch.target_out
     reads_ended: bool = False  # whether at slots that have ended too, at all positions of the reference
     reads_gold: bool = False  # whether it needs `gold_log_probs`
+    reads_vectors: bool = False  # whether it needs `beams.vectors` and `beams.reference_vectors`
     reads_hard_prefixes: bool = False  # whether each slot must hold one hypothesis, and some candidates none
     follows_reference: bool = False  # whether it needs the reference among the candidates, and `beams.followed`
     keeps_reference: bool = False  # whether the followed reference takes a slot where it would have fallen out
+    takes_gold_prefixes: bool = False  # whether it makes sense of one beam that was predicted after gold prefixes
 
     @abstractmethod
     def forward(self, beams: SoftBeams, batch: Batch, gold_log_probs: Tensor | None = None) -> Tensor:
@@ -28,7 +30,7 @@ class BeamLoss(nn.Module):
         """
 
 
-NEEDS = tuple(BeamLoss.__annotations__)
+NEEDS = tuple(name for name in BeamLoss.__annotations__ if name != "takes_gold_prefixes")
 
 
 def order_weights(beams: SoftBeams, sharpness: float) -> Tensor:

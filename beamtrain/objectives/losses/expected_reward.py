@@ -24,6 +24,8 @@ class ExpectedReward(BeamLoss):
         UserError: a sharpness that is not positive, or a reward without a gradient.
     """
 
+    takes_gold_prefixes = True
+
     def __init__(self, reward: Reward | None = None, sharpness: float = 0.3) -> None:
         super().__init__()
         check_sharpness(sharpness)

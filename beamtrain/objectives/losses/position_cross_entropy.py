@@ -22,7 +22,7 @@ class PositionCrossEntropy(BeamLoss):
     the network says after its EOS: the loss is honest only for hypotheses that are aligned with the reference.
     """
 
-    reads_reference = reads_ended = True
+    reads_reference = reads_ended = takes_gold_prefixes = True
 
     def forward(self, beams: SoftBeams, batch: Batch, gold_log_probs: Tensor | None = None) -> Tensor:
         assert beams.reference_log_probs is not None

@@ -22,6 +22,7 @@ class WeightedSum(BeamLoss):
         self.losses, self.weights = nn.ModuleList(losses), weights
         for need in NEEDS:
             setattr(self, need, any(getattr(loss, need) for loss in losses))
+        self.takes_gold_prefixes = all(loss.takes_gold_prefixes for loss in losses)
 
     def forward(self, beams: SoftBeams, batch: Batch, gold_log_probs: Tensor | None = None) -> Tensor:
         parts = [

@@ -23,7 +23,9 @@ length_limits.py         how far it goes
 log_probs.py             log-probabilities of candidates, given decoder outputs
 chain.py                 the recursion above
 followed.py              a given sentence among the candidates
-soft_beams.py            what comes of it
+noise.py                 choices at random
+snapping.py              mixed embeddings that are moved to a token's
+soft_beams.py            what comes of it; token_vectors.py, the same as vectors
 step_by_step.py          the search with any path open
 two_pass.py              the same for one-hot choices: search first, then differentiate all positions together
 prefixes.py              what two_pass.py keeps of the search, by the kind of network:

@@ -13,6 +13,7 @@ from beamtrain.search.constraints import Constraints
 from beamtrain.search.step import Candidates, best_candidates
 from beamtrain.search.unroll.followed import Followed
 from beamtrain.search.unroll.log_probs import next_log_probs
+from beamtrain.search.unroll.noise import perturbed
 from beamtrain.search.unroll.options import GradientPath, UnrollOptions
 from beamtrain.search.unroll.soft_beams import SoftBeams
 from beamtrain.topk.base import Operator
@@ -33,7 +34,7 @@ class Chain:
     """
 
     def __init__(self, sentences: int, options: UnrollOptions, operator: Operator | None, like: Tensor) -> None:
-        self._options, self._operator = options, operator or SoftTopK(temperature=0.5, candidates=None)
+        self.options, self._operator = options, operator or SoftTopK(temperature=0.5, candidates=None)
         self._operator.require("order", "gradient", purpose="the search")
         K, dtype = options.beam_size, torch.promote_types(like.dtype, torch.float32)
         self.scores = torch.full((sentences, K), -math.inf, dtype=dtype, device=like.device)  # (B, K)
@@ -48,7 +49,7 @@ class Chain:
     @property
     def has_bound(self) -> bool:
         """Whether pruning leaves something out that the operator can bound."""
-        pruning = self._options.candidates is not None and self._options.selection != "hard"
+        pruning = self.options.candidates is not None and self.options.selection != "hard"
         return pruning and isinstance(self._operator, SoftTopK)
 
     @property
@@ -75,18 +76,22 @@ class Chain:
         """The hard search's M best continuations, given the slots' decoder outputs (B, K, D)."""
         log_probs = next_log_probs(network, hidden)  # (B, K, V)
         constraints.forbid(log_probs, hidden.new_empty(*hidden.shape[:2], self.position))
-        count = self._options.candidates or log_probs[0].numel()
+        all_there_are = log_probs[0].numel()
+        count = min(self.options.candidates or all_there_are, all_there_are)
         found = best_candidates(log_probs, self.going, self.absorbed, count)
         if self.watch_pruning:
             going = (self.going[:_WATCHED].unsqueeze(2) + log_probs[:_WATCHED]).flatten(1)  # (b, K, V) -> (b, K * V)
             self.watched.append(torch.cat((going, self.absorbed[:_WATCHED]), dim=1))
+        if self.options.noise:
+            over = (self.finished == 1).all(1)
+            found = perturbed(found, self.options.noise, over, _default_generator(hidden.device))
         if self.followed is not None:
             found = self.followed.among(found, log_probs, self.going, self.absorbed)
         return found
 
     def through(self, path: GradientPath, A: Tensor) -> Tensor:
         """A, with its gradient if the path is open."""
-        return A if path in self._options.open_paths else A.detach()
+        return A if path in self.options.open_paths else A.detach()
 
     def advance(
         self,
@@ -110,7 +115,8 @@ class Chain:
         exists = candidates.scores != -math.inf  # (B, M), the first ones
         scores = (before + log_probs).masked_fill(~exists, 0.0)
         if solved is None:
-            entering = before if "accumulated_score" in self._options.open_paths else before.detach()
+            entering = before if "accumulated_score" in self.options.open_paths else before.detach()
+            entering = entering if candidates.noise is None else entering + candidates.noise
             solved = self.solve((entering + log_probs).masked_fill(~exists, -math.inf))
         A = self._selected(solved, candidates.parents, exists, over)
         mixing, there = self.through("score_update", A), exists[:, : A.size(1)]
@@ -124,8 +130,8 @@ class Chain:
 
     def solve(self, scores: Tensor) -> Tensor:
         """The operator's matrix (B, K, M) for candidates (B, M) in the order of the hard search."""
-        K, M = self._options.beam_size, scores.size(1)
-        if self._options.selection == "hard":
+        K, M = self.options.beam_size, scores.size(1)
+        if self.options.selection == "hard":
             return torch.eye(K, M, dtype=scores.dtype, device=scores.device).expand(scores.size(0), K, M)
         generator = _default_generator(scores.device) if self._operator.draws else None
         with unchecked():  # a look is a wait, and a step that is not finite is skipped as a whole
@@ -133,9 +139,9 @@ class Chain:
 
     def _selected(self, solved: Tensor, parents: Tensor, exists: Tensor, over: Tensor) -> Tensor:
         """A: the operator's matrix with what `selection` makes of it, where there is something left to choose."""
-        if self._options.selection == "hard":
+        if self.options.selection == "hard":
             return solved
-        if self._options.selection == "straight_through":
+        if self.options.selection == "straight_through":
             one_hot = torch.eye(*solved.shape[1:], dtype=solved.dtype, device=solved.device).expand_as(solved)
             solved = one_hot + (solved - solved.detach())
         slots = torch.arange(solved.size(1), device=parents.device).unsqueeze(1)  # (K, 1)
@@ -144,7 +150,7 @@ class Chain:
 
     def result(self) -> SoftBeams:
         """Follow the final beams back: at position t, beam r has (P_T ... P_(t+1)) A_t."""
-        K = self._options.beam_size
+        K = self.options.beam_size
         back = torch.eye(K, dtype=self.scores.dtype, device=self.scores.device)  # (K, K), then (B, K, K)
         weights, origins = [], []
         for step in reversed(self._steps):
@@ -173,9 +179,9 @@ class Chain:
         with unchecked():
             solved = soft_topk(  # (b, T, K * V + K), one problem for each position
                 torch.stack(self.watched, dim=1),
-                self._options.beam_size,
+                self.options.beam_size,
                 self._operator.temperature,
-                candidates=self._options.candidates,
+                candidates=self.options.candidates,
             )
         return solved.tail.nan_to_num(0.0)  # with fewer than K of them, none was left out
 

@@ -1,7 +1,6 @@
 """A given sentence that the search has among its candidates for as long as it holds its beginning."""
 
 import math
-from dataclasses import replace
 
 import torch
 from torch import Tensor
@@ -49,17 +48,14 @@ class Followed:
         listed = same.any(1, keepdim=True)
         place = torch.where(listed, same.long().argmax(1, keepdim=True), M - 1)
         added = followed & ~listed
-        with_it = Candidates(
-            *(
-                all_of_them.scatter(1, place, torch.where(added, own, all_of_them.gather(1, place)))
-                for all_of_them, own in (
-                    (found.scores, score),
-                    (found.log_probs, log_prob),
-                    (found.parents, slot),
-                    (found.tokens, token),
-                )
-            )
-        )
+        own = {"scores": score, "log_probs": log_prob, "parents": slot, "tokens": token}
+        if found.noise is not None:
+            own["noise"] = torch.zeros_like(score)
+        changed = {}
+        for name, value in own.items():
+            before = getattr(found, name)  # (B, M)
+            changed[name] = before.scatter(1, place, torch.where(added, value, before.gather(1, place)))
+        with_it = Candidates(**changed)
         if self._kept:
             last = torch.where(followed & (place >= K), K - 1, place)
             with_it, place = _exchanged(with_it, place, last), last
@@ -72,11 +68,4 @@ class Followed:
 def _exchanged(candidates: Candidates, one: Tensor, other: Tensor) -> Candidates:
     """With two places (B, 1) of each row exchanged."""
     order = torch.arange(candidates.scores.size(1), device=one.device).expand_as(candidates.scores)
-    order = order.scatter(1, one, other).scatter(1, other, one)  # (B, M)
-    return replace(
-        candidates,
-        scores=candidates.scores.gather(1, order),
-        log_probs=candidates.log_probs.gather(1, order),
-        parents=candidates.parents.gather(1, order),
-        tokens=candidates.tokens.gather(1, order),
-    )
+    return candidates.ordered(order.scatter(1, one, other).scatter(1, other, one))

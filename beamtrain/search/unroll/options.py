@@ -1,5 +1,6 @@
 """How to search inside the loss: beams, candidates, what a choice is, and which gradient paths are open."""
 
+import math
 from dataclasses import dataclass
 from typing import Literal, get_args
 
@@ -23,11 +24,19 @@ class UnrollOptions:
     beam_size: int = 4
     """K, slots of each sentence."""
     candidates: int | None = 32
-    """M, the best continuations of all slots that the operator chooses from, at least beam_size; None: all K * V."""
+    """M, the best continuations of all slots that the operator chooses from, at least beam_size; None, or more than
+    there are: all K * V."""
     selection: SelectionKind = "straight_through"
     """What the operator's matrix is: soft, straight_through or hard."""
     open_paths: tuple[GradientPath, ...] = ()
     """Recurrent gradient paths to keep: score_update, accumulated_score, embeddings, ancestry."""
+    window: int | None = None
+    """Through mixed embeddings and decoder states no gradient goes back over more than so many positions; null: all."""
+    snapping: float | None = None
+    """What the decoder reads is the token embedding nearest to the mixture, and this the weight of the commitment term;
+    null: it reads the mixture."""
+    noise: float = 0.0
+    """Of the Gumbel noise on the scores by which the search chooses, in nats: 0, none; 1 with one beam is sampling."""
 
     def __post_init__(self) -> None:
         if self.beam_size < 1:
@@ -37,6 +46,21 @@ class UnrollOptions:
         if self.selection not in get_args(SelectionKind):
             kinds = ", ".join(get_args(SelectionKind))
             raise UserError(f"selection is {self.selection!r}; it must be one of {kinds}")
+        if self.window is not None:
+            if self.window < 1:
+                raise UserError(f"window is {self.window}; it must be 1 or more positions, or null for all")
+            if not {"embeddings", "ancestry"} & set(self.open_paths):
+                raise UserError(
+                    f"window is {self.window}, but the paths it is about are closed: name embeddings or ancestry in "
+                    "open_paths"
+                )
+        if self.snapping is not None:
+            if not 0 <= self.snapping < math.inf:
+                raise UserError(f"snapping is {self.snapping}; its weight must be 0 or more; 0.25 is usual")
+            if self.selection != "soft":
+                raise UserError(f"snapping needs mixtures, and selection {self.selection} has none; take soft")
+        if not 0 <= self.noise < math.inf:
+            raise UserError(f"noise is {self.noise}; it must be 0 or more, in nats")
         unknown = [path for path in self.open_paths if path not in get_args(GradientPath)]
         if unknown:
             raise UserError(f"open_paths names {unknown[0]!r}; known: {', '.join(get_args(GradientPath))}")

@@ -26,6 +26,10 @@ class SoftBeams:
     #                                     (0 where no slot is, and unless asked for where it has ended)
     pruned: Tensor | None  # (b, T) bound on the mass beyond the M candidates, of the first few sentences (SOFT only)
 
+    vectors: Tensor | None = None  # (B, T, K, D) what final beam r has at a position, as a mixture of token vectors
+    reference_vectors: Tensor | None = None  # (B, U, D) the vectors of the reference's tokens
+    commitment: Tensor | None = None  # (B,) how far the mixed embeddings were from tokens; see Snapping
+
     @property
     def lengths(self) -> Tensor:
         """(B, K) expected number of tokens, EOS included."""

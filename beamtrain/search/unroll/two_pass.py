@@ -107,5 +107,7 @@ def _solved(chain: Chain, steps: list[Candidates], log_probs: list[Tensor]) -> l
     """The operator's matrices of all positions, in one call: possible where none enters the next one's scores."""
     scores = torch.stack([each.scores for each in steps])  # (T, B, M)
     before = scores - torch.stack([each.log_probs for each in steps])
+    if steps[0].noise is not None:
+        before = before + torch.stack([each.noise for each in steps if each.noise is not None])
     entering = torch.where(scores != -math.inf, before + torch.stack(log_probs), -math.inf)
     return list(chain.solve(entering.flatten(0, 1)).unflatten(0, scores.shape[:2]).unbind(0))

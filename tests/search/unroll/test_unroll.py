@@ -117,6 +117,17 @@ def test_without_pruning_all_continuations_take_part():
     assert every.pruned is None
 
 
+@pytest.mark.parametrize("selection", ["soft", "straight_through", "hard"])
+@pytest.mark.parametrize("more", [1, 10**15])
+def test_more_candidates_than_there_are_continuations_are_all_of_them(selection, more):
+    network, source = make().float(), sources()
+    every, most = (
+        unrolled(network, source, 4, SoftTopK(0.5, None), beam_size=2, candidates=count, selection=selection)
+        for count in (None, 2 * V + more)
+    )
+    torch.testing.assert_close(every.scores, most.scores)
+
+
 @pytest.mark.parametrize("search", [soft_beam_search, two_pass_beam_search])
 def test_the_bound_on_what_is_pruned_falls_with_the_candidates(search):
     network, source = make(), sources()
