@@ -16,7 +16,7 @@ from beamtrain.interop.architectures import shares_vocabulary
 from beamtrain.interop.conventions import Conventions, conventions
 from beamtrain.interop.foreign_counterpart import ForeignCounterpart
 from beamtrain.interop.foreign_model import ForeignModel
-from beamtrain.interop.parity import Parity, compare
+from beamtrain.interop.parity import ANOTHER_BEAM, FORCED, ONE_LIMIT, Parity, compare
 from beamtrain.interop.weights import Vocabularies, to_ours
 from beamtrain.model.transformer import Transformer
 from beamtrain.runs.description import Description, save_description
@@ -33,9 +33,6 @@ _OURS = {
     *("forced_bos_token_id", "forced_eos_token_id", "transformers_version"),
 }
 """What generation_config.json says of searching that has a counterpart here, or changes nothing that is found."""
-ANOTHER_BEAM = "a hypothesis that has ended keeps its slot in our beam; there it leaves it to the next open one"
-ONE_LIMIT = "how long a translation may get follows from its source here (max_length_ratio, max_length_offset)"
-FORCED = "what is forced there is free: the first token, and an end at the last position; here it has its probability"
 
 
 @dataclass(frozen=True)
