@@ -25,7 +25,7 @@ from beamtrain.runs.weights import save_weights
 from beamtrain.search.options import SearchOptions
 
 USUAL_LENGTH = 256
-"""Subwords, at most, of either side of a training pair, unless told otherwise or the model has no positions for them."""
+"""Subwords, at most, of either side of a training pair, unless told otherwise or the model has fewer positions."""
 SETTINGS = ("config.json", "generation_config.json")
 """Of the model's files those that a run keeps, beside the tokenizer's."""
 _OURS = {
