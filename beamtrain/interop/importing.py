@@ -24,6 +24,8 @@ from beamtrain.runs.loading import load_run
 from beamtrain.runs.weights import save_weights
 from beamtrain.search.options import SearchOptions
 
+USUAL_LENGTH = 256
+"""Subwords, at most, of either side of a training pair, unless told otherwise or the model has fewer positions."""
 SETTINGS = ("config.json", "generation_config.json")
 """Of the model's files those that a run keeps, beside the tokenizer's."""
 _OURS = {
@@ -57,7 +59,7 @@ class Import:
             "target_lang": self.description.target_lang,
             "vocab_size": self.tokenizer.target.vocab_size,
             "joint_vocabulary": self.tokenizer.joint,
-            "max_length": (self.network.max_positions or 0) - 2,  # a code and EOS beside the text
+            "max_length": min(USUAL_LENGTH, (self.network.max_positions or USUAL_LENGTH) - 1),  # EOS comes to it
         }
         write_text(folder / "config.yaml", yaml.safe_dump({"data": data}, sort_keys=False))  # last: it makes it a run
 
