@@ -83,7 +83,7 @@ def write_foreign(name, folder, parts):
     if apart:
         config.decoder_vocab_size = len(tokenizer.target_encoder)
     model = model_of(config)
-    model.generation_config.update(num_beams=3, no_repeat_ngram_size=4, repetition_penalty=1.1)
+    model.generation_config.update(num_beams=3, no_repeat_ngram_size=4, repetition_penalty=1.1, max_length=14)
     model.save_pretrained(folder)
     tokenizer.save_pretrained(folder)
 

@@ -100,8 +100,7 @@ def test_weights_come_back_to_the_last_bit(name, tmp_path):
     assert all(torch.equal(back[key], saved[key]) for key in saved)
 
 
-@pytest.mark.parametrize("early_stopping", [True, False])
-@pytest.mark.parametrize("beam_size", [1, 4])
+@pytest.mark.parametrize("beam_size, early_stopping", [(1, True), (4, True), (4, False)])
 @each_architecture
 def test_searches_find_what_generate_finds(name, beam_size, early_stopping):
     """All hypotheses, with the mean log-probability of a token as score, at a given length.

@@ -23,8 +23,7 @@ def corpus(tmp_path):
     return tmp_path
 
 
-@pytest.mark.parametrize("recipe", ["minimum risk", "soft mixing"])
-@pytest.mark.parametrize("name", ["marian", "m2m_100", "mbart"])
+@pytest.mark.parametrize("name, recipe", [("m2m_100", "minimum risk"), ("mbart", "soft mixing")])
 def test_a_few_steps_with_the_search_in_the_loop(name, recipe, imported, corpus, monkeypatch):
     monkeypatch.chdir(corpus)
     origin = imported(name).run
