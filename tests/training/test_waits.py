@@ -14,12 +14,18 @@ from torch.utils._pytree import tree_leaves
 
 from beamtrain.data.batch import Batch
 from beamtrain.objectives.beam_training import BeamTraining
+from beamtrain.objectives.losses.aligned_cross_entropy import AlignedCrossEntropy
+from beamtrain.objectives.losses.bag_of_tokens import BagOfTokens
+from beamtrain.objectives.losses.descendant_credit import DescendantCredit
 from beamtrain.objectives.losses.expected_reward import ExpectedReward
 from beamtrain.objectives.losses.gold_margin import GoldMargin
 from beamtrain.objectives.losses.minimum_risk import MinimumRisk
 from beamtrain.objectives.losses.optimal_completion import OptimalCompletion
+from beamtrain.objectives.losses.optimal_transport import OptimalTransport
 from beamtrain.objectives.losses.position_cross_entropy import PositionCrossEntropy
+from beamtrain.objectives.losses.soft_survival import SoftSurvival
 from beamtrain.objectives.rewards.linear_bleu import LinearBleu
+from beamtrain.objectives.soft_teacher_forcing import SoftTeacherForcing
 from beamtrain.objectives.teacher_forcing import TeacherForcing
 from beamtrain.search.unroll import log_probs
 from beamtrain.search.unroll.options import UnrollOptions
@@ -93,11 +99,13 @@ def waits_of_a_step(kind, objective):
 
 
 LOSSES = [ExpectedReward(), ExpectedReward(LinearBleu()), MinimumRisk(), PositionCrossEntropy(), OptimalCompletion(),
-          OptimalCompletion("any"), GoldMargin()]  # fmt: skip
+          OptimalCompletion("any"), GoldMargin(), SoftSurvival(), SoftSurvival("reference", "put_back", rivals=1),
+          DescendantCredit(), AlignedCrossEntropy(), OptimalTransport(iterations=3), BagOfTokens()]  # fmt: skip
 
 
 def test_a_teacher_forced_step_waits_for_its_gradient_norm_alone():
-    assert waits_of_a_step("transformer", TeacherForcing()) == ["a value"]
+    for objective in (TeacherForcing(), SoftTeacherForcing(OptimalTransport(iterations=3), candidates=4)):
+        assert waits_of_a_step("transformer", objective) == ["a value"]
 
 
 @pytest.mark.parametrize(
