@@ -123,6 +123,17 @@ def test_a_step_with_the_search_in_the_loop_does_too(loss, selection, dropout):
 
 
 @pytest.mark.parametrize(
+    "options",
+    [
+        UnrollOptions(2, 8, undecided=0.5),
+        UnrollOptions(2, 8, "soft", ("embeddings", "ancestry"), window=2, snapping=0.25),
+    ],
+)
+def test_nor_do_its_options_wait(options):
+    assert waits_of_a_step("transformer", BeamTraining(ExpectedReward(), unroll=options, margin=1)) == ["a value"]
+
+
+@pytest.mark.parametrize(
     "objective",
     [TeacherForcing(), BeamTraining(ExpectedReward(), unroll=UnrollOptions(2, 8), margin=1)],
 )
