@@ -110,7 +110,7 @@ def record(network: Seq2Seq, memory: Memory, batch: Batch, search: LookedAt) -> 
     devices = [memory.states.device] if memory.states.device.type == "cuda" else []
     with torch.random.fork_rng(devices):
         torch.manual_seed(SEED)
-        limits = gold_limits(batch, search.margin)
+        limits = gold_limits(batch, search.margin, network.max_positions)
         beams = search_along(chain, network, memory, limits, asked.reference, asked.at_least)
     loss = loss_on_beams(search.loss, network, memory, batch, beams)
     return _differentiated(chain.kept, beams, loss, batch.target_out)

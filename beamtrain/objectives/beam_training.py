@@ -89,7 +89,7 @@ class BeamTraining(Mixture):
         """The unroll, in two passes where choices do not depend on one another."""
         search = two_pass_beam_search if allows_two_passes(self.unroll, network) else soft_beam_search
         asked = asked_of_search(self.loss, batch, self.unroll.beam_size)
-        return search(network, memory, self.limits(batch), self.unroll, self.operator, *asked)
+        return search(network, memory, self.limits(network, batch), self.unroll, self.operator, *asked)
 
 
 def check_hard_prefixes(loss: str, unroll: UnrollOptions) -> None:

@@ -11,6 +11,7 @@ from beamtrain.runs.loading import Run
 from beamtrain.runs.scoring_options import ScoringOptions
 from beamtrain.scoring.metrics import CorpusScores, check_lines, score_corpus
 from beamtrain.search.options import SearchOptions
+from beamtrain.translating.engine import Engine
 from beamtrain.translating.translator import Translation, Translator, Window
 
 
@@ -32,6 +33,8 @@ class Evaluation:
     hypotheses: Sequence[str]
     problems: Sequence[str]
     """Lines that were left untranslated, and why."""
+    engine: str = "beamtrain"
+    """What searched."""
 
     @property
     def sentences_per_second(self) -> float:
@@ -43,7 +46,7 @@ class Evaluation:
 
 
 def evaluate(
-    network: Seq2Seq,
+    network: Seq2Seq | Engine,
     tokenizer: Tokenizer,
     search: SearchOptions,
     sources: Sequence[str],
@@ -52,6 +55,7 @@ def evaluate(
     checkpoint: str,
     scoring: ScoringOptions,
     batch_tokens: int = BATCH_TOKENS,
+    engine: str = "beamtrain",
 ) -> Evaluation:
     """Translate `sources` and score the translations against `references`.
 
@@ -69,16 +73,17 @@ def evaluate(
         search=search,
         scores=score_corpus(hypotheses, *references, options=scoring),
         seconds=seconds,
-        output_tokens=sum(len(translation.candidates[0].token_log_probs) for translation in translations),
+        output_tokens=sum(len(t.candidates[0].tokens) + 1 for t in translations if t.source_tokens),
         sources=sources,
         references=references[0],
         hypotheses=hypotheses,
         problems=[f"line {t.line}: {t.problem}" for t in translations if t.problem],
+        engine=engine,
     )
 
 
 def translate_share(
-    network: Seq2Seq,
+    network: Seq2Seq | Engine,
     tokenizer: Tokenizer,
     search: SearchOptions,
     sources: Sequence[str],
