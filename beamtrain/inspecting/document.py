@@ -194,7 +194,7 @@ def _step(step: RecordedStep, gradient: Tensor, of_choice: Tensor, selection: st
     }
 
 
-def _outside(gradient: Tensor, step: RecordedStep, reference: Tensor, subwords: SubwordModel) -> list[Json]:
+def _outside(gradient: Tensor, step: RecordedStep, reference: Tensor, subwords: Subwords) -> list[Json]:
     """The tokens that are no candidates and that the loss pushes most. gradient: (K, U), reference: (U,)"""
     if step.of_reference is None:
         return []
