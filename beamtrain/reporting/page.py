@@ -29,6 +29,8 @@ _CURVES = {
 """Columns of metrics.csv in the order in which they are drawn; the others follow, under their own names."""
 _FEWEST = 5
 """Sentences of a group that is drawn."""
+_EXAMPLES = 3
+"""Of each verdict and system."""
 _DEVELOPMENT = {"dev_bleu": "BLEU", "dev_chrf": "chrF2", "dev_chrf++": "chrF2++", "dev_ter": "TER"}
 
 
@@ -65,6 +67,7 @@ def page(report: Data) -> str:
         report=report,
         systems=systems,
         geometry=charts,
+        examples=_examples(report) if has_scores else [],
         charts={
             "scores": _score_charts(systems) if has_scores else [],
             "training": _training_charts(systems),
@@ -256,6 +259,35 @@ def _grouped(
                 points.append(Point(x, each["value"], each["low"], each["high"], says))
         series.append(Series(system["name"], number % SYSTEM_COLOURS, points))
     return Chart(title, x_label, series, labels)
+
+
+def _examples(report: Data) -> list[dict[str, Any]]:
+    """Of each system the search errors that are clearest, and the model errors that are worst."""
+    text, found = report["text"], []
+    for number, system in enumerate(report["systems"]):
+        for verdict, order in (
+            ("search error", lambda output: output["n_best"][0]["score"] - output["reference_score"]),
+            ("model error", lambda output: output["chrf"]),
+        ):
+            places = [place for place, output in enumerate(system["outputs"]) if output.get("verdict") == verdict]
+            for place in sorted(places, key=lambda place: order(system["outputs"][place]))[:_EXAMPLES]:
+                output = system["outputs"][place]
+                found.append(
+                    {
+                        "colour": number % SYSTEM_COLOURS,
+                        "system": f"{number + 1} {system['name']}",
+                        "verdict": verdict,
+                        "line": place + 1,
+                        "texts": [
+                            ("source", text["sources"][place]),
+                            ("reference", text["references"][0][place]),
+                            ("output", output["text"]),
+                        ],
+                        "score": output["n_best"][0]["score"],
+                        "reference_score": output["reference_score"],
+                    }
+                )
+    return found
 
 
 def _error_charts(systems: Sequence[Data]) -> list[Chart]:

@@ -167,6 +167,22 @@ def test_colours_candidates_and_attention(file):
         assert page.evaluate("getComputedStyle(document.body).backgroundColor") != before
 
 
+def test_pages_of_a_comparison_and_of_a_run_without_a_test_set(file):
+    compared = [System(name, lines) for name, lines in (("a", SOURCES), ("b", REFERENCES))]
+    options = ScoringOptions().of_language("de")
+    comparison = report("a comparison", ParallelText("x", [], [REFERENCES]), compared, options, samples=100)
+    alone = report("a run", None, [System("run", folder=file.parent)], options)
+    for data, labels in ((comparison, ["Scores", "Parts", "Sentences"]), (alone, ["Training"])):
+        path = file.with_name("other.html")
+        write_report_page(path, data)
+        with opened(path) as page:
+            assert page.locator("[role=tab]").all_inner_texts() == labels
+            for tab in page.locator("[role=tab]").all():
+                tab.click()
+            assert page.locator(".sentence").count() == (25 if "Sentences" in labels else 0)
+            assert page.locator("svg.chart").count() > 2
+
+
 def test_print_shows_every_part(file):
     with opened(file) as page:
         page.wait_for_selector(".sentence", state="attached")
