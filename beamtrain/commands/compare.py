@@ -14,6 +14,7 @@ from beamtrain.commands.options import (
     JsonFile,
     ReportFormat,
     ReportFormatOption,
+    WordVectors,
     check_page,
     check_report,
     scoring_options,
@@ -37,6 +38,7 @@ def compare(
     changed: Changed = 10,
     tokenizer: BleuTokenizerOption = None,
     target_lang: Language = "",
+    vectors: WordVectors = None,
     format: ReportFormatOption = ReportFormat.text,
     json: JsonFile = None,
     html: HtmlFile = None,
@@ -47,6 +49,7 @@ def compare(
     from beamtrain.runs.scoring_options import ScoringOptions
     from beamtrain.scoring.metrics import paired_bootstrap
     from beamtrain.scoring.reports import to_json
+    from beamtrain.scoring.word_vectors import check_vectors
 
     check_page(html)
     check_report(json, None, html)
@@ -54,10 +57,12 @@ def compare(
     if len(set(names)) < len(names):
         raise UserError(f"a file is given twice ({', '.join(names)}); give each output once, the baseline first")
     check_one_standard([*(("an output", path) for path in outputs), *(("--reference", path) for path in reference)])
+    if vectors is not None:
+        check_vectors(vectors)
     scoring = scoring_options(ScoringOptions(), tokenizer).of_language(target_lang)
     references = [list(read_lines(path)) for path in reference]
     systems = {str(path): list(read_lines(path)) for path in outputs}
-    estimates = paired_bootstrap(systems, *references, samples=samples, options=scoring)
+    estimates = paired_bootstrap(systems, *references, samples=samples, options=scoring, vectors=vectors)
     report = {
         "baseline": names[0],
         "references": [str(path) for path in reference],

@@ -22,6 +22,7 @@ from beamtrain.commands.options import (
     ReportFormatOption,
     SourceLang,
     TargetLang,
+    WordVectors,
     beam_sizes,
     check_engine,
     check_page,
@@ -54,6 +55,7 @@ def evaluate(
     beam: Beams = None,
     searching: dict[str, Any] = {},  # noqa: B006 (never changed)
     tokenizer: BleuTokenizerOption = None,
+    vectors: WordVectors = None,
     output: OutputFolder = None,
     format: ReportFormatOption = ReportFormat.text,
     json: JsonFile = None,
@@ -79,7 +81,10 @@ def evaluate(
     from beamtrain.reporting.systems import of_evaluation
     from beamtrain.scoring import evaluation
     from beamtrain.scoring.reports import as_dict, print_scores, to_json, write_report
+    from beamtrain.scoring.word_vectors import check_vectors
 
+    if vectors is not None:
+        check_vectors(vectors)
     run = load_model(model, device, precision, source_lang, target_lang, imports)
     searches = [
         search_options(run, {**searching, "n_best": 1} | ({} if size is None else {"beam_size": size}))
@@ -99,6 +104,7 @@ def evaluate(
             scoring=scoring,
             batch_tokens=batch_tokens,
             engine=name,
+            vectors=vectors,
         )
         for name, (kind, quantization) in engines.items()
         for searcher in [load_engine(run, kind, quantization)]

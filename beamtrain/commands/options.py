@@ -50,6 +50,9 @@ BleuTokenizerOption = Annotated[
 ]
 ReportFormatOption = Annotated[ReportFormat, typer.Option("--format", help="How to print the report.")]
 JsonFile = Annotated[Path | None, typer.Option("--json", help="Also write the report as JSON to this file.")]
+WordVectors = Annotated[
+    Path | None, typer.Option("--vectors", help="A run's folder or a file of word vectors: WMD and WRD are scored too.")
+]
 HtmlFile = Annotated[
     Path | None, typer.Option("--html", help="Also write a page to this file, and its data beside it, as .data.json.")
 ]

@@ -3,6 +3,7 @@
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 from beamtrain.base.inference_sizes import BATCH_TOKENS
 from beamtrain.data.tokenizer import Tokenizer
@@ -56,8 +57,9 @@ def evaluate(
     scoring: ScoringOptions,
     batch_tokens: int = BATCH_TOKENS,
     engine: str = "beamtrain",
+    vectors: Path | None = None,
 ) -> Evaluation:
-    """Translate `sources` and score the translations against `references`.
+    """Translate `sources` and score the translations against `references`, by word vectors too if they are given.
 
     Raises UserError when the numbers of lines differ or there are none.
     """
@@ -71,7 +73,7 @@ def evaluate(
         data=data,
         checkpoint=checkpoint,
         search=search,
-        scores=score_corpus(hypotheses, *references, options=scoring),
+        scores=score_corpus(hypotheses, *references, options=scoring, vectors=vectors),
         seconds=seconds,
         output_tokens=sum(len(t.candidates[0].tokens) + 1 for t in translations if t.source_tokens),
         sources=sources,

@@ -7,6 +7,8 @@ character 6-grams and beta 2 (Popović 2015), chrF2++ word bigrams besides (Popo
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain
+from pathlib import Path
 from typing import Any
 
 from sacrebleu.metrics import BLEU, CHRF, TER
@@ -15,6 +17,7 @@ from sacrebleu.metrics.base import Metric
 from beamtrain.base.errors import UserError
 from beamtrain.runs.scoring_options import ScoringOptions
 from beamtrain.scoring.resampling import Array, Resamples, interval, p_value, score, seed_in_signatures, statistics
+from beamtrain.scoring.word_movers import word_movers
 
 DEFAULT = ScoringOptions()
 
@@ -41,11 +44,13 @@ class CorpusScores:
     ter: Score
     length_ratio: float
     sentences: int
+    distances: tuple[Score, ...] = ()
+    """WMD and WRD, where word vectors were given."""
 
     @property
     def all(self) -> tuple[Score, ...]:
         """The scores in the order in which they are shown."""
-        return self.bleu, self.chrf, self.ter
+        return self.bleu, self.chrf, self.ter, *self.distances
 
 
 @dataclass(frozen=True)
@@ -77,17 +82,22 @@ def corpus_score(hypotheses: Sequence[str], *references: Sequence[str], options:
 
 
 def score_corpus(
-    hypotheses: Sequence[str], *references: Sequence[str], options: ScoringOptions = DEFAULT
+    hypotheses: Sequence[str],
+    *references: Sequence[str],
+    options: ScoringOptions = DEFAULT,
+    vectors: Path | None = None,
 ) -> CorpusScores:
-    """BLEU, chrF2 and TER of `hypotheses`.
+    """BLEU, chrF2 and TER of `hypotheses`; with word vectors, of a run or a file, also WMD and WRD.
 
-    Raises UserError when there are no lines or the numbers of lines differ.
+    Raises UserError when there are no lines, the numbers of lines differ, or vectors cannot be read.
     """
     check_lines(hypotheses, *references)
     bleu, detail = _score(_bleu(options), hypotheses, references)
     chrf, _ = _score(_chrf(options), hypotheses, references)
     ter, _ = _score(_ter(options), hypotheses, references)
-    return CorpusScores(bleu, chrf, ter, detail.sys_len / max(detail.ref_len, 1), len(hypotheses))
+    further = word_movers(vectors, chain(hypotheses, *references)) if vectors else ()
+    distances = tuple(_score(metric, hypotheses, references)[0] for metric in further)
+    return CorpusScores(bleu, chrf, ter, detail.sys_len / max(detail.ref_len, 1), len(hypotheses), distances)
 
 
 def sentence_chrf(hypotheses: Sequence[str], *references: Sequence[str]) -> list[float]:
@@ -105,6 +115,7 @@ def paired_bootstrap(
     *references: Sequence[str],
     samples: int = 1000,
     options: ScoringOptions = DEFAULT,
+    vectors: Path | None = None,
 ) -> dict[str, list[Estimate]]:
     """`bootstrap`, of two systems or more.
 
@@ -112,7 +123,7 @@ def paired_bootstrap(
     """
     if len(systems) < 2:
         raise UserError(f"a comparison needs at least 2 systems, not {len(systems)}; the first one is the baseline")
-    return bootstrap(systems, *references, samples=samples, options=options)
+    return bootstrap(systems, *references, samples=samples, options=options, vectors=vectors)
 
 
 def bootstrap(
@@ -120,8 +131,11 @@ def bootstrap(
     *references: Sequence[str],
     samples: int = 1000,
     options: ScoringOptions = DEFAULT,
+    vectors: Path | None = None,
 ) -> dict[str, list[Estimate]]:
     """BLEU and chrF2 of every system, tested against the first one by paired bootstrap resampling (Koehn 2004).
+
+    With word vectors, of a run or a file, WMD and WRD too.
 
     Mean, half width and p are those of sacrebleu's paired test, but see `resampling.p_value`; the resamples come from
     its fixed seed, which the signature names.
@@ -132,7 +146,8 @@ def bootstrap(
         check_lines(hypotheses, *references, name=name)
     resamples = Resamples(len(references[0]), samples)
     estimates: dict[str, list[Estimate]] = {name: [] for name in systems}
-    for metric in bootstrapped_metrics(options):
+    further = word_movers(vectors, chain(*systems.values(), *references)) if vectors else ()
+    for metric in (*bootstrapped_metrics(options), *further):
         baseline: tuple[float, Array] | None = None
         for name, hypotheses in systems.items():
             sentences = statistics(metric, hypotheses, references)

@@ -73,7 +73,8 @@ class TranslationModule(pl.LightningModule):
         self.skipped_step = False
         """Whether the last optimiser step was skipped, for a loss or gradient that is not finite."""
         self._development_set = DevelopmentSet(search)
-        self.translations: dict[int, str] = {}  # row of the development set -> its translation
+        self.translations: dict[int, str] = {}
+        """Of the last validation: row of the development set -> its translation."""
         self.dev_score: Score | None = None
         """Of the last validation."""
         self._window: list[Tensor] = []  # weights of the batches since the last optimiser step

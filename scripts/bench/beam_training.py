@@ -37,8 +37,15 @@ from beamtrain.objectives import (
     BeamTraining,
     DescendantCredit,
     ExpectedReward,
+    GoldShare,
+    GumbelGreedy,
     MinimumRisk,
+    Objective,
     OptimalTransport,
+    ParameterSearch,
+    SampledRisk,
+    ScheduledSampling,
+    SelfCritical,
     SoftSurvival,
     SoftTeacherForcing,
     TeacherForcing,
@@ -62,7 +69,9 @@ def main() -> None:
         f"B {options.sentences}, {options.precision} on {options.device}, {options.threads} threads, "
         f"gold length T, searched to T + {options.margin}, torch {torch.__version__}\n"
     )
-    bench.ratio(options.beams, options.length)
+    bench.ratio(options.beams, options.length, options.only)
+    if options.only:
+        return
     bench.split(options.beams, options.length)
     bench.curve("K", [(beams, options.length) for beams in (1, 2, 4, 8)])
     bench.curve("T", [(options.beams, length) for length in (10, 20, 40, 60, 80, 100)])
@@ -82,6 +91,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--only", nargs="+", help="rows of the first table, and nothing else")
     return parser.parse_args()
 
 
@@ -105,8 +115,8 @@ class Bench:
         gold = TeacherForcing(0.1)
 
         def with_beam(loss: BeamLoss, **unroll: Any) -> BeamTraining:
-            unrolled = UnrollOptions(beam_size=beams, candidates=max(32, beams), **unroll)
-            return BeamTraining(loss, unroll=unrolled, margin=self.options.margin)
+            unrolled = {"beam_size": beams, "candidates": max(32, beams), **unroll}
+            return BeamTraining(loss, unroll=UnrollOptions(**unrolled), margin=self.options.margin)
 
         default = with_beam(ExpectedReward())
         soft_paths = {"selection": "soft", "open_paths": ("embeddings", "ancestry")}
@@ -114,7 +124,9 @@ class Bench:
             "beam part": default,
             "beam part, minimum risk, hard": with_beam(MinimumRisk(), selection="hard"),
             "beam part, soft survival, hard": with_beam(SoftSurvival(), selection="hard"),
-            "beam part, soft survival, hard, one rival": with_beam(SoftSurvival(rivals=1), selection="hard"),
+            "beam part, soft survival, hard, one rival, M 2 K": with_beam(
+                SoftSurvival(rivals=1), selection="hard", candidates=2 * beams
+            ),
             "beam part, survival of the reference, hard": with_beam(SoftSurvival("reference"), selection="hard"),
             "beam part, descendant credit, hard": with_beam(DescendantCredit(), selection="hard"),
             "beam part, optimal transport": with_beam(OptimalTransport()),
@@ -124,12 +136,24 @@ class Bench:
             "beam part, soft, step by step, aligned": with_beam(AlignedCrossEntropy(), **soft_paths),
             "gold prefixes, optimal transport": SoftTeacherForcing(OptimalTransport()),
             "gold prefixes, aligned cross-entropy": SoftTeacherForcing(AlignedCrossEntropy()),
+            "risk of 8 samples": SampledRisk(margin=self.options.margin),
+            "self-critical, 4 samples": SelfCritical(margin=self.options.margin),
+            "Gumbel-greedy": GumbelGreedy(margin=self.options.margin),
+        }
+        whole = {
+            "whole step": default,
+            "scheduled sampling": ScheduledSampling(GoldShare("linear", half=1)),
+            "scheduled sampling, expected": ScheduledSampling(GoldShare("linear", half=1), "expected"),
+            "parameter search, 4 candidates": ParameterSearch(margin=self.options.margin),
         }
         return {
             "teacher forcing": lambda batch: gold(self.network, batch).total,
             **{name: partial(self.part, part) for name, part in parts.items()},
-            "whole step": lambda batch: default(self.network, batch).total,
+            **{name: partial(self.whole, each) for name, each in whole.items()},
         }
+
+    def whole(self, objective: Objective, batch: Batch) -> Tensor:
+        return objective(self.network, batch, step=1).total
 
     def part(self, objective: Mixture, batch: Batch) -> Tensor:
         with objective.mode_of_part(self.network):
@@ -177,8 +201,8 @@ class Bench:
         torch.cuda.synchronize()
         return time.perf_counter()
 
-    def ratio(self, beams: int, length: int) -> None:
-        found = self.measure(beams, length, list(self.objectives(beams)))
+    def ratio(self, beams: int, length: int, only: list[str] | None) -> None:
+        found = self.measure(beams, length, ["teacher forcing", *(only or list(self.objectives(beams))[1:])])
         base_time, base_memory = found["teacher forcing"]
         print(f"| K {beams}, T {length} | ms | times | MiB | times |\n|---|---|---|---|---|")
         for name, (seconds, size) in found.items():

@@ -330,7 +330,7 @@ def differences(before: dict[str, list[str]], ours: dict[str, list[str]], gold: 
         if name.partition("-")[2].startswith("test") or name.startswith("test"):
             first, second = paired_bootstrap({"control": before[name], "ours": ours[name]}, gold[name]).values()
             apart = (
-                f"{b.score.value - a.score.value:+.2f} {b.score.name} (p {b.p_value:.3f})"
+                f"{b.score.value - a.score.value:+.2f} {b.score.name} (p {b.difference.p_value:.3f})"
                 for a, b in zip(first, second, strict=True)
             )
             cells.append(f"{name}: {', '.join(apart)}")
