@@ -29,7 +29,7 @@ def main() -> None:
         for name, (tab, width, height, colours) in PICTURES.items():
             page = browser.new_page(viewport={"width": width, "height": height}, color_scheme=colours)
             page.goto(f"{options.page.resolve().as_uri()}#{tab}")
-            page.wait_for_selector(".sentence", state="attached")
+            page.wait_for_selector("#list .sentence", state="attached")
             if tab == "sentences":
                 page.locator("#list summary").first.click()
             picture = Image.open(io.BytesIO(page.screenshot())).convert("RGB")
