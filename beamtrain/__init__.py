@@ -12,6 +12,7 @@ The rooms of the package in the order that data flows; a file imports only from 
     runs/         what a run's folder holds
     translating/  lines to translations, in one process or several
     scoring/      translations to scores with their signatures, scores to tables
+    interop/      models of Hugging Face's library as runs, and runs as models of that library and of CTranslate2
     reporting/    what is known of systems to pages that people look at
     inspecting/   one sentence to all that the search does with it, step by step
     training/     `beamtrain train`; callbacks/ is what happens around a step

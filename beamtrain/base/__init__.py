@@ -6,7 +6,7 @@ text_io.py       lines of text, in and out; streams.py, the standard ones as a p
 progress.py      a progress bar on standard error
 typed_values.py  values that were read from a file, against the types that they must have
 assets.py        where the shipped configs and the bundled corpus lie
-plugins.py       modules of a user's own
+plugins.py       modules of a user's own; extras.py, packages that only some commands need
 inference_sizes.py   what bounds the memory of inference
 waits.py         when the host may read what a device computes; torch only
 allocator.py     the C library's memory allocator

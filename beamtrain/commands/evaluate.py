@@ -9,6 +9,7 @@ from beamtrain.base.errors import UserError
 from beamtrain.base.inference_sizes import BATCH_TOKENS
 from beamtrain.base.streams import output_is_closed
 from beamtrain.commands.options import (
+    ENGINES,
     BatchTokens,
     BleuTokenizerOption,
     Device,
@@ -23,8 +24,10 @@ from beamtrain.commands.options import (
     TargetLang,
     WordVectors,
     beam_sizes,
+    check_engine,
     check_page,
     check_report,
+    load_engine,
     load_model,
     scoring_options,
 )
@@ -32,6 +35,10 @@ from beamtrain.commands.search_options import search_options, takes_search_optio
 from beamtrain.commands.text_options import References, Source, SplitName, TestSet, check_choice_of_text, chosen_text
 
 Beams = Annotated[str | None, typer.Option("--beam", help="Beam sizes, such as 5 or 1,5,10. Default: the run's own.")]
+EngineNames = Annotated[
+    str,
+    typer.Option("--engine", help="beamtrain, ctranslate2, or ctranslate2:int8 and the like; several with commas."),
+]
 OutputFolder = Annotated[
     Path | None, typer.Option(help="Keep translations and the report in this folder, which is made.")
 ]
@@ -58,9 +65,10 @@ def evaluate(
     target_lang: TargetLang = None,
     device: Device = "auto",
     precision: Precision = "fp32",
+    engine: EngineNames = "beamtrain",
 ) -> None:
     """Translate a test set and score it: BLEU, chrF2 and TER with signatures, length ratio, speed."""
-    beams = _beam_sizes(beam)
+    beams, engines = _beam_sizes(beam), _engines(engine, device, precision)
     if output is not None and str(output) == "-":
         raise UserError("--output -: must be a folder; the report is printed anyway, with --format json as JSON")
     check_page(html)
@@ -86,7 +94,7 @@ def evaluate(
     text = chosen_text(run, source, reference, split, test_set)
     evaluations = [
         evaluation.evaluate(
-            run.network,
+            searcher,
             run.tokenizer,
             search,
             text.sources,
@@ -96,7 +104,10 @@ def evaluate(
             scoring=scoring,
             batch_tokens=batch_tokens,
             vectors=vectors,
+            engine=name,
         )
+        for name, (kind, quantization) in engines.items()
+        for searcher in [load_engine(run, kind, quantization)]
         for search in searches
     ]
     title = f"{run.path.resolve().name} on {text.name}"
@@ -104,7 +115,8 @@ def evaluate(
         make_output_folder(output)
         for each in evaluations:
             hypotheses = "".join(f"{line}\n" for line in each.hypotheses)
-            write_output(output / f"beam{each.search.beam_size}.txt", hypotheses)
+            engine_name = "" if len(engines) == 1 else f".{each.engine.replace(':', '-')}"
+            write_output(output / f"beam{each.search.beam_size}{engine_name}.txt", hypotheses)
         write_report(output, title, evaluations)
     report = to_json(as_dict(title, evaluations))
     if json is not None:
@@ -122,3 +134,16 @@ def evaluate(
 def _beam_sizes(text: str | None) -> list[int | None]:
     """The sizes of `--beam 1,5,10`, each once; None is the run's own."""
     return [None] if text is None else list(beam_sizes("--beam", text))
+
+
+def _engines(text: str, device: str, precision: str) -> dict[str, tuple[str, str | None]]:
+    """What `--engine beamtrain,ctranslate2:int8` names: each engine, and its quantization."""
+    engines = {}
+    for name in text.split(","):
+        kind, _, quantization = name.strip().partition(":")
+        if kind not in ENGINES:
+            raise UserError(f"--engine {text}: must be {' or '.join(ENGINES)}, or several with commas")
+        elsewhere = {"device": device not in ("auto", "cpu"), "precision": precision != "fp32"}
+        check_engine(kind, quantization or None, **elsewhere)
+        engines[name.strip()] = kind, quantization or None
+    return engines

@@ -13,8 +13,12 @@ from beamtrain.base.plugins import import_modules
 from beamtrain.base.streams import output_is_closed
 
 if TYPE_CHECKING:
+    from beamtrain.model.base import Seq2Seq
     from beamtrain.runs.loading import Run
     from beamtrain.runs.scoring_options import ScoringOptions
+    from beamtrain.translating.engine import Engine
+
+ENGINES = ("beamtrain", "ctranslate2")
 
 
 class ReportFormat(StrEnum):
@@ -36,6 +40,11 @@ BatchTokens = Annotated[
 ]
 Device = Annotated[str, typer.Option(help="cpu, cuda, cuda:1, ...; auto takes a GPU if there is one.")]
 Precision = Annotated[str, typer.Option(help="fp32 or bf16.")]
+EngineOption = Annotated[str, typer.Option("--engine", help="What searches: beamtrain, or ctranslate2, on the CPU.")]
+QuantizationOption = Annotated[
+    str | None,
+    typer.Option("--quantization", help="ctranslate2: float32, the default, int8, float16, ..."),
+]
 BleuTokenizerOption = Annotated[
     str | None, typer.Option("--tokenizer", help="What BLEU takes for words: 13a, zh, ja-mecab, char, flores200, ...")
 ]
@@ -113,6 +122,36 @@ def load_model(
             )
     cast(run.network, precision)
     return run
+
+
+def check_engine(engine: str, quantization: str | None, **unsupported: bool) -> None:
+    """Raises UserError for an engine that there is not, and for what was asked of it that it lacks.
+
+    `unsupported` are the options that only our own decoder has, and whether they were given.
+    """
+    if engine not in ENGINES:
+        raise UserError(f"--engine {engine}: must be {' or '.join(ENGINES)}")
+    if engine == "beamtrain":
+        if quantization is not None:
+            raise UserError(f"--quantization {quantization} only works together with --engine ctranslate2")
+        return
+    for name, given in unsupported.items():
+        if given:
+            said = "--" + name.replace("_", "-")
+            raise UserError(f"{said}: the engine {engine} has nothing like it; leave {said} or --engine out")
+
+
+def load_engine(run: "Run", engine: str, quantization: str | None) -> "Seq2Seq | Engine":
+    """What searches: the run's network, or another engine with its weights.
+
+    Raises:
+        UserError: the network has no counterpart there, or a package is missing.
+    """
+    if engine == "beamtrain":
+        return run.network
+    from beamtrain.interop.engines import ctranslate2_engine
+
+    return ctranslate2_engine(run, cast(Any, quantization or "float32"))
 
 
 def scoring_options(scoring: "ScoringOptions", tokenizer: str | None) -> "ScoringOptions":

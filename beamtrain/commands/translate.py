@@ -15,11 +15,15 @@ from beamtrain.base.progress import progress
 from beamtrain.commands.options import (
     BatchTokens,
     Device,
+    EngineOption,
     Imports,
     Model,
     Precision,
+    QuantizationOption,
     SourceLang,
     TargetLang,
+    check_engine,
+    load_engine,
     load_model,
 )
 from beamtrain.commands.output_formats import OutputFormat, formatter
@@ -82,6 +86,8 @@ def translate(
     target_lang: TargetLang = None,
     device: Device = "auto",
     precision: Precision = "fp32",
+    engine: EngineOption = "beamtrain",
+    quantization: QuantizationOption = None,
     processes: Processes = 1,
 ) -> None:
     """Translate text, one line at a time: beamtrain translate --model runs/quickstart < in.txt > out.txt"""
@@ -89,6 +95,16 @@ def translate(
     drawing = _given(top_k=top_k, top_p=top_p, temperature=temperature, seed=seed)
     only_searching = {name: value for name, value in searching.items() if name not in ALSO_OF_SAMPLING}
     _check_sampling(sample, drawing, only_searching | _given(prefix=prefix, attention=attention or None))
+    check_engine(
+        engine,
+        quantization,
+        sample=sample,
+        attention=attention,
+        token_scores=token_scores,
+        device=device not in ("auto", "cpu"),
+        precision=precision != "fp32",
+    )
+    device = device if engine == "beamtrain" else "cpu"
     _check_files(input, prefix, output)
     total = _count_lines(input, prefix)
 
@@ -104,18 +120,17 @@ def translate(
         "batch_tokens": batch_tokens,
         "max_source_tokens": max_source_tokens,
     }
+    searcher = load_engine(run, engine, quantization)
     write = formatter(format, token_scores)
     prefixes = None if prefix is None else read_lines(prefix)
     with ExitStack() as stack:
         lines = stack.enter_context(open_lines(input))
         out = stack.enter_context(open_output(output))
         if processes == 1:
-            translations = Translator(run.network, run.tokenizer, **settings).translate_windows(
-                _windows(lines), prefixes
-            )
+            translations = Translator(searcher, run.tokenizer, **settings).translate_windows(_windows(lines), prefixes)
         else:
-            del run
-            make = partial(_make_translator, model, device, precision, imports, settings)
+            del run, searcher
+            make = partial(_make_translator, model, device, precision, imports, engine, quantization, settings)
             pool = stack.enter_context(_pool(make, processes))
             translations = pool.translate_windows(_windows(lines), prefixes, ready=lines.ready)
         for translation in progress(_flushed(translations, out), total, to_file=not is_standard(output)):
@@ -131,14 +146,21 @@ def _pool(make: Callable[[int], "Translator"], processes: int) -> "TranslatorPoo
 
 
 def _make_translator(
-    model: Path, device: str, precision: str, imports: list[str] | None, settings: dict[str, Any], rank: int
+    model: Path,
+    device: str,
+    precision: str,
+    imports: list[str] | None,
+    engine: str,
+    quantization: str | None,
+    settings: dict[str, Any],
+    rank: int,
 ) -> "Translator":
     """The translator of process `rank`."""
     from beamtrain.translating.device import device_of_process
     from beamtrain.translating.translator import Translator
 
     run = load_model(model, device_of_process(device, rank), precision, imports=imports)
-    return Translator(run.network, run.tokenizer, **settings)
+    return Translator(load_engine(run, engine, quantization), run.tokenizer, **settings)
 
 
 def _given(**options: Any) -> dict[str, Any]:

@@ -5,6 +5,7 @@ local_files.py the files of a local corpus: which split they are, the sentence p
 hub.py         data sets of the Hugging Face hub
 corpus.py      where text comes from, and the splits of a corpus
 tokenizer.py   subwords by SentencePiece; segmentation.py, random ones
+foreign_tokenizer.py  those of a model of Hugging Face's library; renumbering.py, its token ids and ours
 cleaning.py    which training pairs are dropped, counted by reason
 table.py       token rows in memory-mapped files
 workers.py     work on spans of rows, on every processor

@@ -82,6 +82,8 @@ class TranslationData(LightningDataModule):
         seed: int = 1,
     ) -> None:
         super().__init__()
+        if not source:
+            raise UserError("data.source is empty: say what to train on, by --data.source FOLDER for instance")
         for name, value, allowed, needed in (
             ("train_rows", train_rows, train_rows is None or train_rows > 0, "at least 1"),
             ("vocab_size", vocab_size, vocab_size > len((PAD, BOS, EOS, UNK)), "more than the 4 control pieces"),
@@ -153,6 +155,11 @@ class TranslationData(LightningDataModule):
             "training text": prepared.digests["train"],
             "development text": prepared.digests["validation"],
         }
+
+    def longest(self, role: Role) -> int:
+        """Tokens of the longest sentence of a split, on either side, EOS included."""
+        source, target, _ = self._ready().tables(role)
+        return int(max(source.lengths.max(), target.lengths.max()))
 
     def pairs(self, split: str, most: int | None = None) -> tuple[list[str], list[str]]:
         """Raw source and reference lines of a split, by its role or name, in the order of the corpus; the first `most`.
@@ -271,11 +278,16 @@ class TranslationData(LightningDataModule):
             ("source_normalization", tokenizer.source.normalization, self._normalization["source"]),
             ("target_normalization", tokenizer.target.normalization, self._normalization["target"]),
         ):
-            if has != wanted:
+            if has not in (wanted, None):
                 raise UserError(
                     f"data.{name} is {str(wanted).lower()}, but the tokenizer in {self._tokenizer_from} was made with "
                     f"{str(has).lower()}; set it to that"
                 )
+        if self._subword_sampling and not tokenizer.can_sample:
+            raise UserError(
+                f"data.subword_sampling is {self._subword_sampling}, but the tokenizer in {self._tokenizer_from} cuts "
+                "a text in one way only; set it to 0"
+            )
         return tokenizer
 
 

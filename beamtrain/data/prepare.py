@@ -173,10 +173,10 @@ def _digest(folder: Path, role: Role) -> str:
 def _seal(folder: Path, manifest: dict[str, Any]) -> None:
     """Flush every file to disk, and list them with their sizes."""
     sizes = {}
-    for path in sorted(folder.iterdir()):
+    for path in sorted(each for each in folder.rglob("*") if each.is_file()):
         with open(path, "rb") as file:
             os.fsync(file.fileno())
-        sizes[path.name] = path.stat().st_size
+        sizes[str(path.relative_to(folder))] = path.stat().st_size
     (folder / _MANIFEST).write_text(json.dumps({**manifest, "files": sizes}, indent=1))
 
 

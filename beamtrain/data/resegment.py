@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from beamtrain.data.table import padded
-from beamtrain.data.tokenizer import EOS, SubwordModel, Tokenizer
+from beamtrain.data.tokenizer import EOS, Subwords, Tokenizer
 
 if TYPE_CHECKING:
     from datasets import Dataset
@@ -36,7 +36,7 @@ class Resegment:
             self._sample(self._tokenizer.target, text["target"], seeds),
         )
 
-    def _sample(self, model: SubwordModel, lines: list[str], seeds: list[int]) -> NDArray[np.int64]:
+    def _sample(self, model: Subwords, lines: list[str], seeds: list[int]) -> NDArray[np.int64]:
         return padded([[*tokens, EOS] for tokens in model.sample(lines, self._alpha, seeds)])
 
     def _row_seed(self, epoch: int, row: int) -> int:

@@ -2,6 +2,8 @@
 
 import io
 import re
+import shutil
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator
 from functools import cached_property
 from hashlib import blake2b
@@ -30,9 +32,46 @@ _WORD = re.compile("▁[^▁]*")  # of normalised text: no piece reaches beyond 
 
 _JOINT_FILE = "tokenizer.model"
 _SOURCE_FILE, _TARGET_FILE = "tokenizer.source.model", "tokenizer.target.model"
+FOREIGN = "huggingface"
+"""The folder of a tokenizer that another library runs: see `foreign_tokenizer`."""
 
 
-class SubwordModel:
+class Subwords(ABC):
+    """The subwords of one side."""
+
+    @property
+    @abstractmethod
+    def vocab_size(self) -> int:
+        """Number of token ids, PAD, BOS, EOS and UNK included."""
+
+    @cached_property
+    @abstractmethod
+    def vocabulary(self) -> list[str]:
+        """Every piece, by its id."""
+
+    @cached_property
+    @abstractmethod
+    def normalization(self) -> str | None:
+        """The name of what is done to text before it is cut; None for a way that has no name here."""
+
+    @abstractmethod
+    def encode(self, lines: list[str]) -> list[list[int]]:
+        """Token ids of each line, without BOS and EOS; none of a line of which nothing is left."""
+
+    @abstractmethod
+    def sample(self, lines: list[str], alpha: float, seeds: list[int]) -> list[list[int]]:
+        """One random segmentation per line, the same for the same seed."""
+
+    @abstractmethod
+    def decode(self, ids: list[list[int]]) -> list[str]:
+        """One line of text per row of ids."""
+
+    @abstractmethod
+    def pieces(self, ids: list[int]) -> list[str]:
+        """The subwords, as they are shown to people."""
+
+
+class SubwordModel(Subwords):
     """One trained SentencePiece model. Its control pieces are never read from text: `</s>` in a line is four letters.
 
     Text is normalised as the model says, see `Normalization`. With "identity" and byte pieces, decoding gives back all
@@ -45,12 +84,10 @@ class SubwordModel:
 
     @property
     def vocab_size(self) -> int:
-        """Number of token ids, PAD, BOS, EOS and UNK included."""
         return self._processor.get_piece_size()
 
     @cached_property
     def vocabulary(self) -> list[str]:
-        """Every piece, by its id."""
         return self.pieces(list(range(self.vocab_size)))
 
     @cached_property
@@ -67,7 +104,6 @@ class SubwordModel:
         return SubwordModel(proto.SerializeToString(deterministic=True))
 
     def encode(self, lines: list[str]) -> list[list[int]]:
-        """Token ids of each line, without BOS and EOS."""
         return self._processor.encode(lines, num_threads=1)
 
     def sample(self, lines: list[str], alpha: float, seeds: list[int]) -> list[list[int]]:
@@ -134,9 +170,15 @@ class SubwordModel:
 class Tokenizer:
     """The subword models of both sides: with a joint vocabulary the same pieces, and perhaps other normalisations."""
 
+    source: Subwords
+    target: Subwords
+    can_sample = True
+    """Whether a text can be cut at random."""
+
     def __init__(self, source: SubwordModel, target: SubwordModel | None = None) -> None:
-        self.source = source
-        self.target = source if target is None or target.serialized == source.serialized else target
+        target = source if target is None or target.serialized == source.serialized else target
+        self.source, self.target = source, target
+        self._models = {_JOINT_FILE: source} if target is source else {_SOURCE_FILE: source, _TARGET_FILE: target}
 
     @cached_property
     def joint(self) -> bool:
@@ -145,19 +187,25 @@ class Tokenizer:
 
     def fingerprint(self) -> str:
         """A digest of both models."""
-        return blake2b(self.source.serialized + self.target.serialized, digest_size=16).hexdigest()
+        source, *_, target = [model.serialized for model in self._models.values()] * 2
+        return blake2b(source + target, digest_size=16).hexdigest()
 
     def save(self, folder: Path | str) -> None:
         """Write `tokenizer.model`, or where the sides differ `tokenizer.source.model` and `tokenizer.target.model`.
 
         What another tokenizer has left in the folder is removed.
         """
-        joint = {_JOINT_FILE: self.source}
-        files = joint if self.source is self.target else {_SOURCE_FILE: self.source, _TARGET_FILE: self.target}
-        for name, model in files.items():
-            model.save(Path(folder) / name)
-        for name in {_JOINT_FILE, _SOURCE_FILE, _TARGET_FILE} - files.keys():
+        kept = self._write(Path(folder))
+        for name in {_JOINT_FILE, _SOURCE_FILE, _TARGET_FILE} - kept:
             (Path(folder) / name).unlink(missing_ok=True)
+        if FOREIGN not in kept:
+            shutil.rmtree(Path(folder) / FOREIGN, ignore_errors=True)
+
+    def _write(self, folder: Path) -> set[str]:
+        """Write the files; their names."""
+        for name, model in self._models.items():
+            model.save(folder / name)
+        return {*self._models}
 
     @classmethod
     def load(cls, folder: Path | str) -> "Tokenizer":
@@ -171,6 +219,10 @@ class Tokenizer:
             return cls(SubwordModel.load(folder / _JOINT_FILE))
         if (folder / _SOURCE_FILE).is_file() and (folder / _TARGET_FILE).is_file():
             return cls(SubwordModel.load(folder / _SOURCE_FILE), SubwordModel.load(folder / _TARGET_FILE))
+        if (folder / FOREIGN).is_dir():
+            from beamtrain.data.foreign_tokenizer import ForeignTokenizer
+
+            return ForeignTokenizer.read(folder)
         raise UserError(f"{folder}: no tokenizer here; expected {_JOINT_FILE}, or {_SOURCE_FILE} and {_TARGET_FILE}")
 
 

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from beamtrain.data.batch import Batch, pad
-from beamtrain.data.tokenizer import EOS, PAD, SubwordModel, Tokenizer
+from beamtrain.data.tokenizer import EOS, PAD, Subwords, Tokenizer
 from beamtrain.inspecting.recording import RecordedStep, Recording, record
 from beamtrain.inspecting.searches import LookedAt
 from beamtrain.inspecting.words import loss_told, search_told, told
@@ -102,7 +102,7 @@ def _problem(source: list[int], target: list[int]) -> str | None:
 
 
 def search_document(
-    recording: Recording, batch: Batch, search: LookedAt, subwords: SubwordModel, reference_given: bool
+    recording: Recording, batch: Batch, search: LookedAt, subwords: Subwords, reference_given: bool
 ) -> Json:
     """One search of the first sentence of a batch."""
     beams, options, loss = recording.beams, search.options, search.loss
@@ -146,7 +146,7 @@ def search_document(
     return {**found, "about": search_told(found)}
 
 
-def _step(step: RecordedStep, gradient: Tensor, of_choice: Tensor, selection: str, subwords: SubwordModel) -> Json:
+def _step(step: RecordedStep, gradient: Tensor, of_choice: Tensor, selection: str, subwords: Subwords) -> Json:
     """One position. gradient, of_choice: (M,)"""
     candidates, matrix = step.candidates, step.matrix[0]  # (K, M)
     K, M = matrix.shape

@@ -102,7 +102,7 @@ def record(network: Seq2Seq, memory: Memory, batch: Batch, search: LookedAt) -> 
             chain,
             network,
             memory,
-            gold_limits(batch, search.margin),
+            gold_limits(batch, search.margin, network.max_positions),
             batch.target_out if loss.reads_reference else None,
             U if loss.reads_ended or loss.reads_gold else 0,
         )

@@ -25,6 +25,9 @@ class Seq2Seq(nn.Module, ABC):
     """
 
     vocab_size: int  # V, of the target side
+    unsaid: tuple[int, ...] = ()  # tokens whose logit is -inf
+    first_token: int | None = None  # the only one that a target may begin with, such as the code of its language
+    max_positions: int | None = None  # the most tokens of a source or a target, EOS included; None: any number
 
     @abstractmethod
     def encode(self, source: Tensor) -> Memory:
@@ -43,7 +46,7 @@ class Seq2Seq(nn.Module, ABC):
 
     def logits(self, hidden: Tensor) -> Tensor:
         """Unnormalised log-probabilities (..., V) of the next token, from decoder outputs (..., D)."""
-        return linear(hidden, self.output_weight)
+        return linear(hidden, self.output_weight, self.output_bias)
 
     @property
     def has_own_logits(self) -> bool:
@@ -55,6 +58,11 @@ class Seq2Seq(nn.Module, ABC):
     def output_weight(self) -> Tensor:
         """The matrix (V, D) of the logits."""
         raise UserError(f"{type(self).__name__} cannot be trained with the search in the loop: it has no output matrix")
+
+    @property
+    def output_bias(self) -> Tensor | None:
+        """What is added to the logits: (V,), -inf for the `unsaid`; no parameter."""
+        return None
 
     @abstractmethod
     def start(self, memory: Memory, beams: int) -> DecoderState:

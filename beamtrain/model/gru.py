@@ -31,7 +31,8 @@ from beamtrain.base.errors import UserError
 from beamtrain.data.tokenizer import PAD
 from beamtrain.model.base import Memory, Seq2Seq
 from beamtrain.model.dropout import Dropout
-from beamtrain.model.layers import CrossAttention, TokenEmbedding, check_width, initialise
+from beamtrain.model.embedding import TokenEmbedding, token_table
+from beamtrain.model.layers import CrossAttention, check_width, initialise
 from beamtrain.model.recurrent_state import RecurrentState
 from beamtrain.model.slots import OpenSlots
 from beamtrain.model.state import DecoderState
@@ -140,11 +141,11 @@ class GRUEncoderDecoder(Seq2Seq):
             if layers < 1:
                 raise UserError(f"{name} is {layers}; it must be 1 or more")
         self.vocab_size = vocab_size
-        self.target_embedding = TokenEmbedding(vocab_size, width, dropout, PAD)
+        self.target_embedding = TokenEmbedding(token_table(vocab_size, width), dropout)
         self.source_embedding = (
             self.target_embedding
             if source_vocab_size is None
-            else TokenEmbedding(source_vocab_size, width, dropout, PAD)
+            else TokenEmbedding(token_table(source_vocab_size, width), dropout)
         )
         self.encoder = Encoder(width, encoder_layers, dropout)
         self.decoder = Decoder(width, heads, decoder_layers, dropout)
@@ -168,7 +169,7 @@ class GRUEncoderDecoder(Seq2Seq):
         return self.target_embedding.table.weight
 
     def embed(self, tokens: Tensor) -> Tensor:
-        return self.target_embedding.table(tokens)  # (...) -> (..., D)
+        return self.target_embedding.vectors(tokens)  # (...) -> (..., D)
 
     def start(self, memory: Memory, beams: int) -> RecurrentState:
         hidden = self.decoder.first_hidden(memory).unsqueeze(2).expand(-1, -1, beams, -1)  # (L, B, D) -> (L, B, K, D)

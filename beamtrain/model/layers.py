@@ -1,11 +1,12 @@
-"""What networks are built of (Vaswani et al. 2017): attention, feed-forward, residual wiring, sinusoidal positions."""
+"""What networks are built of (Vaswani et al. 2017): attention, feed-forward, residual wiring."""
 
 import math
 from collections.abc import Callable
+from functools import partial
 from typing import Literal, get_args
 
-import torch
 from torch import Tensor, nn
+from torch.nn.functional import gelu, relu, silu
 
 from beamtrain.base.errors import UserError
 from beamtrain.model.attention import attend
@@ -14,6 +15,16 @@ from beamtrain.model.slots import OpenSlots
 from beamtrain.model.state import Past
 
 NormPosition = Literal["pre", "post"]
+Activation = Literal["relu", "gelu", "gelu_tanh", "silu"]
+"""The nonlinearity of the feed-forward layers: ReLU; x Phi(x) (Hendrycks and Gimpel 2016), or its approximation by
+tanh; x sigmoid(x), which is Swish with beta = 1 (Ramachandran et al. 2017)."""
+
+_FUNCTIONS: dict[Activation, Callable[[Tensor], Tensor]] = {
+    "relu": partial(relu, inplace=True),
+    "gelu": gelu,
+    "gelu_tanh": partial(gelu, approximate="tanh"),
+    "silu": silu,
+}
 Initialisation = Literal["xavier", "orthogonal"]
 
 
@@ -127,14 +138,15 @@ class CrossAttention(nn.Module):
 
 
 class FeedForward(nn.Module):
-    """Two linear maps with a ReLU between them."""
+    """Two linear maps with a nonlinearity between them."""
 
-    def __init__(self, width: int, inner: int) -> None:
+    def __init__(self, width: int, inner: int, activation: Activation = "relu") -> None:
         super().__init__()
         self.inner, self.outer = nn.Linear(width, inner), nn.Linear(inner, width)
+        self.activate = _FUNCTIONS[activation]
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.outer(self.inner(x).relu_())
+        return self.outer(self.activate(self.inner(x)))
 
 
 class Residual(nn.Module):
@@ -152,58 +164,3 @@ class Residual(nn.Module):
         if self.pre:
             return x + self.dropout(sublayer(self.norm(x)))
         return self.norm(x + self.dropout(sublayer(x)))
-
-
-def sinusoids(positions: int, width: int) -> Tensor:
-    """Position vectors (positions, width): sin in the first half, cos in the second, wavelengths 2 pi to 20,000 pi."""
-    rates = torch.exp(torch.arange(0, width, 2) * (-math.log(10_000) / width))  # (D/2,)
-    angles = torch.arange(positions).unsqueeze(1) * rates  # (positions, D/2)
-    return torch.cat((angles.sin(), angles.cos()), dim=1)
-
-
-class TokenEmbedding(nn.Module):
-    """Token vectors scaled by sqrt(D), then dropout."""
-
-    def __init__(self, vocab_size: int, width: int, dropout: float, padding: int) -> None:
-        super().__init__()
-        self.table = nn.Embedding(vocab_size, width, padding_idx=padding)
-        nn.init.normal_(self.table.weight, std=width**-0.5)
-        with torch.no_grad():
-            self.table.weight[padding] = 0
-        self.scale, self.dropout = math.sqrt(width), Dropout(dropout)
-
-    def scaled(self, inputs: Tensor) -> Tensor:
-        """Ids (...) or unscaled vectors (..., D) -> (..., D)"""
-        return (inputs if inputs.is_floating_point() else self.table(inputs)) * self.scale
-
-    def forward(self, inputs: Tensor) -> Tensor:
-        """Ids (...) or unscaled vectors (..., D) -> (..., D)"""
-        return self.dropout(self.scaled(inputs))
-
-
-class Embedding(TokenEmbedding):
-    """The same plus sinusoidal positions from 0, before the dropout."""
-
-    def __init__(self, vocab_size: int, width: int, dropout: float, padding: int) -> None:
-        super().__init__(vocab_size, width, dropout, padding)
-        self._sinusoids = sinusoids(256, width)  # no buffer: it grows, and averaging wants buffers of one size
-
-    def _positions(self, end: int) -> Tensor:
-        weight = self.table.weight
-        if end > self._sinusoids.size(0):  # any length can be asked for; the table follows
-            self._sinusoids = sinusoids(2 * end, weight.size(1))
-        self._sinusoids = self._sinusoids.to(weight)
-        return self._sinusoids
-
-    def forward(self, inputs: Tensor) -> Tensor:
-        """Ids (B, T) or unscaled vectors (B, T, D), at positions 0 to T - 1 -> (B, T, D)"""
-        T = inputs.size(1)
-        return self.dropout(self.scaled(inputs) + self._positions(T)[:T])
-
-    def tree(self, inputs: Tensor, depths: Tensor) -> Tensor:
-        """Ids (B, N) or unscaled vectors (B, N, D), at positions (B, N), all below N -> (B, N, D)"""
-        return self.dropout(self.scaled(inputs) + self._positions(inputs.size(1))[depths])
-
-    def at(self, inputs: Tensor, position: int) -> Tensor:
-        """Ids (B, K) or unscaled vectors (B, K, D), all at one position -> (B, K, D)"""
-        return self.dropout(self.scaled(inputs) + self._positions(position + 1)[position])

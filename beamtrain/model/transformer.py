@@ -1,18 +1,24 @@
 """The Transformer (Vaswani et al. 2017), in a layout that other engines hold as it is.
 
 Pre-norm with ReLU, sqrt(D)-scaled tied embeddings and [sin | cos] positions from 0 is exactly Hugging Face's Pegasus
-and CTranslate2's `TransformerSpec(pre_norm=True)`; post-norm is the layout of the original paper.
+and CTranslate2's `TransformerSpec(pre_norm=True)`; post-norm is the layout of the original paper. The other choices are
+those of Marian, M2M100, BART and mBART, whose weights it takes as they are: see `interop`.
 """
 
-from typing import cast
+import math
+from collections.abc import Mapping
+from typing import NamedTuple, cast
 
+import torch
 from torch import Tensor, nn
 
-from beamtrain.data.tokenizer import PAD
+from beamtrain.base.errors import UserError
+from beamtrain.data.tokenizer import BOS, EOS, PAD
 from beamtrain.model.base import Memory, Seq2Seq
+from beamtrain.model.embedding import Embedding, token_table
 from beamtrain.model.layers import (
+    Activation,
     CrossAttention,
-    Embedding,
     FeedForward,
     Initialisation,
     NormPosition,
@@ -21,17 +27,31 @@ from beamtrain.model.layers import (
     check_width,
     initialise,
 )
+from beamtrain.model.positions import PositionKind, check_positions, make_positions
 from beamtrain.model.slots import OpenSlots
 from beamtrain.model.state import DecoderState, LayerCache, TransformerState
+
+
+class LayerShape(NamedTuple):
+    """What all layers have in common; see `Transformer`."""
+
+    width: int
+    inner_width: int
+    heads: int
+    activation: Activation
+    norm: NormPosition
+    dropout: float
+    attention_dropout: float
 
 
 class EncoderLayer(nn.Module):
     """Self-attention, then feed-forward."""
 
-    def __init__(self, D: int, inner: int, heads: int, dropout: float, attention_dropout: float, norm: NormPosition):
+    def __init__(self, shape: LayerShape) -> None:
         super().__init__()
+        D, inner, heads, activation, norm, dropout, attention_dropout = shape
         self.attention = SelfAttention(D, heads, attention_dropout)
-        self.feed_forward = FeedForward(D, inner)
+        self.feed_forward = FeedForward(D, inner, activation)
         self.residuals = nn.ModuleList(Residual(D, dropout, norm) for _ in range(2))
 
     def forward(self, x: Tensor, mask: Tensor) -> Tensor:
@@ -44,11 +64,12 @@ class EncoderLayer(nn.Module):
 class DecoderLayer(nn.Module):
     """Self-attention to the past, attention to the source, then feed-forward."""
 
-    def __init__(self, D: int, inner: int, heads: int, dropout: float, attention_dropout: float, norm: NormPosition):
+    def __init__(self, shape: LayerShape) -> None:
         super().__init__()
+        D, inner, heads, activation, norm, dropout, attention_dropout = shape
         self.attention = SelfAttention(D, heads, attention_dropout)
         self.cross = CrossAttention(D, heads, attention_dropout)
-        self.feed_forward = FeedForward(D, inner)
+        self.feed_forward = FeedForward(D, inner, activation)
         self.residuals = nn.ModuleList(Residual(D, dropout, norm) for _ in range(3))
 
     def forward(self, x: Tensor, memory: Memory) -> Tensor:
@@ -72,6 +93,13 @@ class DecoderLayer(nn.Module):
         return self.cross.step(x, source, state.source_mask, slots)
 
 
+def check_tokens(tokens: Mapping[str, int | None], sizes: Mapping[str, int]) -> None:
+    """Raises UserError for a token that a vocabulary of that size has not, by the name of its setting."""
+    for name, token in tokens.items():
+        if token is not None and not 0 <= token < sizes[name]:
+            raise UserError(f"{name} is {token}; it must be a token of the vocabulary, from 0 to {sizes[name] - 1:,}")
+
+
 class Transformer(Seq2Seq):
     """An encoder-decoder Transformer.
 
@@ -87,10 +115,22 @@ class Transformer(Seq2Seq):
         dropout: the probability that an entry of an embedding or of a sublayer's output is dropped.
         attention_dropout: the probability that an attention weight is dropped.
         norm: where a layer is normalised: "pre" (steadier) or "post" (the original paper).
+        activation: the nonlinearity of the feed-forward layers, see `layers.Activation`.
+        positions: "sinusoidal", for texts of any length, or a table of either side, "learned" or "fixed".
+        position_rows: rows of such a table.
+        first_position: the row of the first position; those before it are never read.
+        embedding_scale: whether token vectors are multiplied by sqrt(D) before positions are added.
+        embedding_norm: whether their sum is normalised, before the dropout.
+        logits_bias: whether a bias is added to the logits: a buffer, which training leaves alone.
+        start_token: the token whose vector a target's decoding starts from. If it is not BOS, BOS has no vector of its
+            own, and is never said.
+        source_end: the token that EOS stands for in a source, where that token stands for EOS.
+        first_token: the only one that a target may begin with, such as the code of its language.
         initialisation: of the linear maps, "xavier" or "orthogonal"; see `layers.initialise`.
 
     Raises:
-        UserError: `width` is odd or no multiple of `heads`, or an initialisation that there is not.
+        UserError: `width` is odd or no multiple of `heads`; `position_rows` is not given for a table, or for none; a
+            token is none of the vocabulary; or an initialisation that there is not.
     """
 
     def __init__(
@@ -105,18 +145,40 @@ class Transformer(Seq2Seq):
         dropout: float = 0.1,
         attention_dropout: float = 0.0,
         norm: NormPosition = "pre",
+        activation: Activation = "relu",
+        positions: PositionKind = "sinusoidal",
+        position_rows: int | None = None,
+        first_position: int = 0,
+        embedding_scale: bool = True,
+        embedding_norm: bool = False,
+        logits_bias: bool = False,
+        start_token: int = BOS,
+        source_end: int = EOS,
+        first_token: int | None = None,
         initialisation: Initialisation = "xavier",
     ) -> None:
         super().__init__()
         check_width(width, heads)
-        self.vocab_size = vocab_size
-        self.target_embedding = Embedding(vocab_size, width, dropout, PAD)
-        self.source_embedding = (
-            self.target_embedding if source_vocab_size is None else Embedding(source_vocab_size, width, dropout, PAD)
-        )
-        shape = (width, inner_width, heads, dropout, attention_dropout, norm)
-        self.encoder = nn.ModuleList(EncoderLayer(*shape) for _ in range(encoder_layers))
-        self.decoder = nn.ModuleList(DecoderLayer(*shape) for _ in range(decoder_layers))
+        check_positions(positions, position_rows, first_position)
+        sizes = {"start_token": vocab_size, "first_token": vocab_size, "source_end": source_vocab_size or vocab_size}
+        check_tokens({"start_token": start_token, "first_token": first_token, "source_end": source_end}, sizes)
+        self.vocab_size, self.first_token = vocab_size, first_token
+        self.max_positions = None if position_rows is None else position_rows - first_position
+        target_table = token_table(vocab_size, width)
+        source_table = target_table if source_vocab_size is None else token_table(source_vocab_size, width)
+
+        def embedding(table: nn.Embedding, reads: dict[int, int]) -> Embedding:
+            where = make_positions(positions, width, position_rows, first_position)
+            return Embedding(table, dropout, where, scaled=embedding_scale, normalised=embedding_norm, reads=reads)
+
+        self.target_embedding = embedding(target_table, {BOS: start_token})
+        self.source_embedding = embedding(source_table, {EOS: source_end, source_end: EOS})
+        self.unsaid = () if start_token == BOS else (BOS,)
+        self.logits_bias: Tensor | None
+        self.register_buffer("logits_bias", torch.zeros(vocab_size) if logits_bias else None)
+        self.shape = shape = LayerShape(width, inner_width, heads, activation, norm, dropout, attention_dropout)
+        self.encoder = nn.ModuleList(EncoderLayer(shape) for _ in range(encoder_layers))
+        self.decoder = nn.ModuleList(DecoderLayer(shape) for _ in range(decoder_layers))
         self.encoder_norm = nn.LayerNorm(width) if norm == "pre" else nn.Identity()
         self.decoder_norm = nn.LayerNorm(width) if norm == "pre" else nn.Identity()
         initialise(self, initialisation)
@@ -153,8 +215,21 @@ class Transformer(Seq2Seq):
         """(V, D), the target embedding's (Press and Wolf 2017)."""
         return self.target_embedding.table.weight
 
+    @property
+    def output_bias(self) -> Tensor | None:
+        """(V,), that of the logits, and -inf for BOS where that is never said."""
+        if not self.unsaid:
+            return self.logits_bias
+        bias = (
+            self.output_weight.detach().new_zeros(self.vocab_size)
+            if self.logits_bias is None
+            else self.logits_bias.clone()
+        )
+        bias[BOS] = -math.inf
+        return bias
+
     def embed(self, tokens: Tensor) -> Tensor:
-        return self.target_embedding.table(tokens)  # (...) -> (..., D)
+        return self.target_embedding.vectors(tokens)  # (...) -> (..., D)
 
     def start(self, memory: Memory, beams: int) -> TransformerState:
         return TransformerState.hard(self._project(memory), memory.mask, beams)

@@ -92,7 +92,7 @@ class BeamTraining(Mixture):
 
     def search(self, network: Seq2Seq, memory: Memory, batch: Batch) -> SoftBeams:
         """The unroll, in two passes where choices do not depend on one another."""
-        limits, loss, U = self.limits(batch), self.loss, batch.target_out.size(1)
+        limits, loss, U = self.limits(network, batch), self.loss, batch.target_out.size(1)
         reference = batch.target_out if loss.reads_reference else None
         at_least = U if loss.reads_ended or loss.reads_gold else 0
         kept = loss.keeps_reference

@@ -57,7 +57,7 @@ class GumbelGreedy(Mixture):
         self.reward, self.temperature = differentiable(reward or Gleu(), type(self).__name__), temperature
 
     def part(self, network: Seq2Seq, batch: Batch, step: int = 0) -> tuple[Tensor, dict[str, Tensor]]:
-        limits, reference = self.limits(batch), batch.target_out
+        limits, reference = self.limits(network, batch), batch.target_out
         memory = network.encode_counted(batch.source, batch.source_lengths)
         state = network.start_soft(memory, 1)
         forbidden = torch.tensor([PAD, BOS], device=reference.device)
@@ -69,6 +69,8 @@ class GumbelGreedy(Mixture):
         for position in range(1, limits.most + 1):
             log_probs = next_log_probs(network, network.step(inputs, state), forbidden)  # (B, 1, V)
             token = self._straight_through(log_probs + _gumbel(log_probs))
+            if position == 1 and network.first_token is not None:
+                token = torch.zeros_like(token).index_fill_(2, reference.new_tensor([network.first_token]), 1.0)
             words = going * (1 - token[..., EOS])  # (B, 1)
             taken = token.gather(2, reference.unsqueeze(1)) * is_word(reference).unsqueeze(1)  # (B, 1, U)
             open_until = going * (position < limits.each).unsqueeze(1)  # at its limit y can only end

@@ -114,15 +114,17 @@ class Mixture(Objective):
         finally:
             network.train(training)
 
-    def limits(self, batch: Batch) -> LengthLimits:
+    def limits(self, network: Seq2Seq, batch: Batch) -> LengthLimits:
         """How far what the network says may go: to the gold length, EOS included, plus `margin` tokens."""
-        return gold_limits(batch, self.margin)
+        return gold_limits(batch, self.margin, network.max_positions)
 
 
-def gold_limits(batch: Batch, margin: int) -> LengthLimits:
-    """The gold length of each sentence, EOS included, plus `margin` tokens."""
-    lengths = batch.target_lengths + margin  # (B,) on the host
-    return LengthLimits((batch.target_out != PAD).sum(1) + margin, int(lengths.min()), int(lengths.max()))
+def gold_limits(batch: Batch, margin: int, max_positions: int | None) -> LengthLimits:
+    """The gold length of each sentence, EOS included, plus `margin` tokens, as far as the network has positions."""
+    lengths, each = batch.target_lengths + margin, (batch.target_out != PAD).sum(1) + margin  # (B,), on the host too
+    if max_positions is not None:
+        lengths, each = lengths.clamp(max=max_positions), each.clamp(max=max_positions)
+    return LengthLimits(each, int(lengths.min()), int(lengths.max()))
 
 
 def with_gradient(value: Tensor, parameters: list[torch.nn.Parameter], gradients: list[Tensor]) -> Tensor:

@@ -179,7 +179,7 @@ class ParameterSearch(Objective):
         lost = torch.zeros(2, dtype=torch.float64, device=window[0].source.device)  # of all sentences, and how many
         for batch in window:
             memory = network.encode_counted(batch.source, batch.source_lengths)
-            said = samples.greedy(network, memory, gold_limits(batch, self.margin))
+            said = samples.greedy(network, memory, gold_limits(batch, self.margin, network.max_positions))
             lost += torch.stack([(1 - self.reward.of(said, batch)).sum(), torch.tensor(len(batch))]).to(lost)
         network.train(training)
         if self.pooled:

@@ -64,7 +64,7 @@ class SampledRisk(Mixture):
         self.reward, self.samples, self.alpha = reward or Gleu(), samples, alpha
 
     def part(self, network: Seq2Seq, batch: Batch, step: int = 0) -> tuple[Tensor, dict[str, Tensor]]:
-        limits = self.limits(batch)
+        limits = self.limits(network, batch)
         memory = network.encode_counted(batch.source, batch.source_lengths)
         drawn = samples.draw(network, memory, limits, self.samples)  # (B, N, T)
         rewards, distinct = self.reward.of(drawn, batch), samples.first_of_each(drawn)  # (B, N)

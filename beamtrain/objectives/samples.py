@@ -49,7 +49,13 @@ class _Drawing(Sampling):
 
 def _decoded(network: Seq2Seq, memory: Memory, limits: LengthLimits, samples: int, sampling: Sampling) -> Tensor:
     beams = Beams.start(memory.mask, samples, attention=False)
-    found = decode(network, memory, beams, Constraints(limits.each, first_limit=limits.least), sampling)
+    found = decode(
+        network,
+        memory,
+        beams,
+        Constraints(limits.each, first_token=network.first_token, first_limit=limits.least),
+        sampling,
+    )
     rows = pad([[*each.tokens, EOS] for hypotheses in found for each in hypotheses])  # (B * N, T)
     return rows.to(memory.mask.device).unflatten(0, (len(found), samples))
 
@@ -65,6 +71,8 @@ def log_probs(network: Seq2Seq, memory: Memory, hypotheses: Tensor, limits: Leng
     hidden = network.decode(Memory(memory.states[sentences], memory.mask[sentences]), before)  # (R, T, D)
     position = torch.arange(1, T + 1, device=tokens.device)
     free = (tokens != PAD) & (position < limits.each[sentences].unsqueeze(1))  # (R, T), at the limit EOS is certain
+    if network.first_token is not None:
+        free &= position > 1  # it is given
     forbidden = torch.tensor([PAD, BOS], device=tokens.device)
     found = token_log_probs(network, hidden[free], tokens[free], forbidden)  # (n,)
     every = found.new_zeros(tokens.shape).masked_scatter(free, found)  # (R, T)

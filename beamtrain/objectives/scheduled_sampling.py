@@ -65,12 +65,12 @@ class ScheduledSampling(Objective):
         share = self.gold_share(step)
         memory = network.encode_counted(batch.source, batch.source_lengths)
         is_gold = torch.rand(batch.target_in.shape, device=batch.source.device) < share
-        is_gold[:, 0] = True  # BOS
+        is_gold[:, : 1 if network.first_token is None else 2] = True  # BOS, and what every target begins with
         is_gold |= batch.target_in == PAD
         read = self._in_two_passes if isinstance(network, Transformer) else self._step_by_step
         hidden = read(network, memory, batch.target_in, is_gold)  # (B, T, D)
         logits, gold = network.logits(batch.at_targets(hidden)), batch.at_targets(batch.target_out)
-        smoothed, likelihood = smoothed_cross_entropy(logits, gold, self.label_smoothing)
+        smoothed, likelihood = smoothed_cross_entropy(logits, gold, self.label_smoothing, network.unsaid)
         tokens = batch.num_target_tokens
         return Loss(smoothed, tokens, {"nll": likelihood, "gold_share": likelihood.new_full((), share * tokens)})
 

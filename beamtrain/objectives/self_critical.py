@@ -51,7 +51,7 @@ class SelfCritical(Mixture):
         self.reward, self.samples = reward or Gleu(), samples
 
     def part(self, network: Seq2Seq, batch: Batch, step: int = 0) -> tuple[Tensor, dict[str, Tensor]]:
-        limits = self.limits(batch)
+        limits = self.limits(network, batch)
         memory = network.encode_counted(batch.source, batch.source_lengths)
         drawn = samples.draw(network, memory, limits, self.samples)  # (B, N, T)
         rewards = self.reward.of(drawn, batch)  # (B, N)

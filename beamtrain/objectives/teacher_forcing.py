@@ -11,7 +11,7 @@ class TeacherForcing(Objective):
     """Cross-entropy of each next token given the gold tokens before it, with label smoothing (Szegedy et al. 2016).
 
     The target distribution gives 1 - eps to the gold token and spreads eps evenly over all V tokens, the gold one
-    included:
+    included, but not what the network never says (`Seq2Seq.unsaid`):
 
         loss = (1 - eps) * -log p(gold)  +  eps * -(1/V) sum_v log p(v)
 
@@ -34,7 +34,7 @@ class TeacherForcing(Objective):
         hidden = network.decode(memory, batch.target_in)  # (B, T, D)
         logits = network.logits(batch.at_targets(hidden))  # (B, T, D) -> (N, D) -> (N, V)
         gold = batch.at_targets(batch.target_out)  # (N,)
-        smoothed, likelihood = smoothed_cross_entropy(logits, gold, self.label_smoothing)
+        smoothed, likelihood = smoothed_cross_entropy(logits, gold, self.label_smoothing, network.unsaid)
         return Loss(smoothed, batch.num_target_tokens, {"nll": likelihood})
 
 

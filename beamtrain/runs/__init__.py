@@ -3,7 +3,9 @@
     config.yaml         every setting of the run, resolved      environment.json  versions, git commit, command
     tokenizer*.model    the subwords                            model.json        what the network is, and its defaults
     model.safetensors   the best weights                        checkpoints/      last.ckpt to resume, best.ckpt
+    huggingface/        of a model that was imported: its tokenizer, and its settings there
     logs/               TensorBoard and CSV                     report/           scores and output of the test set
+    engines/            the weights as other engines read them; made when one is first used
     decoded/            what a report decoded, by weights and options; may be removed at any time
     .lock               held by the process that trains there
 

@@ -30,6 +30,7 @@ BOUNDS: dict[str, tuple[float, float]] = {
     "decoder_layers": (0, 1000),
     "dropout": (0, 1),
     "attention_dropout": (0, 1),
+    "position_rows": (1, 1e6),
 }
 """Of the arguments of these names, whatever the network."""
 

@@ -12,6 +12,7 @@ from beamtrain.runs.loading import Run
 from beamtrain.runs.scoring_options import ScoringOptions
 from beamtrain.scoring.metrics import CorpusScores, check_lines, score_corpus
 from beamtrain.search.options import SearchOptions
+from beamtrain.translating.engine import Engine
 from beamtrain.translating.translator import Translation, Translator, Window
 
 
@@ -33,6 +34,8 @@ class Evaluation:
     hypotheses: Sequence[str]
     problems: Sequence[str]
     """Lines that were left untranslated, and why."""
+    engine: str = "beamtrain"
+    """What searched."""
 
     @property
     def sentences_per_second(self) -> float:
@@ -44,7 +47,7 @@ class Evaluation:
 
 
 def evaluate(
-    network: Seq2Seq,
+    network: Seq2Seq | Engine,
     tokenizer: Tokenizer,
     search: SearchOptions,
     sources: Sequence[str],
@@ -54,6 +57,7 @@ def evaluate(
     scoring: ScoringOptions,
     batch_tokens: int = BATCH_TOKENS,
     vectors: Path | None = None,
+    engine: str = "beamtrain",
 ) -> Evaluation:
     """Translate `sources` and score the translations against `references`, by word vectors too if they are given.
 
@@ -71,16 +75,17 @@ def evaluate(
         search=search,
         scores=score_corpus(hypotheses, *references, options=scoring, vectors=vectors),
         seconds=seconds,
-        output_tokens=sum(len(translation.candidates[0].token_log_probs) for translation in translations),
+        output_tokens=sum(len(t.candidates[0].tokens) + 1 for t in translations if t.source_tokens),
         sources=sources,
         references=references[0],
         hypotheses=hypotheses,
         problems=[f"line {t.line}: {t.problem}" for t in translations if t.problem],
+        engine=engine,
     )
 
 
 def translate_share(
-    network: Seq2Seq,
+    network: Seq2Seq | Engine,
     tokenizer: Tokenizer,
     search: SearchOptions,
     sources: Sequence[str],

@@ -19,7 +19,7 @@ WIDTH_OF_A_FILE = 120  # columns, where the output is not a terminal
 
 def print_scores(evaluations: Sequence[Evaluation]) -> None:
     """The table of scores on standard output, with what is needed to get them again."""
-    print_table(_columns(evaluations), map(_cells, evaluations))
+    print_table(_columns(evaluations), _rows(evaluations))
     print("\n".join(_provenance(evaluations)))
 
 
@@ -60,7 +60,7 @@ def markdown(title: str, evaluations: Sequence[Evaluation]) -> str:
     """The report for a person: scores, how they were computed, and some translations to look at."""
     columns = _columns(evaluations)
     lines = [f"# {title}", "", _row(columns), _row(["---"] * len(columns))]
-    lines += [_row(_cells(evaluation)) for evaluation in evaluations]
+    lines += map(_row, _rows(evaluations))
     lines += ["", *(f"- {line}" for line in _provenance(evaluations))]
     for data, evaluation in _first_of_each_data(evaluations).items():
         lines += ["", f"## Some translations of {data} (beam {evaluation.search.beam_size})", ""]
@@ -76,13 +76,25 @@ def printable(text: str) -> str:
 def _columns(evaluations: Sequence[Evaluation]) -> list[str]:
     """The evaluations of one report are scored in one way."""
     scores = [score.name for score in evaluations[0].scores.all]
-    return ["data", "beam", "length penalty", *scores, "length ratio", "sentences/s", "tokens/s"]
+    engine = ["engine"] if _of_engines(evaluations) else []
+    return ["data", *engine, "beam", "length penalty", *scores, "length ratio", "sentences/s", "tokens/s"]
 
 
-def _cells(evaluation: Evaluation) -> list[str]:
+def _of_engines(evaluations: Sequence[Evaluation]) -> bool:
+    """Whether the report has to say what searched."""
+    return any(evaluation.engine != "beamtrain" for evaluation in evaluations)
+
+
+def _rows(evaluations: Sequence[Evaluation]) -> list[list[str]]:
+    engines = _of_engines(evaluations)
+    return [_cells(each, [each.engine] if engines else []) for each in evaluations]
+
+
+def _cells(evaluation: Evaluation, engine: list[str]) -> list[str]:
     scores, search = evaluation.scores, evaluation.search
     return [
         evaluation.data,
+        *engine,
         str(search.beam_size),
         search.length_penalty if search.length_penalty == "none" else f"{search.length_penalty} {search.alpha:g}",
         *(f"{score.value:.2f}" for score in scores.all),
@@ -107,6 +119,7 @@ def _as_dict(evaluation: Evaluation) -> dict[str, Any]:
     return {
         "data": evaluation.data,
         "checkpoint": evaluation.checkpoint,
+        "engine": evaluation.engine,
         "search": asdict(evaluation.search),
         "scores": [asdict(score) for score in scores.all],
         "length_ratio": scores.length_ratio,

@@ -63,6 +63,7 @@ def beam_search(
     memory = network.encode(source)
     constraints = Constraints.for_sources(
         memory.mask,
+        network,
         max_length=options.max_length,
         max_length_ratio=options.max_length_ratio,
         max_length_offset=options.max_length_offset,

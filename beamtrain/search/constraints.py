@@ -7,14 +7,16 @@ from torch import Tensor
 
 from beamtrain.base.errors import UserError
 from beamtrain.data.tokenizer import BOS, EOS, PAD
-from beamtrain.search.length import length_limits
+from beamtrain.model.base import Seq2Seq
+from beamtrain.search.length import least, length_limits
 
 
 class Constraints:
     """Forbids tokens by setting their log-probability to -inf; all others keep the model's log-probability.
 
     - PAD and BOS are never used.
-    - A token of the forced prefix is the only one allowed at its position, whatever the rules below say.
+    - A token of the forced prefix is the only one allowed at its position, whatever the rules below say; so is
+      `first_token` at the first, if there is one.
     - At a sentence's last allowed position only EOS is allowed: every hypothesis is a complete sentence.
     - Before `min_length` tokens (EOS included) EOS is not allowed.
     - With `no_repeat_ngram` = n, no token may complete n tokens that its hypothesis already has (Paulus et al. 2018,
@@ -25,6 +27,7 @@ class Constraints:
         min_length: the fewest tokens, EOS included.
         no_repeat_ngram: n, or 0 for no such rule.
         prefix: (B, P) ids padded with PAD, or None.
+        first_token: what every hypothesis begins with, as every prefix that is not empty has to; None: anything.
         first_limit: the least of the limits, or less, if it is known: on a GPU asking is a wait.
     """
 
@@ -34,17 +37,21 @@ class Constraints:
         min_length: int = 0,
         no_repeat_ngram: int = 0,
         prefix: Tensor | None = None,
+        first_token: int | None = None,
         first_limit: int | None = None,
     ) -> None:
         self.limits = limits
         self.min_length, self.no_repeat_ngram = min_length, no_repeat_ngram
         self.prefix = limits.new_empty(limits.size(0), 0) if prefix is None else prefix
+        if first_token is not None:
+            self.prefix = _beginning_with(first_token, self.prefix)
         self._first_limit = int(limits.min()) if first_limit is None else first_limit
 
     @classmethod
     def for_sources(
         cls,
         source_mask: Tensor,
+        network: Seq2Seq,
         *,
         max_length: int | None,
         max_length_ratio: float,
@@ -53,18 +60,20 @@ class Constraints:
         no_repeat_ngram: int = 0,
         prefix: Tensor | None = None,
     ) -> "Constraints":
-        """With the limits that follow from the sources (B, S), see `length_limits`; raised for a prefix and its EOS.
+        """With the limits that follow from the sources (B, S), see `length_limits`, and from the network; raised for a
+        prefix and its EOS.
 
         Raises:
             UserError: the prefix is malformed, or does not fit into max_length.
         """
+        first_token, max_length = network.first_token, least(max_length, network.max_positions)
         lengths = source_mask.sum(1)  # (B,)
-        at_least = torch.full_like(lengths, max(1, min_length))
+        at_least = torch.full_like(lengths, max(1 if first_token is None else 2, min_length))
         if prefix is not None:
             check_prefix(prefix, lengths.size(0), max_length)
             at_least = at_least.maximum((prefix != PAD).sum(1) + 1)
         limits = length_limits(lengths, max_length, max_length_ratio, max_length_offset, at_least)
-        return cls(limits, min_length, no_repeat_ngram, prefix)
+        return cls(limits, min_length, no_repeat_ngram, prefix, first_token)
 
     def keep(self, rows: Tensor) -> None:
         """Drop all sentences but `rows` (R,)."""
@@ -102,6 +111,13 @@ class Constraints:
             log_probs.scatter_(-1, _repeating(history, self.no_repeat_ngram), -math.inf)
             stuck = log_probs.amax(-1) == -math.inf  # (B, K)
             log_probs[..., EOS] = torch.where(stuck, end, log_probs[..., EOS])
+
+
+def _beginning_with(first_token: int, prefix: Tensor) -> Tensor:
+    """Prefixes (B, P) with that token where there is none: (B, P), or (B, 1) for P = 0"""
+    prefix = prefix if prefix.size(1) else prefix.new_full((prefix.size(0), 1), PAD)
+    first = prefix[:, :1]
+    return torch.cat((first.masked_fill(first == PAD, first_token), prefix[:, 1:]), dim=1)
 
 
 def _repeating(history: Tensor, n: int) -> Tensor:

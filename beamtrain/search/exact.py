@@ -52,6 +52,7 @@ def exact_search(network: Seq2Seq, source: Tensor, options: SearchOptions, most:
     memory = network.encode(source)
     constraints = Constraints.for_sources(
         memory.mask,
+        network,
         max_length=options.max_length,
         max_length_ratio=options.max_length_ratio,
         max_length_offset=options.max_length_offset,

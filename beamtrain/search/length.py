@@ -1,9 +1,11 @@
 """How long a translation may get, and how its length enters its score."""
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor
 
-from beamtrain.search.options import LengthPenalty
+from beamtrain.search.options import LengthPenalty, SearchOptions
 
 
 def length_penalties(longest: int, kind: LengthPenalty, alpha: float) -> Tensor:
@@ -24,6 +26,11 @@ def length_penalties(longest: int, kind: LengthPenalty, alpha: float) -> Tensor:
     return (lengths if kind == "average" else (5 + lengths) / 6).pow(alpha).float()
 
 
+def least(*limits: int | None) -> int | None:
+    """The least of the limits, None being none."""
+    return min((limit for limit in limits if limit is not None), default=None)
+
+
 def length_limits(
     source_lengths: Tensor, max_length: int | None, ratio: float, offset: int, at_least: Tensor
 ) -> Tensor:
@@ -33,3 +40,10 @@ def length_limits(
     """
     limits = (source_lengths * ratio).long() + offset
     return limits.clamp(max=max_length).maximum(at_least) if max_length is not None else limits.maximum(at_least)
+
+
+def longest_translations(source_lengths: Sequence[int], options: SearchOptions) -> list[int]:
+    """The same limits for those who search by other means; lengths with EOS, here as there."""
+    at_least = torch.full((len(source_lengths),), max(1, options.min_length))
+    bounds = options.max_length, options.max_length_ratio, options.max_length_offset
+    return length_limits(torch.tensor(source_lengths), *bounds, at_least).tolist()

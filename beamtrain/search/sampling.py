@@ -87,6 +87,7 @@ def sample(
     memory = network.encode(source)
     constraints = Constraints.for_sources(
         memory.mask,
+        network,
         max_length=max_length,
         max_length_ratio=max_length_ratio,
         max_length_offset=max_length_offset,

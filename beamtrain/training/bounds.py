@@ -7,6 +7,9 @@ from typing import Any
 import torch
 
 from beamtrain.base.errors import UserError
+from beamtrain.data.corpus import Role
+from beamtrain.data.datamodule import TranslationData
+from beamtrain.model.base import Seq2Seq
 from beamtrain.runs import networks
 from beamtrain.training.settings import class_of
 
@@ -66,6 +69,23 @@ def check_size(class_path: str, arguments: Mapping[str, Any]) -> None:
             f"a network of {weights:,} weights takes {needed:,.0f} GB with gradients and optimiser, and this machine "
             f"has {there:,.0f} GB; lower model.network width or layers, or data.vocab_size"
         )
+
+
+def check_lengths(data: TranslationData, network: Seq2Seq) -> None:
+    """Check that the network has positions for all sentences that it is trained and validated on.
+
+    Raises:
+        UserError: it has not.
+    """
+    most = network.max_positions
+    remedies: dict[Role, str] = {"train": "lower data.max_length", "validation": "leave that sentence out"}
+    for role, remedy in remedies.items():
+        longest = data.longest(role)
+        if most is not None and longest > most:
+            raise UserError(
+                f"the longest sentence of the {role} split has {longest:,} tokens, EOS included, and the network has "
+                f"positions for {most:,}: {remedy}"
+            )
 
 
 def _number(value: Any) -> float | None:

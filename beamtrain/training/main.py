@@ -14,6 +14,7 @@ from lightning.fabric.utilities.exceptions import MisconfigurationException
 
 from beamtrain.base.allocator import keep_freed_memory
 from beamtrain.base.errors import UserError
+from beamtrain.training.bounds import check_lengths
 from beamtrain.training.callbacks.averaging import TrainedUntilAveraged
 from beamtrain.training.callbacks.begin_run import BeginRun
 from beamtrain.training.callbacks.stop_on_signal import Interrupted
@@ -100,6 +101,7 @@ def _start(cli: TrainingCLI, again: str) -> Path | None:
     if start.checkpoint is None:
         warm_start(cli.model, cli.config.init_from, cli.description, cli.folder.path)
     cli.datamodule.setup()
+    check_lengths(cli.datamodule, cli.model.network)
     optimizer = cli.model.configure_optimizers()["optimizer"]
     check_precision(cli.config.trainer.precision, cli.model.objective, optimizer)
     made_with = provenance(cli.config, cli.description.network, cli.datamodule, optimizer)

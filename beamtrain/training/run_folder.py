@@ -12,7 +12,7 @@ from beamtrain.training.processes import is_first
 
 CONFIG, ENVIRONMENT = "config.yaml", "environment.json"
 LAST, PREVIOUS, BEST = "last.ckpt", "previous.ckpt", "best.ckpt"
-_FOLDERS = ("checkpoints", "logs", "report", "decoded")
+_FOLDERS = ("checkpoints", "logs", "report", "decoded", "huggingface", "engines")
 CONTENTS = (
     CONFIG,
     ENVIRONMENT,

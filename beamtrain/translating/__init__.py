@@ -1,2 +1,3 @@
-"""Using a run: lines in, translations out (`translator`), in several processes (`pool`), on a `device`; and what the
-run makes of translations that are given (`forced`)."""
+"""Using a run: lines in, translations out (`translator`), in several processes (`pool`), on a `device` or by another
+`engine`; and what the run makes of translations that are given (`forced`).
+"""

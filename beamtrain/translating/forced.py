@@ -1,5 +1,6 @@
 """Forced decoding: what probability a network gives to translations that it did not choose."""
 
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
@@ -39,12 +40,14 @@ def forced(
     batch_tokens: int = BATCH_TOKENS,
     max_source_tokens: int = MAX_SOURCE_TOKENS,
 ) -> list[Forced | None]:
-    """The log-probability of each translation of its source; None where the translator would leave the line empty."""
+    """The log-probability of each translation of its source; None where the translator would leave the line empty, or
+    the network has no positions for the translation."""
+    most = network.max_positions or math.inf
     rows = zip(tokenizer.source.encode(list(sources)), tokenizer.target.encode(list(translations)), strict=True)
     pairs = [
         _Pair(line, [*source, EOS], [*target, EOS])
         for line, (source, target) in enumerate(rows)
-        if sources[line].strip() and 0 < len(source) <= max_source_tokens
+        if sources[line].strip() and 0 < len(source) <= min(max_source_tokens, most - 1) and len(target) < most
     ]
     found: list[Forced | None] = [None] * len(sources)
     device = next(network.parameters()).device

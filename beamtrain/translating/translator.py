@@ -20,8 +20,10 @@ from beamtrain.data.tokenizer import EOS, Tokenizer
 from beamtrain.model.base import Seq2Seq
 from beamtrain.search.beam import beam_search
 from beamtrain.search.hypothesis import Hypothesis
+from beamtrain.search.length import least
 from beamtrain.search.options import SearchOptions
 from beamtrain.search.sampling import sample
+from beamtrain.translating.engine import Engine
 
 FIRST_WINDOW, LARGEST_WINDOW = 32, 4096  # lines
 SHORTEST = 16  # a line counts as this many tokens at least, which bounds the sentences of a batch
@@ -38,7 +40,7 @@ class Candidate:
     tokens: list[str]
     """The target subwords, without the end of the sentence."""
     token_log_probs: list[float]
-    """One for each token and, last, one for the end of the sentence."""
+    """One for each token and, last, one for the end of the sentence; none where the engine does not know them."""
     attention: Tensor | None = None
     """On request: (len(tokens) + 1, S), how each prediction looked at the S source tokens."""
 
@@ -94,16 +96,17 @@ class _Job:
 
 class Translator:
     """Translates lines with a network: by beam search, or by `sampling` within the same limits of length. Either way
-    the candidates of a line come best first, by their score.
+    the candidates of a line come best first, by their score. Another engine in its place does the search.
 
     A batch holds at most `batch_tokens` source tokens, with padding, each beam or sample counted. A line of more than
-    `max_source_tokens` tokens is not decoded: its translation is empty and says why. A blank line stays empty. A batch
+    `max_source_tokens` tokens, or of more than the network has positions for, is not decoded: its translation is empty
+    and says why. A blank line stays empty. A batch
     that does not fit into a GPU's memory is halved and tried again.
     """
 
     def __init__(
         self,
-        network: Seq2Seq,
+        network: Seq2Seq | Engine,
         tokenizer: Tokenizer,
         options: SearchOptions,
         *,
@@ -118,7 +121,9 @@ class Translator:
         self._sampling = sampling
         self._rows = options.beam_size if sampling is None else sampling.samples  # the decoder's, for each line
         self._batch_tokens = batch_tokens
-        self._max_source_tokens = max_source_tokens
+        positions = network.max_positions if isinstance(network, Seq2Seq) else None
+        self._max_source_tokens = max_source_tokens if positions is None else min(max_source_tokens, positions - 1)
+        self._longest = least(options.max_length, positions)
         self._attention = attention
 
     def translate(self, lines: Iterable[str], prefixes: Iterable[str] | None = None) -> Iterator[Translation]:
@@ -179,9 +184,9 @@ class Translator:
                     f"no translation can begin with {shortened(job.begins_with)}, whose subwords say "
                     f"{shortened(said)}; left empty"
                 )
-        longest = self._options.max_length
-        if longest is not None and len(job.prefix) >= longest:
-            return f"prefix of {len(job.prefix):,} tokens, but at most {longest:,} with its end are allowed; left empty"
+        if self._longest is not None and len(job.prefix) >= self._longest:
+            had, most = f"{len(job.prefix):,}", f"{self._longest:,}"
+            return f"prefix of {had} tokens, but at most {most} with its end are allowed; left empty"
         return None
 
     def _batches(self, jobs: list[_Job]) -> Iterator[list[_Job]]:
@@ -210,10 +215,13 @@ class Translator:
         return self._decode(batch[:middle]) + self._decode(batch[middle:])
 
     def _search(self, batch: list[_Job]) -> list[list[Hypothesis]]:
+        if not isinstance(self._network, Seq2Seq):
+            sources, prefixes = [job.source for job in batch], [job.prefix for job in batch]
+            return self._network.search(sources, prefixes, self._options)
         device = next(self._network.parameters()).device
         source = pad([job.source for job in batch]).to(device)  # (B, S)
         if self._sampling is not None:
-            return self._sample(source, self._sampling, [job.line for job in batch])
+            return self._sample(self._network, source, self._sampling, [job.line for job in batch])
         prefix = pad([job.prefix for job in batch]).to(device)  # (B, P)
         return beam_search(
             self._network,
@@ -223,9 +231,9 @@ class Translator:
             attention=self._attention,
         )
 
-    def _sample(self, source: Tensor, sampling: Sampling, lines: list[int]) -> list[list[Hypothesis]]:
+    def _sample(self, network: Seq2Seq, source: Tensor, sampling: Sampling, lines: list[int]) -> list[list[Hypothesis]]:
         drawn = sample(
-            self._network,
+            network,
             source,
             seeds=[Random(f"{sampling.seed} {line}").getrandbits(63) for line in lines],
             samples=sampling.samples,

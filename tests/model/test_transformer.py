@@ -6,7 +6,7 @@ from torch.optim.swa_utils import AveragedModel
 
 from beamtrain.base.errors import UserError
 from beamtrain.data.tokenizer import EOS, PAD
-from beamtrain.model.layers import sinusoids
+from beamtrain.model.positions import sinusoids
 from beamtrain.model.state import _attend_to_mixture
 from beamtrain.model.transformer import Transformer
 from beamtrain.search.unroll.prefix_tree import PrefixTree

@@ -19,7 +19,7 @@ def test_the_convention_is_pytorchs_and_the_formula_of_the_docstring(eps):
     generator = torch.Generator().manual_seed(0)
     logits = torch.randn(9, V, generator=generator, dtype=torch.float64)
     gold = torch.randint(V, (9,), generator=generator)
-    loss, likelihood = smoothed_cross_entropy(logits, gold, eps)
+    loss, likelihood = smoothed_cross_entropy(logits, gold, eps, ())
     assert loss.item() == pytest.approx(cross_entropy(logits, gold, label_smoothing=eps, reduction="sum").item())
     p = logits.softmax(-1)
     by_hand = sum((1 - eps) * -p[i, g].log() + eps * -p[i].log().sum() / V for i, g in enumerate(gold))
@@ -32,8 +32,8 @@ def test_its_gradient_is_that_of_pytorchs_loss_a_few_rows_at_a_time(eps, monkeyp
     monkeypatch.setattr(module, "_AT_ONCE", 4 * V)  # 9 rows: 4, 4 and 1
     logits = torch.randn(9, V, generator=torch.Generator().manual_seed(0), dtype=torch.float64, requires_grad=True)
     gold = torch.arange(9)
-    torch.autograd.gradcheck(lambda x: smoothed_cross_entropy(x, gold, eps)[0], logits)
-    (mine,) = torch.autograd.grad(smoothed_cross_entropy(logits, gold, eps)[0], logits)
+    torch.autograd.gradcheck(lambda x: smoothed_cross_entropy(x, gold, eps, ())[0], logits)
+    (mine,) = torch.autograd.grad(smoothed_cross_entropy(logits, gold, eps, ())[0], logits)
     (theirs,) = torch.autograd.grad(cross_entropy(logits, gold, label_smoothing=eps, reduction="sum"), logits)
     torch.testing.assert_close(mine, theirs, atol=1e-12, rtol=0)
 
@@ -42,7 +42,7 @@ def test_its_gradient_is_that_of_pytorchs_loss_a_few_rows_at_a_time(eps, monkeyp
 def test_logits_of_half_precision_are_summed_in_float32(dtype):
     logits = torch.randn(50, 40, generator=torch.Generator().manual_seed(0)).to(dtype).requires_grad_()
     gold = torch.arange(50) % 40
-    loss = smoothed_cross_entropy(logits, gold, 0.1)[0]
+    loss = smoothed_cross_entropy(logits, gold, 0.1, ())[0]
     (loss * 1e-4).backward()
     precise = logits.detach().float().requires_grad_()
     expected = cross_entropy(precise, gold, label_smoothing=0.1, reduction="sum")

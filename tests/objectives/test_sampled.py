@@ -33,7 +33,7 @@ def rewards_of_all():
 @each_network
 def test_log_probabilities_are_those_of_what_is_sampled(kind):
     made, batch = network(kind), batch_of([PAIR])
-    limits = gold_limits(batch, MOST - 2)
+    limits = gold_limits(batch, MOST - 2, None)
     memory = made.encode(batch.source)
     found = samples.log_probs(made, memory, hypotheses(), limits)[0]
     exact = sampler_log_probs(made)
@@ -85,7 +85,7 @@ def test_log_probabilities_of_a_sentence_do_not_depend_on_its_batch(kind):
 
     def scores(chosen, said):
         batch = batch_of(chosen)
-        return samples.log_probs(made, made.encode(batch.source), said, gold_limits(batch, 1))
+        return samples.log_probs(made, made.encode(batch.source), said, gold_limits(batch, 1, None))
 
     apart = torch.cat([scores([pair], row[None]) for pair, row in zip(pairs, said, strict=True)])
     torch.testing.assert_close(scores(pairs, said), apart)

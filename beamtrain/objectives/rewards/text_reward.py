@@ -11,7 +11,7 @@ from torch import Tensor
 
 from beamtrain.base.errors import UserError
 from beamtrain.data.batch import Batch
-from beamtrain.data.tokenizer import BOS, EOS, PAD, SubwordModel, Tokenizer
+from beamtrain.data.tokenizer import BOS, EOS, PAD, Subwords, Tokenizer
 from beamtrain.data.workers import end_with_parent
 from beamtrain.objectives.rewards.base import Reward
 
@@ -90,7 +90,7 @@ def give_text(module: torch.nn.Module, tokenizer: Tokenizer) -> None:
             part.tokenizer = tokenizer
 
 
-def _lines(model: SubwordModel, rows: Tensor) -> list[str]:
+def _lines(model: Subwords, rows: Tensor) -> list[str]:
     return model.decode([[token for token in row if token not in (PAD, BOS, EOS)] for row in rows.tolist()])
 
 

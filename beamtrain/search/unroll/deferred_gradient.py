@@ -81,7 +81,13 @@ class _ThroughTree(Function):
         shift = torch.arange(0, hidden.size(0) * hidden.size(1), hidden.size(1), device=hidden.device).unsqueeze(1)
         rows = (places.gather(1, nodes) + shift).flatten()  # of hidden.flatten(0, 1)
         of_hidden, of_weight = through_logits(
-            hidden.detach().flatten(0, 1), weight, rows, tokens.flatten(), outer.flatten(), ctx.dtype
+            hidden.detach().flatten(0, 1),
+            weight,
+            ctx.network.output_bias,
+            rows,
+            tokens.flatten(),
+            outer.flatten(),
+            ctx.dtype,
         )
         found = torch.autograd.grad(hidden, [source.states, *parameters], of_hidden.view_as(hidden), allow_unused=True)
         of_states, of_parameters = found[0], list(found[1:])

@@ -27,7 +27,8 @@ class LinearOutputs:
     def recording(self, network: nn.Module) -> Iterator[None]:
         """Keep what every `nn.Linear` of `network` gives meanwhile.
 
-        An output that is changed in place is kept as changed: harmless for the ReLU, which changes it once only.
+        An output that is changed in place is kept as changed: harmless for the ReLU, which changes it once only,
+        and of the nonlinearities the only one that does.
         """
         maps = [module for module in network.modules() if isinstance(module, nn.Linear)]
         hooks = [module.register_forward_hook(self._record) for module in maps]

@@ -33,7 +33,8 @@ class RecurrentPrefixes(Prefixes):
     def log_probs(self, steps: list[Candidates]) -> list[ScoredCandidates]:
         if self._reference is None and not self._network.has_own_logits:
             hidden = torch.stack(self._hidden, dim=1)  # (B, T, K, D)
-            return [(each, None) for each in through_outputs(hidden, self._network.output_weight, steps)]
+            weight, bias = self._network.output_weight, self._network.output_bias
+            return [(each, None) for each in through_outputs(hidden, weight, bias, steps)]
         return [
             candidate_log_probs(self._network, hidden, candidates, self._reference)
             for hidden, candidates in zip(self._hidden, steps, strict=True)

@@ -1,6 +1,6 @@
 """The gradient of known log-probabilities by the decoder's outputs, through a V-way softmax that is never kept:
 
-d log p(v | h) / d logits(h) = [. is v] - softmax(logits(h)),   logits(h) = W h
+d log p(v | h) / d logits(h) = [. is v] - softmax(logits(h)),   logits(h) = W h + b
 """
 
 from typing import Any
@@ -19,26 +19,36 @@ from beamtrain.search.step import Candidates
 _ENTRIES, _ENTRIES_ON_GPU = 2**20, 2**26  # of the logits at once: on a CPU they stay in its cache
 
 
-def through_outputs(hidden: Tensor, weight: Tensor, steps: list[Candidates]) -> list[Tensor]:
+def through_outputs(hidden: Tensor, weight: Tensor, bias: Tensor | None, steps: list[Candidates]) -> list[Tensor]:
     """The log-probabilities (B, M) of each position's candidates, with their gradient by the decoder's outputs.
 
     Args:
         hidden: (B, T, K, D) the outputs.
         weight: (V, D) the output matrix.
+        bias: (V,) of the logits, which gets no gradient.
         steps: the search's candidates at each of T positions.
     """
     shift = torch.arange(hidden[..., 0].numel(), device=hidden.device).view(hidden.shape[:3])[..., :1]  # (B, T, 1)
     rows = shift + torch.stack([each.parents for each in steps], dim=1)  # (B, T, M)
     tokens = torch.stack([each.tokens for each in steps], dim=1)
     values = torch.stack([each.log_probs for each in steps], dim=1)
-    found = _ThroughOutputs.apply(values, rows.flatten(), tokens.flatten(), hidden.flatten(0, 2), weight)
+    found = _ThroughOutputs.apply(values, rows.flatten(), tokens.flatten(), hidden.flatten(0, 2), weight, bias)
     return list(found.unbind(1))
 
 
 class _ThroughOutputs(Function):
     @staticmethod
-    def forward(ctx: Any, values: Tensor, rows: Tensor, tokens: Tensor, hidden: Tensor, weight: Tensor) -> Tensor:
+    def forward(
+        ctx: Any,
+        values: Tensor,
+        rows: Tensor,
+        tokens: Tensor,
+        hidden: Tensor,
+        weight: Tensor,
+        bias: Tensor | None,
+    ) -> Tensor:
         ctx.save_for_backward(rows, tokens, hidden, weight)
+        ctx.bias = bias
         ctx.dtype = autocast_dtype(hidden.device.type)
         return values.clone()
 
@@ -47,7 +57,7 @@ class _ThroughOutputs(Function):
     def backward(ctx: Any, outer: Tensor) -> tuple[Tensor | None, ...]:
         rows, tokens, hidden, weight = ctx.saved_tensors
         outer = outer.flatten().masked_fill(tokens == PAD, 0.0)
-        return None, None, None, *through_logits(hidden, weight, rows, tokens, outer, ctx.dtype)
+        return None, None, None, *through_logits(hidden, weight, ctx.bias, rows, tokens, outer, ctx.dtype), None
 
 
 def autocast_dtype(device: str) -> torch.dtype | None:
@@ -57,7 +67,13 @@ def autocast_dtype(device: str) -> torch.dtype | None:
 
 
 def through_logits(
-    hidden: Tensor, weight: Tensor, rows: Tensor, tokens: Tensor, outer: Tensor, dtype: torch.dtype | None
+    hidden: Tensor,
+    weight: Tensor,
+    bias: Tensor | None,
+    rows: Tensor,
+    tokens: Tensor,
+    outer: Tensor,
+    dtype: torch.dtype | None,
 ) -> tuple[Tensor, Tensor]:
     """The gradients by `hidden` (n, D) and `weight` (V, D) of sum_c outer[c] log p(tokens[c] | hidden[rows[c]]), with
     the products in `dtype` and the softmax in float32 or better. The logits are never there all at once."""
@@ -67,12 +83,13 @@ def through_logits(
         place = torch.zeros(hidden.size(0), dtype=torch.long).index_copy_(0, chosen, torch.arange(len(chosen)))
         hidden, rows = hidden.index_select(0, chosen), place[rows]
     hidden, cast = hidden.to(dtype or hidden.dtype), weight.to(dtype or weight.dtype)
+    bias = None if bias is None else bias.to(cast.dtype)
     of_hidden = torch.empty(hidden.shape, dtype=whole.dtype, device=whole.device)
     of_weight = torch.zeros_like(weight, dtype=torch.promote_types(weight.dtype, torch.float32))
     at_once = max(1, (_ENTRIES if may_wait(hidden) else _ENTRIES_ON_GPU) // V)  # rows
     for start in range(0, hidden.size(0), at_once):
         part = slice(start, start + at_once)
-        by_logits = linear(hidden[part], cast).softmax(-1, dtype=of_weight.dtype)  # (r, V)
+        by_logits = linear(hidden[part], cast, bias).softmax(-1, dtype=of_weight.dtype)  # (r, V)
         own, chosen_tokens, given = _of_rows(rows - start, by_logits.size(0), tokens, outer.to(by_logits.dtype))
         total = by_logits.new_zeros(by_logits.size(0)).index_add_(0, own, given)
         by_logits.mul_(-total.unsqueeze(1))

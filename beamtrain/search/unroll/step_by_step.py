@@ -54,7 +54,7 @@ def search_along(
     at_least: int = 0,
 ) -> SoftBeams:
     """`soft_beam_search` along a chain that has just begun, for those who want to look at its steps."""
-    constraints = Constraints(limits.each, first_limit=limits.least)
+    constraints = Constraints(limits.each, first_token=network.first_token, first_limit=limits.least)
     state = network.start_soft(memory, chain.scores.size(1))
     inputs = network.embed(torch.full_like(chain.finished, BOS, dtype=torch.long))  # (B, K) -> (B, K, D)
     snapped = None if chain.options.snapping is None else Snapping(network, memory.states.device)

@@ -85,7 +85,7 @@ def _search(
 ) -> list[Candidates]:
     """The hard search: its candidates at each position."""
     K = chain.scores.size(1)
-    constraints = Constraints(limits.each, first_limit=limits.least)
+    constraints = Constraints(limits.each, first_token=network.first_token, first_limit=limits.least)
     state = network.start(memory, K)
     tokens = torch.full_like(chain.finished, PAD, dtype=torch.long)  # (B, K)
     tokens[:, 0] = BOS  # there is one beginning; the other slots come with the first choice

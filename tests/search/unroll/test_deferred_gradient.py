@@ -85,7 +85,7 @@ def test_from_outputs_that_have_a_graph_they_are_too(at_once, share, monkeypatch
     network, memory, tree, steps, _ = problem()
     hidden = network.decode_tree(memory, tree.tokens, tree.depths, tree.visible)
     expected = torch.stack(plain(network, memory, tree, steps))
-    found = torch.stack(through_outputs(hidden.unflatten(1, (T, K)), network.output_weight, steps))
+    found = torch.stack(through_outputs(hidden.unflatten(1, (T, K)), network.output_weight, None, steps))
     torch.testing.assert_close(found, expected)
     parameters, outer = list(network.parameters()), wanted(share)
     given = [torch.autograd.grad(each, parameters, outer, retain_graph=True) for each in (found, expected)]
@@ -131,7 +131,9 @@ def test_in_a_lower_precision_the_products_are_and_the_softmax_is_not():
     hidden, weight = torch.randn(7, 6, generator=random), torch.randn(V, 6, generator=random)
     rows, tokens = torch.randint(7, (12,), generator=random), torch.randint(V, (12,), generator=random)
     outer = torch.randn(12, generator=random)
-    exact, rounded = (through_logits(hidden, weight, rows, tokens, outer, dtype) for dtype in (None, torch.bfloat16))
+    exact, rounded = (
+        through_logits(hidden, weight, None, rows, tokens, outer, dtype) for dtype in (None, torch.bfloat16)
+    )
     for one, other in zip(rounded, exact, strict=True):
         assert one.dtype == torch.float32
         assert 0 < (one - other).abs().max() < 0.05 * other.abs().max()

@@ -4,7 +4,7 @@ import math
 
 import pytest
 import torch
-from networks import each_network, small
+from networks import each_layout, each_network, small
 
 from beamtrain.base.errors import UserError
 from beamtrain.data.tokenizer import EOS, PAD
@@ -73,6 +73,19 @@ def test_with_hard_choices_the_unroll_is_the_search_that_users_run(K, penalty, s
     beams = unrolled(network, source, 7, search=search, beam_size=K, candidates=16, selection=selection)
     assert as_sentences(beams) == searched(network, source, 7, K, **penalty)
     assert (beams.finished == 1).all()
+
+
+@pytest.mark.parametrize("search", [soft_beam_search, two_pass_beam_search])
+@pytest.mark.parametrize("first_token", [None, 5])
+def test_in_a_foreign_layout_it_is_too(search, first_token):
+    """Where targets start from another token's vector, and all begin with the same token."""
+    network, source = make("foreign", scale=1.5), sources()
+    network.first_token = first_token
+    beams = unrolled(network, source, 7, search=search, beam_size=4, candidates=16, selection="hard")
+    assert as_sentences(beams) == searched(network, source, 7, 4, length_penalty="none")
+    begins = {sentence[0][0] for sentence in as_sentences(beams) for sentence in [sentence[0]] if sentence[0]}
+    assert first_token is None or begins == {first_token}
+    assert all(each.isfinite().all() for each in gradients(network, some_loss(beams)))
 
 
 @pytest.mark.parametrize("K", [1, 2, 4, 8])
@@ -157,7 +170,7 @@ def test_a_slot_that_does_not_exist_has_no_part(kind, search, selection):
 
 @pytest.mark.parametrize("selection", ["straight_through", "hard"])
 @pytest.mark.parametrize("open_paths", [(), ("score_update",), ("score_update", "accumulated_score")])
-@each_network
+@each_layout
 def test_the_parallel_unroll_is_the_sequential_one(kind, selection, open_paths):
     assert_parallel_is_sequential(make(kind), selection, open_paths)
 
@@ -189,7 +202,7 @@ class CappedGRU(Capped, GRUEncoderDecoder): ...
 @each_network
 def test_the_parallel_unroll_heeds_a_network_s_own_logits(kind):
     network = make(kind)
-    network.__class__ = {"transformer": CappedTransformer, "gru": CappedGRU}[kind]
+    network.__class__ = CappedGRU if kind == "gru" else CappedTransformer
     assert_parallel_is_sequential(network)
 
 
@@ -203,7 +216,7 @@ def test_the_forward_pass_of_straight_through_is_hard():
     torch.testing.assert_close(hard.scores, through.scores)
 
 
-@each_network
+@each_layout
 @pytest.mark.parametrize("seed", range(3))
 def test_the_gradient_of_the_whole_search_is_that_of_finite_differences(kind, seed):
     """Soft choices with every path open, along random directions in the space of all weights."""

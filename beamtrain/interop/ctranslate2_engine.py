@@ -1,0 +1,137 @@
+"""Search by CTranslate2, with our limits of length, our ranking and our scores.
+
+CTranslate2 looks for the hypotheses of greatest log-probability, as we do, and hands over all K; they are ranked here,
+by whatever length penalty. Where its search is another one: a hypothesis that has ended leaves its slot to the next
+best open one, and the search ends when the best hypothesis and K in all have ended. With an exact tie, or where ended
+hypotheses would have crowded out open ones, another translation may win.
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from beamtrain.base.errors import UserError
+from beamtrain.base.extras import require
+from beamtrain.data.tokenizer import BOS, PAD, Tokenizer
+from beamtrain.search.hypothesis import Hypothesis
+from beamtrain.search.length import length_penalties, longest_translations
+from beamtrain.search.options import SearchOptions
+
+Tokens = Sequence[int]
+
+
+class CTranslate2Engine:
+    """A model that `write_ctranslate2` wrote, on the CPU.
+
+    Args:
+        threads: those that compute one batch.
+        positions: the most tokens of a source or a translation.
+        first_token: the only one that a translation may begin with.
+
+    Raises:
+        UserError: ctranslate2 is not installed.
+    """
+
+    def __init__(
+        self, folder: Path, tokenizer: Tokenizer, threads: int, positions: int, first_token: int | None = None
+    ) -> None:
+        translator = require("ctranslate2", "ctranslate2", "the engine ctranslate2").Translator
+        self._model: Any = translator(str(folder), device="cpu", inter_threads=1, intra_threads=threads)
+        self._source, self._target = tokenizer.source.vocabulary, tokenizer.target.vocabulary
+        self._positions, self._first_token = positions, first_token
+        self._ids = {piece: index for index, piece in enumerate(self._target)}
+
+    def search(
+        self, sources: Sequence[Tokens], prefixes: Sequence[Tokens], options: SearchOptions
+    ) -> list[list[Hypothesis]]:
+        """See `translating.engine.Engine`. Batches pay when sources are of like length.
+
+        Raises:
+            UserError: a source or a prefix has more tokens than there are positions.
+        """
+        prefixes = [prefix or self._beginning for prefix in prefixes]
+        longest = max(map(len, [*sources, *prefixes]))
+        if longest >= self._positions:
+            raise UserError(f"a text of {longest:,} tokens, but the engine has positions for {self._positions:,} only")
+        limits = longest_translations([len(source) for source in sources], options)
+        limits = [
+            min(self._positions, max(limit, len(prefix) + 1)) for limit, prefix in zip(limits, prefixes, strict=True)
+        ]
+        found = self._search(sources, prefixes, options, max(limits))
+        cut = [row for row, each in enumerate(found) if any(len(tokens) >= limits[row] for tokens, _ in each)]
+        for limit in {limits[row] for row in cut}:
+            rows = [row for row in cut if limits[row] == limit]
+            again = self._search([sources[row] for row in rows], [prefixes[row] for row in rows], options, limit - 1)
+            for row, hypotheses in zip(rows, again, strict=True):
+                found[row] = self._ended(sources[row], hypotheses, limit)
+        for row, prefix in enumerate(prefixes):
+            if prefix:  # whose log-probability is not in their sum
+                found[row] = self._scored(sources[row], [tokens for tokens, _ in found[row]])
+        penalties = length_penalties(max(limits), options.length_penalty, options.alpha).tolist()
+        return [_ranked(hypotheses, penalties, options.n_best) for hypotheses in found]
+
+    def log_probs(self, sources: Sequence[Tokens], targets: Sequence[Tokens]) -> list[list[float]]:
+        """The log-probability of each token of the targets and, last, of EOS."""
+        results = self._model.score_batch(
+            [self._pieces(self._source, source[:-1]) for source in sources],
+            [self._pieces(self._target, target) for target in targets],
+            max_input_length=0,
+        )
+        return [list(result.log_probs) for result in results]
+
+    @property
+    def _beginning(self) -> Tokens:
+        return () if self._first_token is None else (self._first_token,)
+
+    def _search(
+        self, sources: Sequence[Tokens], prefixes: Sequence[Tokens], options: SearchOptions, longest: int
+    ) -> list[list[tuple[list[int], float]]]:
+        """Up to K hypotheses of at most `longest` tokens besides EOS, with their log-probabilities.
+
+        One that is as long may have been cut.
+        """
+        if longest == 0:
+            return [self._scored(source, [[]]) for source in sources]
+        results = self._model.translate_batch(
+            [self._pieces(self._source, source[:-1]) for source in sources],
+            [self._pieces(self._target, prefix) for prefix in prefixes] if any(prefixes) else None,
+            beam_size=options.beam_size,
+            num_hypotheses=options.n_best if options.length_penalty == "none" else options.beam_size,
+            length_penalty=0,
+            max_input_length=0,
+            max_decoding_length=longest,
+            min_decoding_length=max(0, options.min_length - 1),
+            no_repeat_ngram_size=options.no_repeat_ngram,
+            suppress_sequences=[[self._target[PAD]], [self._target[BOS]]],
+            return_scores=True,
+        )
+        return [
+            [
+                ([self._ids[piece] for piece in pieces], score)
+                for pieces, score in zip(result.hypotheses, result.scores, strict=True)
+            ]
+            for result in results
+        ]
+
+    def _ended(
+        self, source: Tokens, hypotheses: list[tuple[list[int], float]], limit: int
+    ) -> list[tuple[list[int], float]]:
+        """The same with the log-probability of EOS where the limit cut one."""
+        whole = [each for each in hypotheses if len(each[0]) < limit - 1]
+        return whole + self._scored(source, [tokens for tokens, _ in hypotheses if len(tokens) == limit - 1])
+
+    def _scored(self, source: Tokens, targets: list[list[int]]) -> list[tuple[list[int], float]]:
+        log_probs = self.log_probs([source] * len(targets), targets)
+        return [(target, sum(each)) for target, each in zip(targets, log_probs, strict=True)]
+
+    @staticmethod
+    def _pieces(vocabulary: list[str], tokens: Tokens) -> list[str]:
+        return [vocabulary[token] for token in tokens]
+
+
+def _ranked(hypotheses: list[tuple[list[int], float]], penalties: list[float], n_best: int) -> list[Hypothesis]:
+    ranked = [
+        Hypothesis(tokens, log_prob / penalties[len(tokens) + 1], log_prob, token_log_probs=[])
+        for tokens, log_prob in hypotheses
+    ]
+    return sorted(ranked, key=lambda hypothesis: -hypothesis.score)[:n_best]

@@ -1,0 +1,88 @@
+"""Exports: written whole or not at all, after they have been compared with the network that they are of."""
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Literal
+
+from beamtrain.base.files import atomic_folder
+from beamtrain.interop.counterparts import CTranslate2Counterpart, HuggingFaceCounterpart, RunCounterpart
+from beamtrain.interop.engines import load_engine
+from beamtrain.interop.export_ctranslate2 import write_ctranslate2
+from beamtrain.interop.export_huggingface import TYPICAL_LENGTH, average_alpha, write_huggingface
+from beamtrain.interop.parity import Counterpart, Parity, compare
+from beamtrain.interop.quantization import Quantization
+from beamtrain.runs.description import save_description
+from beamtrain.runs.loading import Run
+from beamtrain.runs.weights import save_weights
+from beamtrain.search.options import SearchOptions
+
+Target = Literal["huggingface", "ctranslate2", "safetensors"]
+
+ANOTHER_BEAM = "a hypothesis that has ended keeps its slot in our beam; there it leaves it to the next open one"
+ONE_LIMIT = "max_length_ratio and max_length_offset: the limit there is one for all lines, not each line's own"
+
+
+class DisagreementError(Exception):
+    """What was exported does not do what the network does."""
+
+    def __init__(self, parity: Parity) -> None:
+        super().__init__(parity)
+        self.parity = parity
+
+
+def export(
+    run: Run, target: Target, quantization: Quantization, search: SearchOptions, out: Path, lines: Iterable[str]
+) -> Parity:
+    """Write the run to `out` for another engine, and compare that on the lines.
+
+    Args:
+        quantization: of CTranslate2.
+        search: what the other engine does unless told otherwise, and how the translations are compared.
+        out: a folder that does not exist, or is empty.
+
+    Raises:
+        UserError: the network has no counterpart there, a package is missing, or `out` is taken.
+        DisagreementError: the other engine does something else; nothing is left in `out`.
+    """
+    with atomic_folder(out) as folder:
+        counterpart, unlike, exact = _write(run, target, quantization, search, folder)
+        parity = compare(run.network, run.tokenizer, search, counterpart, lines, exact=exact, unlike=unlike)
+        if not parity.holds:
+            raise DisagreementError(parity)
+    return parity
+
+
+def _write(
+    run: Run, target: Target, quantization: Quantization, search: SearchOptions, folder: Path
+) -> tuple[Counterpart, list[str], bool]:
+    """Write the export, and load it; what it cannot reproduce, and whether it computes in float32."""
+    if target == "huggingface":
+        write_huggingface(run, search, folder)
+        unlike = [ONE_LIMIT, "unknown characters (UNK) in a translation are left out of its text, and are ⁇ here"]
+        return HuggingFaceCounterpart(folder), [*_unlike_in_beams(search), *unlike], True
+    if target == "ctranslate2":
+        write_ctranslate2(run.network, run.tokenizer, quantization, folder)
+        return (
+            CTranslate2Counterpart(load_engine(run, folder), run.tokenizer),
+            _unlike_in_beams(search),
+            quantization == "float32",
+        )
+    save_run(run, folder)
+    return RunCounterpart(folder), [], True
+
+
+def _unlike_in_beams(search: SearchOptions) -> list[str]:
+    if search.beam_size == 1:
+        return []
+    gnmt = (
+        f"length_penalty gnmt {search.alpha:g}: by itself it has average only, of which "
+        f"{average_alpha(search):g} is most like it for translations of {TYPICAL_LENGTH} tokens"
+    )
+    return [ANOTHER_BEAM, *([gnmt] if search.length_penalty == "gnmt" else [])]
+
+
+def save_run(run: Run, folder: Path) -> None:
+    """What is needed to translate with the run, and nothing else of its folder."""
+    save_description(folder, run.description)
+    save_weights(folder, run.network.state_dict(), run.weights)
+    run.tokenizer.save(folder)

@@ -1,0 +1,193 @@
+"""Searching by CTranslate2: what it finds is what our search finds, with our limits, scores and order."""
+
+import json
+import sys
+from dataclasses import replace
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+from foreign import config_of, each_architecture, model_of
+from test_architectures import SOURCES, ours_of
+from test_export import subwords, write_run
+from tiny import SENTENCES
+
+from beamtrain.cli import main
+from beamtrain.data.batch import pad
+from beamtrain.data.tokenizer import EOS
+from beamtrain.interop.engines import load_engine
+from beamtrain.interop.export_ctranslate2 import write_ctranslate2
+from beamtrain.interop.parity import log_probs
+from beamtrain.runs.loading import load_run
+from beamtrain.runs.weights import save_weights
+from beamtrain.search.beam import beam_search
+from beamtrain.search.options import SearchOptions
+
+
+class Numbers:
+    """Subwords that are the numbers of their ids."""
+
+    def __init__(self, size: int) -> None:
+        self.vocabulary = [f"{index}" for index in range(size)]
+
+    def pieces(self, ids):
+        return [self.vocabulary[each] for each in ids]
+
+
+def engine_of(network, folder: Path):
+    source, target = (
+        Numbers(each.table.num_embeddings) for each in (network.source_embedding, network.target_embedding)
+    )
+    tokenizer = SimpleNamespace(source=source, target=target, save=lambda folder: None)
+    folder.mkdir()
+    write_ctranslate2(network, tokenizer, "float32", folder)
+    return load_engine(SimpleNamespace(network=network, tokenizer=tokenizer), folder)
+
+
+@each_architecture
+def test_each_architecture(name: str, tmp_path: Path):
+    network, vocabularies = ours_of(model_of(config_of(name)), first_token=9 if name == "m2m_100" else None)
+    sources = [[*vocabularies.source.to_ours(row), EOS] for row in SOURCES]
+    engine, options = engine_of(network, tmp_path / "out"), SearchOptions(beam_size=1, max_length=30)
+    ours = [found[0] for found in beam_search(network, pad(sources), options)]
+    theirs = [found[0] for found in engine.search(sources, [[]] * 3, options)]
+    for one, two in zip(ours, theirs, strict=True):
+        assert one.tokens == two.tokens and two.log_prob == pytest.approx(one.log_prob, abs=1e-3)
+    expected = log_probs(network, sources, [hypothesis.tokens for hypothesis in ours])
+    for one, two in zip(expected, engine.log_probs(sources, [each.tokens for each in ours]), strict=True):
+        assert two == pytest.approx(one, abs=1e-4)
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory) -> Path:
+    return write_run(tmp_path_factory.mktemp("engines") / "run", subwords("bytes"))
+
+
+@pytest.fixture(scope="module")
+def both(run: Path, tmp_path_factory):
+    """The network, the engine, and sources."""
+    loaded = load_run(run)
+    sources = [[*source, EOS] for source in loaded.tokenizer.source.encode(SENTENCES)]
+    return loaded.network, engine_of(loaded.network, tmp_path_factory.mktemp("ct2") / "out"), sources
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        SearchOptions(beam_size=1, max_length=1),
+        SearchOptions(beam_size=1, max_length_ratio=0.5, max_length_offset=0),
+        SearchOptions(beam_size=1, max_length_ratio=0.7, max_length_offset=2, min_length=12),
+        SearchOptions(beam_size=1, max_length_ratio=1, no_repeat_ngram=2),
+    ],
+)
+@pytest.mark.parametrize("prefix", [[], [70, 71]])
+def test_greedy_search_has_our_limits_and_scores(both, options: SearchOptions, prefix: list[int]):
+    if prefix and options.max_length == 1:
+        options = replace(options, max_length=4)
+    network, engine, sources = both
+    forced = pad([prefix] * len(sources)) if prefix else None
+    ours = [found[0] for found in beam_search(network, pad(sources), options, prefix=forced)]
+    theirs = [found[0] for found in engine.search(sources, [prefix] * len(sources), options)]
+    for one, two in zip(ours, theirs, strict=True):
+        assert two.tokens == one.tokens
+        assert (two.score, two.log_prob) == pytest.approx((one.score, one.log_prob), abs=1e-3)
+
+
+@pytest.mark.parametrize("penalty", ["none", "average", "gnmt"])
+def test_candidates_come_by_our_score(both, penalty):
+    network, engine, sources = both
+    options = SearchOptions(beam_size=4, n_best=3, length_penalty=penalty, alpha=0.7, max_length_ratio=0.8)
+    for source, found in zip(sources, engine.search(sources, [[]] * len(sources), options), strict=True):
+        scores = [hypothesis.score for hypothesis in found]
+        assert len(found) == 3 and scores == sorted(scores, reverse=True)
+        for hypothesis in found:
+            (each,) = log_probs(network, [source], [hypothesis.tokens])
+            assert hypothesis.log_prob == pytest.approx(sum(each), abs=1e-3)
+            length = len(hypothesis.tokens) + 1
+            lp = {"none": 1, "average": length**0.7, "gnmt": ((5 + length) / 6) ** 0.7}[penalty]
+            assert hypothesis.score == pytest.approx(sum(each) / lp, abs=1e-3)
+
+
+def test_translate_exports_once_for_the_same_weights(run: Path, tmp_path: Path, capfdbinary):
+    (tmp_path / "in").write_text("\n".join(["", *SENTENCES, " ", *reversed(SENTENCES)]) + "\n")
+    arguments = ["translate", "--model", str(run), "--input", str(tmp_path / "in"), "--beam", "1"]
+
+    def translated(*options: str) -> list[str]:
+        assert main([*arguments, *options]) == 0
+        return capfdbinary.readouterr().out.decode().splitlines()
+
+    assert translated("--engine", "ctranslate2") == translated() and len(translated()) == 14
+    (engine,) = (run / "engines").iterdir()
+    before = (engine / "model.bin").stat().st_mtime_ns
+    rows = translated("--engine", "ctranslate2", "--format", "jsonl")
+    assert [json.loads(row)["line"] for row in rows] == [*range(1, 15)]
+    assert (engine / "model.bin").stat().st_mtime_ns == before
+    translated("--engine", "ctranslate2", "--quantization", "int8")
+    assert len([*(run / "engines").iterdir()]) == 2
+
+    weights = {name: tensor * 1.1 for name, tensor in load_run(run).network.state_dict().items()}
+    save_weights(run, weights)
+    assert translated("--engine", "ctranslate2") == translated()
+    assert not engine.exists() and len([*(run / "engines").iterdir()]) == 2
+
+
+def test_evaluate_compares_engines(run: Path, tmp_path: Path, capsys):
+    (tmp_path / "text").write_text("\n".join(SENTENCES) + "\n")
+    text = ["--source", str(tmp_path / "text"), "--reference", str(tmp_path / "text")]
+    engines = [
+        "--engine",
+        "beamtrain,ctranslate2,ctranslate2:int8",
+        "--format",
+        "json",
+        "--output",
+        str(tmp_path / "r"),
+    ]
+    assert main(["evaluate", "--model", str(run), *text, *engines, "--beam", "1"]) == 0
+    report = json.loads(capsys.readouterr().out)["evaluations"]
+    assert [each["engine"] for each in report] == ["beamtrain", "ctranslate2", "ctranslate2:int8"]
+    assert report[0]["scores"] == report[1]["scores"] and report[0]["output_tokens"] == report[1]["output_tokens"]
+    assert {each.name for each in (tmp_path / "r").glob("*.txt")} == {
+        "beam1.beamtrain.txt", "beam1.ctranslate2.txt", "beam1.ctranslate2-int8.txt"
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--engine", "marian"], "--engine marian: must be beamtrain or ctranslate2"),
+        (["--quantization", "int8"], "only works together with --engine ctranslate2"),
+        (["--engine", "ctranslate2", "--quantization", "int4"], "--quantization int4: must be float32"),
+        (["--engine", "ctranslate2", "--sample"], "--sample: the engine ctranslate2"),
+        (["--engine", "ctranslate2", "--attention", "--format", "jsonl"], "--attention: the engine ctranslate2"),
+        (["--engine", "ctranslate2", "--token-scores", "--format", "tsv"], "--token-scores: the engine ctranslate2"),
+        (["--engine", "ctranslate2", "--precision", "bf16"], "--precision: the engine ctranslate2"),
+        (["--engine", "ctranslate2", "--device", "cuda"], "--device: the engine ctranslate2"),
+    ],
+)
+def test_what_an_engine_lacks_is_refused_by_name(run: Path, capsys, options: list[str], message: str):
+    assert main(["translate", "--model", str(run), *options]) == 2
+    assert message in capsys.readouterr().err
+
+
+def test_without_the_package_it_is_named_and_all_else_works(run: Path, tmp_path: Path, capsys, monkeypatch):
+    monkeypatch.setitem(sys.modules, "ctranslate2", None)
+    monkeypatch.setitem(sys.modules, "transformers", None)
+    (tmp_path / "in").write_text("a\n")
+    assert main(["translate", "--model", str(run), "--input", str(tmp_path / "in"), "--engine", "ctranslate2"]) == 2
+    assert "pip install 'beamtrain[ctranslate2]'" in capsys.readouterr().err
+    assert main(["translate", "--model", str(run), "--input", str(tmp_path / "in"), "--beam", "1"]) == 0
+
+
+def test_a_text_beyond_the_positions_is_refused(both, monkeypatch):
+    _, engine, _ = both
+    monkeypatch.setattr(engine, "_positions", 8)
+    with pytest.raises(Exception, match="9 tokens, but the engine has positions for 8 only"):
+        engine.search([[5] * 8 + [EOS]], [[]], SearchOptions())
+
+
+def test_several_processes_translate_with_the_engine(run: Path, tmp_path: Path, capfdbinary):
+    (tmp_path / "in").write_text("\n".join(SENTENCES) + "\n")
+    arguments = ["translate", "--model", str(run), "--input", str(tmp_path / "in"), "--beam", "1"]
+    assert main([*arguments, "--engine", "ctranslate2", "--processes", "2"]) == 0
+    many = capfdbinary.readouterr().out
+    assert main(arguments) == 0 and capfdbinary.readouterr().out == many
