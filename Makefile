@@ -21,8 +21,9 @@ quickstart: .venv/.installed  ## the tour: teacher forcing, the search in the lo
 test: .venv/.installed  ## the default tests: offline, on the CPU, some files at a time
 	$(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile
 
-slow: .venv/.installed  ## the long tests too: real training, real corpora
-	$(BIN)/python -m pytest -m slow
+slow: .venv/.installed  ## the long tests too: real training, real corpora, pages in Chromium if it is there
+	$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[browser]'
+	$(BIN)/python -m pytest -m 'slow or browser'
 
 lint: .venv/.installed  ## style and types
 	$(BIN)/ruff check .

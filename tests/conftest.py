@@ -6,6 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # tiny tensors: a second thread only waits
 if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:  # so it is, inherited, for what a script runs in the background
@@ -23,6 +24,9 @@ from beamtrain.model.transformer import Transformer
 from beamtrain.runs.description import Description, save_description
 from beamtrain.runs.weights import save_weights
 from beamtrain.search.options import SearchOptions
+
+settings.register_profile("beside others", deadline=None)  # how long an example takes is not what is tested
+settings.load_profile("beside others")
 
 
 @pytest.fixture(scope="session")

@@ -103,8 +103,8 @@ def evaluate(
             checkpoint=evaluation.checkpoint_name(run),
             scoring=scoring,
             batch_tokens=batch_tokens,
-            vectors=vectors,
             engine=name,
+            vectors=vectors,
         )
         for name, (kind, quantization) in engines.items()
         for searcher in [load_engine(run, kind, quantization)]

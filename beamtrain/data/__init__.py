@@ -11,6 +11,7 @@ table.py       token rows in memory-mapped files
 workers.py     work on spans of rows, on every processor
 encode.py      text to token tables
 prepare.py     all of the above behind a cache
+renumbering.py another model's token ids in our order
 batch.py       one padded batch
 resegment.py   other subwords in every epoch
 sampler.py     which rows make which batch: a pure function of seed, epoch and process

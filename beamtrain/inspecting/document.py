@@ -4,6 +4,7 @@ docs/inspect.md says what each field means. `VERSION` changes whenever one is ta
 """
 
 import math
+from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -108,8 +109,8 @@ def search_document(
     beams, options, loss = recording.beams, search.options, search.loss
     steps = [
         _step(step, gradient[0], of_choice[0], options.selection, subwords)
-        for step, gradient, of_choice in zip(recording.steps, recording.gradients, recording.of_choices, strict=True)
-        if bool(step.was_open[0].any())
+        | {"outside": _outside(outside[0], step, batch.target_out[0], subwords)}
+        for step, gradient, of_choice, outside in recording.looked_at()
     ]
     for step in steps:
         step["told"] = told(step, options.selection)
@@ -191,6 +192,29 @@ def _step(step: RecordedStep, gradient: Tensor, of_choice: Tensor, selection: st
             for rank in range(K)
         ],
     }
+
+
+def _outside(gradient: Tensor, step: RecordedStep, reference: Tensor, subwords: Subwords) -> list[Json]:
+    """The tokens that are no candidates and that the loss pushes most. gradient: (K, U), reference: (U,)"""
+    if step.of_reference is None:
+        return []
+    pushes: dict[tuple[int, int], float] = defaultdict(float)  # slot and token -> gradient
+    log_probs = {}
+    for slot, u in gradient.nonzero().tolist():
+        prediction = slot, int(reference[u])
+        pushes[prediction] += float(gradient[slot, u])
+        log_probs[prediction] = _number(step.of_reference[0, slot, u])
+    return [
+        {
+            "token": subwords.pieces([token])[0],
+            "ends": token == EOS,
+            "absorbed": False,
+            "slot": slot,
+            "log_prob": log_probs[slot, token],
+            "gradient": float(f"{pushes[slot, token]:.3g}"),
+        }
+        for slot, token in sorted(pushes, key=lambda each: -abs(pushes[each]))[:_PUSHED]
+    ]
 
 
 def _said(tokens: list[int]) -> list[int]:

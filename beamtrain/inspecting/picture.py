@@ -3,6 +3,7 @@
 import warnings
 from io import BytesIO
 from pathlib import Path
+from textwrap import fill
 from typing import Any
 
 import matplotlib
@@ -23,6 +24,7 @@ STEPS = 9
 _HEAT = LinearSegmentedColormap.from_list("heat", ["#f4f6f8", "#f7a44a"])
 _INK, _FAINT, _LINE, _ACCENT, _UP, _DOWN = "#1b1f24", "#57616c", "#c3cad2", "#0b5cad", "#1f9d55", "#d64545"
 _WIDE, _HIGH = 0.8, 0.6  # of a beam's box, in columns and rows
+_LINE_OF_TITLE = 120  # letters
 _ROWS = 8  # candidates of the matrix
 _STYLE: Any = {"svg.hashsalt": "beamtrain", "font.family": "DejaVu Sans", "text.parse_math": False}
 
@@ -72,7 +74,7 @@ def _beams(axes: Axes, search: Json, shown: range, chosen: int) -> None:
     axes.set_xlim(shown.start - 0.55, shown.stop - 0.45)
     axes.set_ylim(K + 0.2, -0.75)
     axes.axis("off")
-    axes.set_title(search["about"], loc="left", fontsize=9, color=_FAINT)
+    axes.set_title(fill(search["about"], _LINE_OF_TITLE), loc="left", fontsize=9, color=_FAINT)
     axes.axvspan(chosen - 0.5, chosen + 0.5, color=_ACCENT, alpha=0.12, lw=0)
     for t in shown:
         axes.text(t, -0.55, f"step {t + 1}", ha="center", va="center", fontsize=7.5, color=_FAINT)
@@ -119,7 +121,8 @@ def _box(axes: Axes, t: int, rank: int, step: Json, selection: str, best: bool) 
     )  # fmt: skip
     axes.add_patch(box)
     label = "(many)" if place is None else _plain(name(step["candidates"][place]), 11)
-    axes.text(t, rank - (0.1 if soft else 0), label, ha="center", va="center", fontsize=8.5, color=_INK, zorder=3)
+    size, y = (8.5 if len(label) <= 8 else 7), rank - (0.1 if soft else 0)
+    axes.text(t, y, label, ha="center", va="center", fontsize=size, color=_INK, zorder=3)
     if soft:
         axes.text(t, rank + 0.16, f"{share:.0%}", ha="center", va="center", fontsize=6.5, color=_FAINT, zorder=3)
     if slot["finished"] > 0.005:

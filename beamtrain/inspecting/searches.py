@@ -70,17 +70,13 @@ def searches(
     loss, margin = (own.loss, own.margin) if own else (ExpectedReward(), MARGIN)
     if loss.reads_hard_prefixes:
         check_hard_prefixes(type(loss).__name__, options)
-
-    def looked_at(kind: Kind, operator: Operator | None, **changed: Any) -> LookedAt:
-        reads = kind != "soft" or not loss.reads_hard_prefixes
-        shown = loss if reads else ExpectedReward()
-        return LookedAt(kind, replace(options, **changed), operator, shown, own is not None and reads, margin)
-
-    found = [looked_at("hard", None, selection="hard", open_paths=())]
+    size: Any = {"beam_size": options.beam_size, "candidates": options.candidates}
+    mixing = UnrollOptions(**size, selection="soft", open_paths=get_args(GradientPath))
+    read_softly, of_run = (ExpectedReward(), False) if loss.reads_hard_prefixes else (loss, own is not None)
+    found = [LookedAt("hard", UnrollOptions(**size, selection="hard"), None, loss, own is not None, margin)]
     if own:
-        found.append(looked_at("trained", own.operator))
-    everything = {"selection": "soft", "open_paths": get_args(GradientPath)}
-    return found + [looked_at("soft", each, **everything) for each in soft]
+        found.append(LookedAt("trained", options, own.operator, loss, True, margin))
+    return found + [LookedAt("soft", mixing, each, read_softly, of_run, margin) for each in soft]
 
 
 def _sized(options: UnrollOptions, beam_size: int | None, candidates: int | None) -> UnrollOptions:

@@ -9,7 +9,7 @@ from rich.table import Table
 from rich.text import Text
 
 from beamtrain.base.streams import encodable
-from beamtrain.inspecting.words import NO_PUSH, hardest_step, name, push
+from beamtrain.inspecting.words import NO_PUSH, hardest_step, name, push, pushes
 from beamtrain.scoring.reports import WIDTH_OF_A_FILE, printable
 
 HEAT = (255, 150, 40)
@@ -86,7 +86,7 @@ def _slot(step: Json, rank: int, selection: str) -> Text:
 def _pruned_and_pushed(step: Json) -> Iterator[Text]:
     behind = [each for each in step["candidates"] if each["behind"] is not None]
     yield Text(f"{_plain(name(behind[0]))} {-behind[0]['behind']:+.2f}" if behind else "")
-    ranked = sorted(step["candidates"], key=push)
+    ranked = pushes(step)
     for candidate, sign, colour in ((ranked[-1], 1, "green"), (ranked[0], -1, "red")):
         pushed = push(candidate) * sign > NO_PUSH
         yield Text(f"{_plain(name(candidate))} {push(candidate):+.1g}" if pushed else "", style=colour)
@@ -110,6 +110,10 @@ def _matrix(step: Json, K: int) -> Table:
     if rest := step["rest"]["candidates"]:
         masses = (Text(f" {mass:4.0%} ", style=_heat(mass)) for mass in step["rest"]["mass"])
         table.add_row(Text(f"{rest:,} more", style="dim"), "", *masses, "", "", "", f"{-step['rest']['gradient']:+.2g}")
+    for each in step["outside"]:
+        label = Text(f"{_plain(name(each))} (no candidate)", style="dim")
+        log_prob = "" if each["log_prob"] is None else f"{each['log_prob']:.2f}"
+        table.add_row(label, str(each["slot"] + 1), *[""] * K, log_prob, "", "", f"{push(each):+.2g}")
     return table
 
 

@@ -51,18 +51,23 @@ def push(candidate: Json) -> float:
     return -float(candidate["gradient"]) + 0.0
 
 
+def pushes(step: Json) -> list[Json]:
+    """All that the loss pushes at a step, from what it lowers most to what it raises most."""
+    return sorted([*step["candidates"], *step["outside"]], key=push)
+
+
 def hardest_step(search: Json) -> int:
     """The place of the step at which the loss pushes hardest; without any push, where the choice is least sure."""
 
-    def pushes(step: Json) -> float:
-        return max((abs(push(each)) for each in step["candidates"]), default=0.0)
+    def hardness(step: Json) -> float:
+        return max(abs(push(each)) for each in pushes(step))
 
     def unsure(step: Json) -> float:
         return -min((max(row) for row in step["matrix"]), default=1.0)
 
     steps = search["steps"]
-    pushed = max(map(pushes, steps), default=0.0) > NO_PUSH
-    return max(range(len(steps)), key=lambda place: (pushes if pushed else unsure)(steps[place]), default=0)
+    pushed = max(map(hardness, steps), default=0.0) > NO_PUSH
+    return max(range(len(steps)), key=lambda place: (hardness if pushed else unsure)(steps[place]), default=0)
 
 
 def _choice(step: Json, selection: str) -> list[str]:
@@ -108,7 +113,7 @@ def _ends(step: Json) -> list[str]:
 
 
 def _pushed(step: Json) -> str:
-    ranked = sorted(step["candidates"], key=push)
+    ranked = pushes(step)
     down, up = ranked[0], ranked[-1]
     parts = [f"raise {_pushing(up)}"] if push(up) > NO_PUSH else []
     parts += [f"lower {_pushing(down)}"] if push(down) < -NO_PUSH else []

@@ -18,6 +18,8 @@ from beamtrain.search.length import length_penalties, longest_translations
 from beamtrain.search.options import SearchOptions
 
 Tokens = Sequence[int]
+Scored = tuple[list[int], float]
+"""Tokens without EOS, and their log-probability."""
 
 
 class CTranslate2Engine:
@@ -57,16 +59,18 @@ class CTranslate2Engine:
         limits = [
             min(self._positions, max(limit, len(prefix) + 1)) for limit, prefix in zip(limits, prefixes, strict=True)
         ]
-        found = self._search(sources, prefixes, options, max(limits))
-        cut = [row for row, each in enumerate(found) if any(len(tokens) >= limits[row] for tokens, _ in each)]
+        found = self._search(sources, prefixes, options, max(limits) - 1)
+        cut = [row for row, each in enumerate(found) if any(len(tokens) >= limits[row] - 1 for tokens, _ in each)]
         for limit in {limits[row] for row in cut}:
             rows = [row for row in cut if limits[row] == limit]
-            again = self._search([sources[row] for row in rows], [prefixes[row] for row in rows], options, limit - 1)
-            for row, hypotheses in zip(rows, again, strict=True):
-                found[row] = self._ended(sources[row], hypotheses, limit)
-        for row, prefix in enumerate(prefixes):
-            if prefix:  # whose log-probability is not in their sum
-                found[row] = self._scored(sources[row], [tokens for tokens, _ in found[row]])
+            of_rows = [found[row] for row in rows]
+            if limit < max(limits):
+                forced = [prefixes[row] for row in rows]
+                of_rows = self._search([sources[row] for row in rows], forced, options, limit - 1)
+            ended = self._ended([sources[row] for row in rows], of_rows, limit)
+            found = [dict(zip(rows, ended, strict=True)).get(row, each) for row, each in enumerate(found)]
+        if any(prefixes):  # whose log-probability is not in their sum
+            found = self._scored(sources, [[tokens for tokens, _ in each] for each in found])
         penalties = length_penalties(max(limits), options.length_penalty, options.alpha).tolist()
         return [_ranked(hypotheses, penalties, options.n_best) for hypotheses in found]
 
@@ -85,13 +89,13 @@ class CTranslate2Engine:
 
     def _search(
         self, sources: Sequence[Tokens], prefixes: Sequence[Tokens], options: SearchOptions, longest: int
-    ) -> list[list[tuple[list[int], float]]]:
+    ) -> list[list[Scored]]:
         """Up to K hypotheses of at most `longest` tokens besides EOS, with their log-probabilities.
 
         One that is as long may have been cut.
         """
         if longest == 0:
-            return [self._scored(source, [[]]) for source in sources]
+            return self._scored(sources, [[[]]] * len(sources))
         results = self._model.translate_batch(
             [self._pieces(self._source, source[:-1]) for source in sources],
             [self._pieces(self._target, prefix) for prefix in prefixes] if any(prefixes) else None,
@@ -113,23 +117,24 @@ class CTranslate2Engine:
             for result in results
         ]
 
-    def _ended(
-        self, source: Tokens, hypotheses: list[tuple[list[int], float]], limit: int
-    ) -> list[tuple[list[int], float]]:
-        """The same with the log-probability of EOS where the limit cut one."""
-        whole = [each for each in hypotheses if len(each[0]) < limit - 1]
-        return whole + self._scored(source, [tokens for tokens, _ in hypotheses if len(tokens) == limit - 1])
+    def _ended(self, sources: list[Tokens], found: list[list[Scored]], limit: int) -> list[list[Scored]]:
+        """The same with the log-probability of EOS where the limit cut a hypothesis."""
+        cut = [[tokens for tokens, _ in each if len(tokens) == limit - 1] for each in found]
+        whole = [[each for each in row if len(each[0]) < limit - 1] for row in found]
+        return [one + two for one, two in zip(whole, self._scored(sources, cut), strict=True)]
 
-    def _scored(self, source: Tokens, targets: list[list[int]]) -> list[tuple[list[int], float]]:
-        log_probs = self.log_probs([source] * len(targets), targets)
-        return [(target, sum(each)) for target, each in zip(targets, log_probs, strict=True)]
+    def _scored(self, sources: Sequence[Tokens], targets: list[list[list[int]]]) -> list[list[Scored]]:
+        """The targets of each source with their log-probabilities."""
+        pairs = [(source, target) for source, each in zip(sources, targets, strict=True) for target in each]
+        totals = iter(map(sum, self.log_probs([one for one, _ in pairs], [two for _, two in pairs])) if pairs else ())
+        return [[(target, next(totals)) for target in each] for each in targets]
 
     @staticmethod
     def _pieces(vocabulary: list[str], tokens: Tokens) -> list[str]:
         return [vocabulary[token] for token in tokens]
 
 
-def _ranked(hypotheses: list[tuple[list[int], float]], penalties: list[float], n_best: int) -> list[Hypothesis]:
+def _ranked(hypotheses: list[Scored], penalties: list[float], n_best: int) -> list[Hypothesis]:
     ranked = [
         Hypothesis(tokens, log_prob / penalties[len(tokens) + 1], log_prob, token_log_probs=[])
         for tokens, log_prob in hypotheses

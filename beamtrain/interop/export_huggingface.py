@@ -37,18 +37,27 @@ def write_huggingface(run: Run, search: SearchOptions, folder: Path) -> None:
     Raises:
         UserError: the network is none of theirs, or transformers is not installed.
     """
-    transformers = require("transformers", "hf", PURPOSE)
+    require("transformers", "hf", PURPOSE)
     network = _exportable(run.network)
     rows = positions(network, search)
-    architecture, settings = _settings(network, rows)
-    config = transformers.AutoConfig.for_model(architecture.model_type, **settings)
-    config.architectures = [architecture.model_class]
-    weights = huggingface_weights(network, architecture, config.to_dict(), rows)
-    config.save_pretrained(folder)
+    write_network(network, rows, folder)
     _generation_config(search, rows).save_pretrained(folder)
+    _write_tokenizer(run, folder)
+
+
+def write_network(network: Transformer, rows: int, folder: Path) -> None:
+    """Write config.json and the weights, with so many positions.
+
+    Raises:
+        UserError: the network is none of theirs.
+    """
+    architecture, settings = _settings(network, rows)
+    config = require("transformers", "hf", PURPOSE).AutoConfig.for_model(architecture.model_type, **settings)
+    config.architectures = [architecture.model_class]
+    config.save_pretrained(folder)
+    weights = _weights(network, architecture, config.to_dict(), rows)
     with atomic_path(folder / "model.safetensors") as path:  # which gives it the mode of a new file
         save_file(weights, path, {"format": "pt"})
-    _write_tokenizer(run, folder)
 
 
 def positions(network: Transformer, search: SearchOptions) -> int:
@@ -112,9 +121,7 @@ class _SameNumbers(Renumbering):
         return rows
 
 
-def huggingface_weights(
-    network: Transformer, architecture: Architecture, config: Config, rows: int
-) -> dict[str, Tensor]:
+def _weights(network: Transformer, architecture: Architecture, config: Config, rows: int) -> dict[str, Tensor]:
     """The weights under their names, with so many rows of positions, and each in memory of its own."""
     ours = dict(network.state_dict())
     ours.setdefault("logits_bias", torch.zeros(network.vocab_size))

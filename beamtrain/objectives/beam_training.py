@@ -8,14 +8,12 @@ from beamtrain.data.batch import Batch
 from beamtrain.model.base import Memory, Seq2Seq
 from beamtrain.objectives.annealing import Annealing
 from beamtrain.objectives.losses.base import BeamLoss
+from beamtrain.objectives.losses.reading import asked_of_search, loss_on_beams
 from beamtrain.objectives.mixture import Mixture
 from beamtrain.objectives.rewards.gleu import Gleu
-from beamtrain.search.unroll.followed import Followed
-from beamtrain.search.unroll.log_probs import token_log_probs
 from beamtrain.search.unroll.options import UnrollOptions
 from beamtrain.search.unroll.soft_beams import SoftBeams
 from beamtrain.search.unroll.step_by_step import soft_beam_search
-from beamtrain.search.unroll.token_vectors import with_vectors
 from beamtrain.search.unroll.two_pass import allows_two_passes, two_pass_beam_search
 from beamtrain.topk.base import Operator
 from beamtrain.topk.soft import SoftTopK
@@ -79,10 +77,7 @@ class BeamTraining(Mixture):
         with self.mode_of_part(network):
             memory = network.encode_counted(batch.source, batch.source_lengths)
             beams = self.search(network, memory, batch)
-            if self.loss.reads_vectors:
-                beams = with_vectors(beams, network, batch.target_out)
-            gold = gold_log_probs(network, memory, batch) if self.loss.reads_gold else None
-        mean = self.loss(beams, batch, gold).mean()
+            mean = loss_on_beams(self.loss, network, memory, batch, beams).mean()
         with torch.no_grad():
             figures = {"beam_loss": mean.detach(), **_figures(beams, batch)}
         if beams.commitment is None or self.unroll.snapping is None:
@@ -92,15 +87,9 @@ class BeamTraining(Mixture):
 
     def search(self, network: Seq2Seq, memory: Memory, batch: Batch) -> SoftBeams:
         """The unroll, in two passes where choices do not depend on one another."""
-        limits, loss, U = self.limits(network, batch), self.loss, batch.target_out.size(1)
-        reference = batch.target_out if loss.reads_reference else None
-        at_least = U if loss.reads_ended or loss.reads_gold else 0
-        kept = loss.keeps_reference
-        followed = Followed(batch.target_out, self.unroll.beam_size, kept) if loss.follows_reference else None
         search = two_pass_beam_search if allows_two_passes(self.unroll, network) else soft_beam_search
-        return search(
-            network, memory, limits, self.unroll, self.operator, reference, at_least, loss.reads_ended, followed
-        )
+        asked = asked_of_search(self.loss, batch, self.unroll.beam_size)
+        return search(network, memory, self.limits(network, batch), self.unroll, self.operator, *asked)
 
 
 def check_hard_prefixes(loss: str, unroll: UnrollOptions) -> None:
@@ -115,14 +104,6 @@ def check_hard_prefixes(loss: str, unroll: UnrollOptions) -> None:
             f"unroll.candidates is {unroll.candidates}, as many as there are beams; {loss} needs some that can fall "
             "out: raise it, or null for all"
         )
-
-
-def gold_log_probs(network: Seq2Seq, memory: Memory, batch: Batch) -> Tensor:
-    """(B, U) of each gold token given those before it, 0 at PAD."""
-    hidden = batch.at_targets(network.decode(memory, batch.target_in))  # (B, U, D) -> (N, D)
-    found = token_log_probs(network, hidden, batch.at_targets(batch.target_out))  # (N,)
-    everywhere = found.new_zeros(batch.target_out.numel()).index_copy(0, batch.places, found)
-    return everywhere.view_as(batch.target_out)
 
 
 def _figures(beams: SoftBeams, batch: Batch) -> dict[str, Tensor]:

@@ -56,8 +56,8 @@ def evaluate(
     checkpoint: str,
     scoring: ScoringOptions,
     batch_tokens: int = BATCH_TOKENS,
-    vectors: Path | None = None,
     engine: str = "beamtrain",
+    vectors: Path | None = None,
 ) -> Evaluation:
     """Translate `sources` and score the translations against `references`, by word vectors too if they are given.
 

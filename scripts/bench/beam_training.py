@@ -115,8 +115,8 @@ class Bench:
         gold = TeacherForcing(0.1)
 
         def with_beam(loss: BeamLoss, **unroll: Any) -> BeamTraining:
-            unrolled = UnrollOptions(beam_size=beams, candidates=max(32, beams), **unroll)
-            return BeamTraining(loss, unroll=unrolled, margin=self.options.margin)
+            unrolled = {"beam_size": beams, "candidates": max(32, beams), **unroll}
+            return BeamTraining(loss, unroll=UnrollOptions(**unrolled), margin=self.options.margin)
 
         default = with_beam(ExpectedReward())
         soft_paths = {"selection": "soft", "open_paths": ("embeddings", "ancestry")}
@@ -124,7 +124,9 @@ class Bench:
             "beam part": default,
             "beam part, minimum risk, hard": with_beam(MinimumRisk(), selection="hard"),
             "beam part, soft survival, hard": with_beam(SoftSurvival(), selection="hard"),
-            "beam part, soft survival, hard, one rival": with_beam(SoftSurvival(rivals=1), selection="hard"),
+            "beam part, soft survival, hard, one rival, M 2 K": with_beam(
+                SoftSurvival(rivals=1), selection="hard", candidates=2 * beams
+            ),
             "beam part, survival of the reference, hard": with_beam(SoftSurvival("reference"), selection="hard"),
             "beam part, descendant credit, hard": with_beam(DescendantCredit(), selection="hard"),
             "beam part, optimal transport": with_beam(OptimalTransport()),

@@ -110,8 +110,8 @@ def test_the_hard_search_finds_what_translating_finds(transformer_run, capsys):
 
 
 def test_the_terminal_shows_one_search_and_the_steps_that_are_asked_for(trained_run, capsys):
-    arguments = ["inspect", str(trained_run), SOURCE, "--reference", REFERENCE, "--temperature", "0.1,0.5,2"]
-    assert main(arguments) == 0
+    arguments = ["inspect", str(trained_run), SOURCE, "--reference", REFERENCE, "--temperature", "0.5"]
+    assert main([*arguments[:-1], "0.1,0.5"]) == 0
     shown = capsys.readouterr().out
     assert "soft search, SoftSort at temperature 0.5, 3 beams, 6 candidates" in shown
     assert re.search(r"Step \d+, where the loss pushes hardest", shown) and REFERENCE in shown

@@ -1,6 +1,7 @@
 """The page of `beamtrain inspect` in a browser: every control, both colours, wide and narrow, and hostile text."""
 
 import json
+import shutil
 from pathlib import Path
 
 import pytest
@@ -22,6 +23,14 @@ HOSTILE = (
     "long " * 20_000,
 )
 
+TRAINED = """
+model:
+  objective:
+    class_path: beamtrain.objectives.BeamTraining
+    init_args:
+      loss: {class_path: beamtrain.objectives.PositionCrossEntropy}
+      unroll: {beam_size: 4, candidates: 16}
+"""
 TELLING = [
     "<b>",
     "</b>",
@@ -42,8 +51,10 @@ TELLING = [
 
 @pytest.fixture(scope="module")
 def inspection(transformer_run: Path, tmp_path_factory: pytest.TempPathFactory) -> dict:
-    """Of two sentences, with references that make for pushes."""
-    file = tmp_path_factory.mktemp("inspection") / "a.json"
+    """Of two sentences, with a loss that pushes words of the reference that no beam has found."""
+    folder = shutil.copytree(transformer_run, tmp_path_factory.mktemp("inspection") / "run")
+    (folder / "config.yaml").write_text(TRAINED)
+    file = folder / "a.json"
     arguments = [
         "Two young men.",
         "A girl.",
@@ -54,7 +65,7 @@ def inspection(transformer_run: Path, tmp_path_factory: pytest.TempPathFactory) 
         "--temperature",
         "0.1,0.5,2",
     ]
-    assert main(["inspect", str(transformer_run), *arguments, "--beam", "4", "--json", str(file)]) == 0
+    assert main(["inspect", str(folder), *arguments, "--json", str(file)]) == 0
     return json.loads(file.read_text())
 
 
@@ -94,8 +105,9 @@ def test_what_is_shown_is_what_the_json_says(file, inspection):
         for step in (0, 2):
             page.locator("#lattice .column").nth(step).click()
             rows = page.locator("#matrix tbody tr")
-            candidates = search["steps"][step]["candidates"]
-            assert rows.count() == len(candidates) + bool(search["steps"][step]["rest"]["candidates"])
+            candidates, outside = search["steps"][step]["candidates"], search["steps"][step]["outside"]
+            assert rows.count() == len(candidates) + bool(search["steps"][step]["rest"]["candidates"]) + len(outside)
+            assert outside and rows.last.inner_text().startswith(f"{outside[-1]['token']} (no candidate)")
             cells = rows.nth(1).locator("td").all_inner_texts()
             shares = [f"{round(100 * row[1] + 1e-9)}%" for row in search["steps"][step]["matrix"]]
             assert cells[:5] == [str(candidates[1]["slot"] + 1), *shares]
@@ -114,6 +126,8 @@ def test_slider_searches_sentences_and_keys(file, inspection):
         page.keyboard.press("Home")
         assert page.inner_text("#degrees") == "0.1 nats"
         page.keyboard.press("Shift+Tab")
+        page.keyboard.press("ArrowLeft")
+        assert "search as trained" in page.inner_text("#facts")
         page.keyboard.press("ArrowLeft")
         assert "hard search" in page.inner_text("#facts") and page.is_disabled("#temperature")
         hard = inspection["sentences"][0]["searches"][0]

@@ -5,16 +5,19 @@ import torch
 from batches import batch_of
 from networks import small
 
+from beamtrain import objectives
 from beamtrain.base.errors import UserError
 from beamtrain.inspecting import recording
 from beamtrain.inspecting.searches import LookedAt, searches
 from beamtrain.objectives import (
+    BeamLoss,
     BeamTraining,
     ExpectedReward,
     MinimumRisk,
     PositionCrossEntropy,
     SoftSurvival,
     TeacherForcing,
+    WeightedSum,
 )
 from beamtrain.search.unroll.options import UnrollOptions
 from beamtrain.topk import Gumbel, NeuralSort, SoftTopK
@@ -48,9 +51,14 @@ class Moving(recording.RecordingChain):
         values[0, self._candidate] += self._by
         return values
 
-    def advance(self, candidates, log_probs, *others):
-        mine = self.position == self._step and not self._choice_alone
-        return super().advance(candidates, self._moved(log_probs) if mine else log_probs, *others)
+    def advance(self, candidates, log_probs, of_reference=None, *others):
+        if self.position == self._step and not self._choice_alone:
+            log_probs = self._moved(log_probs)
+            if of_reference is not None:  # the same prediction
+                slot, token = candidates.parents[0, self._candidate], candidates.tokens[0, self._candidate]
+                moved = of_reference[0, slot] + self._by * (BATCH.target_out[0] == token)
+                of_reference = of_reference.index_put((torch.tensor(0), slot), moved)
+        return super().advance(candidates, log_probs, of_reference, *others)
 
     def solve(self, scores):
         mine = self.position == self._step and self._choice_alone
@@ -101,17 +109,16 @@ def test_an_operator_that_draws_draws_the_same_and_leaves_the_generator_alone():
 
 
 def test_the_searches_are_the_hard_one_the_runs_own_and_soft_ones():
-    own = BeamTraining(MinimumRisk(), unroll=UnrollOptions(5, 16, open_paths=("embeddings",)), operator=NeuralSort(0.3))
+    unroll = UnrollOptions(5, 16, "soft", ("embeddings",), window=3, snapping=0.25, noise=0.5)
+    own = BeamTraining(MinimumRisk(), unroll=unroll, operator=NeuralSort(0.3))
     hard, trained, *soft = searches(own, temperatures=(0.1, 1.0))
-    assert (hard.kind, hard.options.selection, hard.operator) == ("hard", "hard", None)
+    assert (hard.kind, hard.options, hard.operator) == ("hard", UnrollOptions(5, 16, "hard"), None)
     assert (trained.options, trained.operator) == (own.unroll, own.operator)
     assert [(str(each.operator), each.operator.temperature) for each in soft] == [
         ("NeuralSort", 0.1),
         ("NeuralSort", 1.0),
     ]
-    assert {(each.options.beam_size, each.options.candidates, each.options.open_paths) for each in soft} == {
-        (5, 16, ALL)
-    }
+    assert {each.options for each in soft} == {UnrollOptions(5, 16, "soft", ALL)}
     assert own.operator.temperature == 0.3, "it is the run's"
     assert all(each.loss is own.loss and each.loss_of_run for each in (hard, trained, *soft))
     assert not any(each.loss_of_run for each in searches(TeacherForcing()))
@@ -129,3 +136,18 @@ def test_a_loss_that_asks_what_stays_in_the_beam_reads_hard_searches_alone(selec
         assert any(bool(each.any()) for each in recorded(network, search).gradients)
     with pytest.raises(UserError, match="as many as there are beams"):
         searches(own, beam_size=7)
+
+
+LOSSES = [each for each in map(vars(objectives).get, objectives.__all__)
+          if isinstance(each, type) and issubclass(each, BeamLoss) and each not in (BeamLoss, WeightedSum)]  # fmt: skip
+
+
+@pytest.mark.parametrize("loss", LOSSES)
+def test_any_loss_can_be_looked_at(loss):
+    own = BeamTraining(loss(), unroll=UnrollOptions(3, 7, "straight_through", ALL))
+    network, pushed = small("transformer", V, seed=2), []
+    for search in searches(own, temperatures=(0.7,)):
+        found = recorded(network, search)
+        assert bool(found.loss.isfinite().all()) and all(bool(each.isfinite().all()) for each in found.gradients)
+        pushed.append(any(bool(each.any()) for each in found.gradients))
+    assert sum(pushed) >= 2, "a hard bag has no gradient, nor has a soft risk whose beams all say the same"

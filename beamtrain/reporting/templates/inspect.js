@@ -12,6 +12,7 @@
   const ofKind = (kind) => sentence().searches.filter((search) => search.kind === kind);
   const search = () => (view.kind === "soft" ? ofKind("soft")[view.warmth] : ofKind(view.kind)[0]);
   const push = (candidate) => -candidate.gradient || 0;
+  const pushed = (step) => [...step.candidates, ...step.outside].map(push);
   const percent = (share) => `${Math.round(100 * share)}%`;
   const fixed = (number) => (number === null ? "–" : number.toFixed(2).replace("-", "−"));
   const name = (candidate) => (candidate.absorbed ? "(finished)" : candidate.ends ? "(end)" : candidate.token);
@@ -59,7 +60,7 @@
   /** The step at which the loss pushes hardest; without a push, where the choice is least sure. */
   function hardest() {
     const steps = search().steps;
-    const pushes = steps.map((step) => Math.max(0, ...step.candidates.map((each) => Math.abs(push(each)))));
+    const pushes = steps.map((step) => Math.max(0, ...pushed(step).map(Math.abs)));
     const unsure = steps.map((step) => -Math.min(...step.matrix.map((row) => Math.max(...row))));
     const by = Math.max(...pushes) > NO_PUSH ? pushes : unsure;
     return by.indexOf(Math.max(...by));
@@ -107,7 +108,7 @@
     const dropped = TOP + K * ROW + 14, axis = dropped + 20 + PUSHES / 2, bottom = axis + PUSHES / 2 + 6;
     const drawing = svg("svg", { width: steps.length * COLUMN, height: bottom, role: "img" });
     drawing.setAttribute("aria-label", `The ${K} beams at ${steps.length} steps`);
-    const most = Math.max(NO_PUSH, ...steps.flatMap((step) => step.candidates.map((each) => Math.abs(push(each)))));
+    const most = Math.max(NO_PUSH, ...steps.flatMap((step) => pushed(step).map(Math.abs)));
     const names = svg("svg", { width: SIDE, height: bottom, class: "names", "aria-hidden": "true" });
     for (let rank = 0; rank < K; rank++) side(names, middle(rank) + 4, `beam ${rank + 1}`);
     side(names, dropped + 4, "dropped");
@@ -188,7 +189,7 @@
   }
 
   function drawPushes(drawing, step, number, axis, most) {
-    const pushes = step.candidates.map(push);
+    const pushes = pushed(step);
     const x = centre(number) - 8, scale = PUSHES / 2 / most;
     const up = Math.max(0, ...pushes) * scale, down = -Math.min(0, ...pushes) * scale;
     drawing.append(
@@ -205,7 +206,7 @@
     at("on").disabled = view.step === steps.length - 1;
     at("told").replaceChildren(...step.told.map((line) => element("p", {}, element("bdi", {}, line))));
     const ranks = [...Array(K).keys()];
-    const most = Math.max(NO_PUSH, ...step.candidates.map((each) => Math.abs(push(each))));
+    const most = Math.max(NO_PUSH, ...pushed(step).map(Math.abs));
     const wide = (text) => element("span", { class: "wide" }, text);
     const numbers = ranks.map((rank) => [wide("rank "), rank + 1]);
     const head = ["candidate", ["of", wide(" beam")], ...numbers, "push", "by choice", "score", "behind"];
@@ -233,6 +234,21 @@
           element("td"),
           ranks.map((rank) => heat(step.rest.mass[rank])),
           element("td", {}, small(-step.rest.gradient)),
+          element("td"),
+          element("td"),
+          element("td"),
+        ),
+      );
+    }
+    for (const each of step.outside) {
+      body.push(
+        element(
+          "tr",
+          { class: "faint" },
+          element("th", { scope: "row", class: "text" }, element("bdi", {}, cut(name(each), 24)), " (no candidate)"),
+          element("td", {}, each.slot + 1),
+          ranks.map(() => element("td")),
+          element("td", {}, bar(push(each), most), small(push(each))),
           element("td"),
           element("td"),
           element("td"),

@@ -192,7 +192,7 @@
     return element(
       "table",
       {},
-      element("thead", {}, element("tr", {}, head.map((label) => element("th", { scope: "col" }, label)))),
+      element("thead", {}, element("tr", {}, head.map((label) => element("th", { scope: "col", class: label === "candidate" ? "text" : null }, label)))),
       element("tbody", {}, rows),
     );
   }

@@ -54,10 +54,11 @@ def search_along(
     at_least: int = 0,
 ) -> SoftBeams:
     """`soft_beam_search` along a chain that has just begun, for those who want to look at its steps."""
+    options = chain.options
     constraints = Constraints(limits.each, first_token=network.first_token, first_limit=limits.least)
-    state = network.start_soft(memory, chain.scores.size(1))
+    state = network.start_soft(memory, options.beam_size)
     inputs = network.embed(torch.full_like(chain.finished, BOS, dtype=torch.long))  # (B, K) -> (B, K, D)
-    snapped = None if chain.options.snapping is None else Snapping(network, memory.states.device)
+    snapped = None if options.snapping is None else Snapping(network, memory.states.device)
     for _ in range(limits.most):
         hidden = network.step(inputs, state)  # (B, K, D)
         candidates = chain.candidates(network, hidden.detach(), constraints)
@@ -67,7 +68,7 @@ def search_along(
         if snapped is not None:
             inputs = snapped(inputs, A, candidates.tokens, chain.finished)
         state.mix(parent_weights(chain.through("ancestry", A), candidates.parents))
-        if chain.options.window is not None and chain.position % chain.options.window == 0:
+        if options.window is not None and chain.position % options.window == 0:
             inputs = inputs.detach()
             state.cut()
         if chain.over(at_least):
