@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, cast
 
 import typer
 
+from beamtrain.base.allocator import keep_freed_memory
 from beamtrain.base.errors import UserError
 from beamtrain.base.plugins import import_modules
 from beamtrain.base.streams import output_is_closed
@@ -112,6 +113,8 @@ def load_model(
 
     import_modules(imports or [])
     chosen = choose_device(device)
+    if chosen.type == "cpu":
+        keep_freed_memory()
     run = load_run(path, chosen)
     for side, asked in (("source_lang", source_lang), ("target_lang", target_lang)):
         if asked is not None and asked != getattr(run.description, side):

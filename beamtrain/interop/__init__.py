@@ -7,6 +7,7 @@ foreign_model.py       a folder with a model of theirs; conventions.py, how it b
 foreign_counterpart.py such a model, as `parity` asks it
 exporting.py           a run for another engine, compared before it is there
 export_huggingface.py  a run that was trained here as a folder that `transformers` loads
+export_foreign.py      a run that was imported, in its own architecture again
 export_ctranslate2.py  a run as a model of CTranslate2; quantization.py, its number formats
 ctranslate2_engine.py  searching by CTranslate2
 engines.py             an engine for a run, exported into its folder once

@@ -50,6 +50,8 @@ def conventions(
     """
     source_lang, target_lang = _languages(tokenizer, source_lang, target_lang)
     pad, eos, unk = config["pad_token_id"], _one(config["eos_token_id"]), tokenizer.unk_token_id
+    if pad is None or eos is None:
+        raise UserError(f"pad_token_id is {pad} and eos_token_id {eos} in the model's settings; it must have both")
     many = hasattr(tokenizer, "src_lang")
     if many:
         speak_between(tokenizer, source_lang, target_lang)
@@ -57,8 +59,7 @@ def conventions(
     before_target, _ = _around(tokenizer(text_target="")["input_ids"], eos)
     if len(after_source) > 1:
         raise UserError(f"the tokenizer ends a source with {1 + len(after_source)} tokens; here it can be two")
-    start: Any = generation.get("decoder_start_token_id", config.get("decoder_start_token_id"))
-    first: Any = generation.get("forced_bos_token_id", config.get("forced_bos_token_id"))
+    start, first = (_said(name, generation, config) for name in ("decoder_start_token_id", "forced_bos_token_id"))
     if many:
         code = _id_of(tokenizer, target_lang)
         by_code = start not in (pad, eos, tokenizer.bos_token_id)
@@ -122,6 +123,11 @@ def _around(empty: list[int], eos: int) -> tuple[list[int], list[int]]:
         raise UserError("the tokenizer ends a text without the model's EOS")
     end = empty.index(eos)
     return empty[:end], empty[end + 1 :]
+
+
+def _said(name: str, *settings: Mapping[str, Any]) -> Any:
+    """The first value among the settings; None where none has one."""
+    return next((each[name] for each in settings if each.get(name) is not None), None)
 
 
 def _one(eos: int | list[int]) -> int:

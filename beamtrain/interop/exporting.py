@@ -5,21 +5,21 @@ from pathlib import Path
 from typing import Literal
 
 from beamtrain.base.files import atomic_folder
+from beamtrain.data.foreign_tokenizer import ForeignTokenizer
 from beamtrain.interop.counterparts import CTranslate2Counterpart, HuggingFaceCounterpart, RunCounterpart
 from beamtrain.interop.engines import load_engine
 from beamtrain.interop.export_ctranslate2 import write_ctranslate2
+from beamtrain.interop.export_foreign import write_foreign
 from beamtrain.interop.export_huggingface import TYPICAL_LENGTH, average_alpha, write_huggingface
-from beamtrain.interop.parity import Counterpart, Parity, compare
+from beamtrain.interop.parity import ANOTHER_BEAM, FORCED, ONE_LIMIT, Counterpart, Parity, compare
 from beamtrain.interop.quantization import Quantization
 from beamtrain.runs.description import save_description
 from beamtrain.runs.loading import Run
 from beamtrain.runs.weights import save_weights
 from beamtrain.search.options import SearchOptions
 
+UNKNOWN = "unknown characters (UNK) in a translation are left out of its text, and are ⁇ here"
 Target = Literal["huggingface", "ctranslate2", "safetensors"]
-
-ANOTHER_BEAM = "a hypothesis that has ended keeps its slot in our beam; there it leaves it to the next open one"
-ONE_LIMIT = "max_length_ratio and max_length_offset: the limit there is one for all lines, not each line's own"
 
 
 class DisagreementError(Exception):
@@ -56,10 +56,12 @@ def _write(
     run: Run, target: Target, quantization: Quantization, search: SearchOptions, folder: Path
 ) -> tuple[Counterpart, list[str], bool]:
     """Write the export, and load it; what it cannot reproduce, and whether it computes in float32."""
+    if target == "huggingface" and isinstance(run.tokenizer, ForeignTokenizer):
+        return write_foreign(run, folder), [ANOTHER_BEAM, ONE_LIMIT, FORCED], True
     if target == "huggingface":
         write_huggingface(run, search, folder)
-        unlike = [ONE_LIMIT, "unknown characters (UNK) in a translation are left out of its text, and are ⁇ here"]
-        return HuggingFaceCounterpart(folder), [*_unlike_in_beams(search), *unlike], True
+        unlike = [*_unlike_in_beams(search), ONE_LIMIT, FORCED, UNKNOWN]
+        return HuggingFaceCounterpart(folder), unlike, True
     if target == "ctranslate2":
         write_ctranslate2(run.network, run.tokenizer, quantization, folder)
         return (

@@ -82,6 +82,8 @@ def load_foreign(folder: Path) -> ForeignModel:
         raise UserError(f"{folder}: its weights cannot be read ({said[:200]})") from error
     for what, problem in (("missing", "lacks"), ("mismatched", "has in another shape"), ("unexpected", "has too")):
         names = sorted(str(each[0] if isinstance(each, tuple) else each) for each in loaded[f"{what}_keys"])
+        if architecture.positions == "fixed" and what == "missing":  # the library computes them, as older models want
+            names = [name for name in names if not name.endswith("embed_positions.weight")]
         if names:
             raise UserError(
                 f"{folder}: the file of its weights {problem} {len(names)} of its tensors, first {names[0]}"

@@ -16,7 +16,7 @@ from beamtrain.interop.architectures import shares_vocabulary
 from beamtrain.interop.conventions import Conventions, conventions
 from beamtrain.interop.foreign_counterpart import ForeignCounterpart
 from beamtrain.interop.foreign_model import ForeignModel
-from beamtrain.interop.parity import Parity, compare
+from beamtrain.interop.parity import ANOTHER_BEAM, FORCED, ONE_LIMIT, Parity, compare
 from beamtrain.interop.weights import Vocabularies, to_ours
 from beamtrain.model.transformer import Transformer
 from beamtrain.runs.description import Description, save_description
@@ -24,6 +24,8 @@ from beamtrain.runs.loading import load_run
 from beamtrain.runs.weights import save_weights
 from beamtrain.search.options import SearchOptions
 
+USUAL_LENGTH = 256
+"""Subwords, at most, of either side of a training pair, unless told otherwise or the model has fewer positions."""
 SETTINGS = ("config.json", "generation_config.json")
 """Of the model's files those that a run keeps, beside the tokenizer's."""
 _OURS = {
@@ -33,9 +35,6 @@ _OURS = {
     *("forced_bos_token_id", "forced_eos_token_id", "transformers_version"),
 }
 """What generation_config.json says of searching that has a counterpart here, or changes nothing that is found."""
-ANOTHER_BEAM = "a hypothesis that has ended keeps its slot in our beam; there it leaves it to the next open one"
-ONE_LIMIT = "how long a translation may get follows from its source here (max_length_ratio, max_length_offset)"
-FORCED = "what is forced there is free: the first token, and an end at the last position; here it has its probability"
 
 
 @dataclass(frozen=True)
@@ -60,7 +59,7 @@ class Import:
             "target_lang": self.description.target_lang,
             "vocab_size": self.tokenizer.target.vocab_size,
             "joint_vocabulary": self.tokenizer.joint,
-            "max_length": (self.network.max_positions or 0) - 2,  # a code and EOS beside the text
+            "max_length": min(USUAL_LENGTH, (self.network.max_positions or USUAL_LENGTH) - 1),  # EOS comes to it
         }
         write_text(folder / "config.yaml", yaml.safe_dump({"data": data}, sort_keys=False))  # last: it makes it a run
 

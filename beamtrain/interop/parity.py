@@ -17,6 +17,9 @@ from beamtrain.search.options import SearchOptions
 
 TOLERANCE = 1e-4
 """Nats by which a token's log-probability in float32 may differ."""
+ANOTHER_BEAM = "a hypothesis that has ended keeps its slot in our beam; there it leaves it to the next open one"
+ONE_LIMIT = "how long a translation may get follows from its source here (max_length_ratio, max_length_offset)"
+FORCED = "what is forced there is free: the first token, and an end at the last position; here it has its probability"
 Rows = Sequence[Sequence[int]]
 BATCH = 32  # sentences
 LINES = (

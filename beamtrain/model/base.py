@@ -4,9 +4,9 @@ from abc import ABC, abstractmethod
 from typing import NamedTuple
 
 from torch import Tensor, nn
-from torch.nn.functional import linear
 
 from beamtrain.base.errors import UserError
+from beamtrain.model.packing import linear
 from beamtrain.model.state import DecoderState
 
 

@@ -11,6 +11,7 @@ from torch.nn.functional import gelu, relu, silu
 from beamtrain.base.errors import UserError
 from beamtrain.model.attention import attend
 from beamtrain.model.dropout import Dropout
+from beamtrain.model.packing import Linear
 from beamtrain.model.slots import OpenSlots
 from beamtrain.model.state import Past
 
@@ -74,8 +75,8 @@ class SelfAttention(nn.Module):
     def __init__(self, width: int, heads: int, dropout: float) -> None:
         super().__init__()
         self.heads, self.dropout = heads, dropout
-        self.project = nn.Linear(width, 3 * width)  # queries, keys, values
-        self.output = nn.Linear(width, width)
+        self.project = Linear(width, 3 * width)  # queries, keys, values
+        self.output = Linear(width, width)
 
     def _split(self, projected: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """(B, T, 3 D) -> queries, keys and values, each (B, H, T, D/H)"""
@@ -107,9 +108,9 @@ class CrossAttention(nn.Module):
     def __init__(self, width: int, heads: int, dropout: float) -> None:
         super().__init__()
         self.heads, self.dropout = heads, dropout
-        self.query = nn.Linear(width, width)
-        self.project = nn.Linear(width, 2 * width)  # keys, values
-        self.output = nn.Linear(width, width)
+        self.query = Linear(width, width)
+        self.project = Linear(width, 2 * width)  # keys, values
+        self.output = Linear(width, width)
 
     def source(self, states: Tensor) -> tuple[Tensor, Tensor]:
         """Encoder states (B, S, D) -> keys and values, each (B, H, S, D/H)"""
@@ -142,7 +143,7 @@ class FeedForward(nn.Module):
 
     def __init__(self, width: int, inner: int, activation: Activation = "relu") -> None:
         super().__init__()
-        self.inner, self.outer = nn.Linear(width, inner), nn.Linear(inner, width)
+        self.inner, self.outer = Linear(width, inner), Linear(inner, width)
         self.activate = _FUNCTIONS[activation]
 
     def forward(self, x: Tensor) -> Tensor:

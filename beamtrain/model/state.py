@@ -221,7 +221,8 @@ class TransformerState(DecoderState):
     def hard(cls, sources: list[tuple[Tensor, Tensor]], source_mask: Tensor, beams: int) -> "TransformerState":
         """For inference; `sources` are the source's keys and values for each layer."""
         ancestry = HardAncestry(source_mask.size(0), beams, source_mask.device)
-        return cls(ancestry, [LayerCache(HardPast(ancestry), source) for source in sources], source_mask)
+        by_head = [(keys.contiguous(), values.contiguous()) for keys, values in sources]
+        return cls(ancestry, [LayerCache(HardPast(ancestry), source) for source in by_head], source_mask)
 
     @classmethod
     def tree(cls, sources: list[tuple[Tensor, Tensor]], source_mask: Tensor, visible: Tensor) -> "TransformerState":

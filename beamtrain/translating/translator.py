@@ -18,6 +18,7 @@ from beamtrain.base.inference_sizes import BATCH_TOKENS, MAX_SOURCE_TOKENS
 from beamtrain.data.batch import pad
 from beamtrain.data.tokenizer import EOS, Tokenizer
 from beamtrain.model.base import Seq2Seq
+from beamtrain.model.packing import packed_weights
 from beamtrain.search.beam import beam_search
 from beamtrain.search.hypothesis import Hypothesis
 from beamtrain.search.length import least
@@ -157,9 +158,10 @@ class Translator:
                 jobs.append(job)
                 del left[job.line]
         translations = {line: _left_empty(line, why) for line, why in left.items()} if number == 0 else {}
-        for batch in islice(self._batches(jobs), number, None, shares):
-            for job, hypotheses in zip(batch, self._decode(batch), strict=True):
-                translations[job.line] = self._translation(job, hypotheses)
+        with packed_weights():
+            for batch in islice(self._batches(jobs), number, None, shares):
+                for job, hypotheses in zip(batch, self._decode(batch), strict=True):
+                    translations[job.line] = self._translation(job, hypotheses)
         return translations
 
     def _jobs(self, window: Window) -> list[_Job]:

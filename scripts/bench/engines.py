@@ -26,11 +26,13 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from beamtrain.base.allocator import keep_freed_memory
 from beamtrain.data.batch import pad
 from beamtrain.data.tokenizer import BOS, EOS, PAD
 from beamtrain.interop.engines import load_engine
 from beamtrain.interop.export_ctranslate2 import write_ctranslate2
 from beamtrain.interop.export_huggingface import write_network
+from beamtrain.model.packing import packed_weights
 from beamtrain.model.transformer import Transformer
 from beamtrain.runs.loading import load_run
 from beamtrain.search.beam import beam_search
@@ -53,7 +55,8 @@ class Numbers:
 
 def ours(network: Transformer) -> Search:
     def search(sources: list[list[int]], options: SearchOptions) -> list[list[int]]:
-        return [found[0].tokens for found in beam_search(network, pad(sources), options)]
+        with packed_weights():
+            return [found[0].tokens for found in beam_search(network, pad(sources), options)]
 
     return search
 
@@ -176,6 +179,7 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=2)
     args = parser.parse_args()
     torch.set_num_threads(args.threads)
+    keep_freed_memory()
     network, vocabularies, sources = random_network(args) if args.model is None else read_run(args)
     batches = [sources[start : start + args.batch_size] for start in range(0, len(sources), args.batch_size)]
     with tempfile.TemporaryDirectory() as name:

@@ -7,8 +7,10 @@ from pathlib import Path
 
 import pytest
 import torch
+from conftest import each_kind
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
+from safetensors.torch import load_file
 from tiny import SENTENCES
 
 from beamtrain.cli import main
@@ -117,6 +119,24 @@ def test_generate_gives_our_translations(exported):
     assert [said(text) for text in tokenizer.batch_decode(rows, skip_special_tokens=True)] == ours
     settings = model.generation_config
     assert (settings.num_beams, settings.length_penalty, settings.early_stopping) == (5, 1.0, False)
+
+
+@each_kind
+def test_what_was_imported_goes_back_as_it_came(name: str, imported, foreign, tmp_path: Path, capsys):
+    run, out = imported(name).run, tmp_path / "out"
+    assert export(run, "huggingface", out) == 0, capsys.readouterr().out
+    before, after = load_file(foreign(name) / "model.safetensors"), load_file(out / "model.safetensors")
+    for key in before.keys() & after.keys():
+        assert torch.equal(before[key], after[key])
+    missing = before.keys() - after.keys()
+    assert not after.keys() - before.keys() and all("embed_positions" in key for key in missing), missing
+    kept = {each.name for each in foreign(name).iterdir()} - {"model.safetensors"}
+    assert kept <= {each.name for each in out.iterdir()} and not (out / "numbering.json").exists()
+
+
+@each_kind
+def test_what_was_imported_goes_to_ctranslate2(name: str, imported, tmp_path: Path, capsys):
+    assert export(imported(name).run, "ctranslate2", tmp_path / "out") == 0, capsys.readouterr().out
 
 
 @pytest.mark.parametrize("apart", [False, True])

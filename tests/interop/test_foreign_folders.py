@@ -88,6 +88,7 @@ FAULTS = {
         lambda f: edited(f / "config.json", d_model="wide"),
         "config.json: Validation error for field 'd_model'",
     ),
+    "no PAD": (lambda f: edited(f / "config.json", pad_token_id=None), "pad_token_id is None and eos_token_id 2"),
     "other heads": (lambda f: edited(f / "config.json", decoder_attention_heads=4), "encoder_attention_heads is 2 and"),
     "no weights": (lambda f: (f / "model.safetensors").unlink(), "no weights, neither model.safetensors nor"),
     "unfinished": (unfinished, "the download of model.safetensors.incomplete was not finished, start it again"),
@@ -139,6 +140,14 @@ def test_old_weights_are_read_without_running_them(folder, capsys):
     (folder / "lines.txt").write_text("Hello\n")
     arguments = [str(folder), "--name", "imported", *languages("bart"), "--check", str(folder / "lines.txt")]
     assert main(["import", *arguments]) == 0
+
+
+def test_positions_that_are_no_part_of_the_weights_are_computed(foreign, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    folder = shutil.copytree(foreign("pegasus"), tmp_path / "model")
+    weights(lambda t: [t.pop(f"model.{side}.embed_positions.weight") for side in ("encoder", "decoder")])(folder)
+    (tmp_path / "one.txt").write_text("Hello\n")
+    assert main(["import", str(folder), "--name", "imported", *languages("pegasus"), "--check", "one.txt"]) == 0
 
 
 @pytest.mark.parametrize(

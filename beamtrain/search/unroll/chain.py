@@ -22,6 +22,7 @@ from beamtrain.topk.soft import SoftTopK, soft_topk
 
 _WATCHED = 4  # sentences of a batch whose pruning is bounded: every one would cost a twentieth of the step
 _SMALLEST = 1e-6  # of a finished mass that is neither 0 nor 1, where its logarithm is taken
+_COLDEST = 1e-3  # nats: the least temperature that is set by a share of positions
 _FAR = 1e3  # nats below every candidate: what stands in for one that does not exist
 
 
@@ -50,7 +51,7 @@ class Chain:
     def has_bound(self) -> bool:
         """Whether pruning leaves something out that the operator can bound."""
         pruning = self.options.candidates is not None and self.options.selection != "hard"
-        return pruning and isinstance(self._operator, SoftTopK)
+        return pruning and self.options.undecided is None and isinstance(self._operator, SoftTopK)
 
     @property
     def position(self) -> int:
@@ -136,6 +137,20 @@ class Chain:
         generator = _default_generator(scores.device) if self._operator.draws else None
         with unchecked():  # a look is a wait, and a step that is not finite is skipped as a whole
             return self._operator.select(_at_least(K, scores), K, generator).dense(M)
+
+    @torch.no_grad()
+    def _own_temperatures(self, scores: Tensor, share: float) -> Tensor:
+        """(B, 1) for scores (T, B, M): the quantile over a sentence's positions of how far the K-th and the next
+        candidate lie apart, among those positions at which there is a next one."""
+        best = scores.topk(self.options.beam_size + 1, dim=-1).values  # (T, B, K + 1)
+        gaps = (best[..., -2] - best[..., -1]).masked_fill(best[..., -1] == -math.inf, math.nan)
+        found = gaps.nanquantile(share, dim=0).nan_to_num(self._operator.temperature)
+        return found.clamp(min=_COLDEST).unsqueeze(1)
+
+    def in_temperatures(self, scores: Tensor, share: float) -> Tensor:
+        """Scores (T, B, M) of all positions in such a unit that the operator's temperature leaves this share of each
+        sentence's positions undecided."""
+        return scores * (self._operator.temperature / self._own_temperatures(scores, share))
 
     def _selected(self, solved: Tensor, parents: Tensor, exists: Tensor, over: Tensor) -> Tensor:
         """A: the operator's matrix with what `selection` makes of it, where there is something left to choose."""
