@@ -71,12 +71,14 @@ def report(
     from beamtrain.reporting.data import words_of
     from beamtrain.reporting.page import write_report_page
     from beamtrain.reporting.systems import Depth, of_run, word_frequencies
+    from beamtrain.scoring.metrics import check_lines
 
     loaded = [load_model(path, device, precision, imports=imports) for path in runs]
     names = _names(loaded)
     first = loaded[0]
     scoring = scoring_options(first.description.scoring.of_language(first.description.target_lang), tokenizer)
     text = chosen_text(first, source, reference, split, test_set)
+    check_lines(text.sources, *text.references, name=f"the source of {text.name}")
     depth = Depth(sizes, exact_tokens, exact_prefixes)
     systems = [
         of_run(name, run, search_options(run, {**searching, "n_best": 1}), text, depth, batch_tokens)

@@ -70,7 +70,7 @@ def sentence_document(network: Seq2Seq, tokenizer: Tokenizer, sentence: Sentence
     reference = sentence.reference if sentence.reference is not None else sentence.translation
     source = [*tokenizer.source.encode([sentence.source])[0], EOS]
     target = [*tokenizer.target.encode([reference])[0], EOS]
-    problem = sentence.problem or _problem(source, target)
+    problem = sentence.problem or _problem(source, target, network.max_positions)
     batch = Batch.of_pairs(pad([source]), pad([target]), torch.zeros(1, dtype=torch.long))
     batch = batch.to(next(network.parameters()).device)
     found = []
@@ -92,13 +92,14 @@ def sentence_document(network: Seq2Seq, tokenizer: Tokenizer, sentence: Sentence
     }
 
 
-def _problem(source: list[int], target: list[int]) -> str | None:
-    """Why nothing is searched, if so. Both end in EOS."""
+def _problem(source: list[int], target: list[int], positions: int | None) -> str | None:
+    """Why nothing is searched, if so. Both end in EOS; `positions` is how many the network has."""
     if len(source) == 1:
         return "there is nothing to translate"
+    most = MOST_TOKENS if positions is None else min(MOST_TOKENS, positions - 1)
     for name, tokens in (("sentence", source), ("reference", target)):
-        if len(tokens) - 1 > MOST_TOKENS:
-            return f"the {name} has {len(tokens) - 1:,} tokens, above the limit of {MOST_TOKENS}; left out"
+        if len(tokens) - 1 > most:
+            return f"the {name} has {len(tokens) - 1:,} tokens, above the limit of {most}; left out"
     return None
 
 

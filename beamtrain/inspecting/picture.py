@@ -86,14 +86,14 @@ def _beams(axes: Axes, search: Json, shown: range, chosen: int) -> None:
                 if t > shown.start and share >= 0.01:
                     _line(axes, t, j, rank, share, best * share > 0.1)
             _box(axes, t, rank, steps[t], search["selection"], best > 0.1)
-        dropped = next((each for each in steps[t]["candidates"] if each["behind"] is not None), None)
-        if dropped is not None:
-            text = f"{_plain(name(dropped), 12)} −{dropped['behind']:.2f}"
+        pruned = next((each for each in steps[t]["candidates"] if each["behind"] is not None), None)
+        if pruned is not None:
+            text = f"{_plain(name(pruned), 12)} −{pruned['behind']:.2f}"
             axes.text(t, K - 0.15, text, ha="center", va="center", fontsize=6.5, color=_FAINT)
     axes.text(
         shown.start - 0.5,
         K + 0.15,
-        "last row: the best that is dropped, and by how many nats",
+        "last row: the best that is pruned, and by how many nats",
         fontsize=6.5,
         color=_FAINT,
     )

@@ -15,6 +15,7 @@ from torch.nn.functional import dropout
 from torch.utils.checkpoint import checkpoint
 
 from beamtrain.model.attention import attend
+from beamtrain.topk.transforms import product
 
 
 class DecoderState(ABC):
@@ -64,9 +65,17 @@ class HardAncestry:
 
     def __init__(self, sentences: int, beams: int, device: torch.device) -> None:
         self.visible = torch.empty(sentences, beams, 0, dtype=torch.bool, device=device)  # (B, K, length * K)
+        self._positions = 0
+
+    @property
+    def mask(self) -> Tensor | None:
+        """For attention, (B, 1, K, length * K); None while there has been one beam, which sees all of its past."""
+        alone = self.visible.size(1) == 1 and self.visible.size(2) == self._positions
+        return None if alone else self.visible.unsqueeze(1)
 
     def extend(self) -> None:
         """Add the present position, where every beam sees itself."""
+        self._positions += 1
         B, K, _ = self.visible.shape
         own = torch.eye(K, dtype=torch.bool, device=self.visible.device).expand(B, K, K)
         self.visible = torch.cat((self.visible, own), dim=2)
@@ -90,7 +99,7 @@ class HardPast(Past):
 
     def attend(self, queries: Tensor, keys: Tensor, values: Tensor, dropout: float) -> Tensor:
         past_keys, past_values = self._append(keys, values)
-        return attend(queries, past_keys, past_values, self._ancestry.visible.unsqueeze(1), dropout)
+        return attend(queries, past_keys, past_values, self._ancestry.mask, dropout)
 
     def _append(self, keys: Tensor, values: Tensor) -> tuple[Tensor, Tensor]:
         """(B, H, K, D/H) each -> all positions so far, (B, H, length * K, D/H) each"""
@@ -143,7 +152,7 @@ class SoftAncestry:
         self.share = torch.cat((self.share, self._own.expand(self.share.size(0), -1, -1)), dim=2)
 
     def mix(self, parents: Tensor) -> None:
-        self.share = parents @ self.share  # (B, K, K) x (B, K, length * K)
+        self.share = product(parents, self.share)  # (B, K, K) x (B, K, length * K)
 
     def cut(self) -> None:
         self.share = self.share.detach()

@@ -67,6 +67,8 @@ class BeamTraining(Mixture):
             self.operator.require("order", "gradient", purpose="a search in the loop")
         except ValueError as error:
             raise UserError(str(error)) from error
+        if annealing is not None and unroll.undecided is not None:
+            raise UserError("annealing sets the temperature, and unroll.undecided sets it too; give one of them")
         if loss.reads_hard_prefixes:
             check_hard_prefixes(type(loss).__name__, unroll)
         self.loss, self.unroll, self.annealing = loss, unroll, annealing

@@ -29,6 +29,8 @@ _CURVES = {
 """Columns of metrics.csv in the order in which they are drawn; the others follow, under their own names."""
 _FEWEST = 5
 """Sentences of a group that is drawn."""
+_EXAMPLES = 3
+"""Of each verdict and system."""
 _DEVELOPMENT = {"dev_bleu": "BLEU", "dev_chrf": "chrF2", "dev_chrf++": "chrF2++", "dev_ter": "TER"}
 
 
@@ -65,6 +67,7 @@ def page(report: Data) -> str:
         report=report,
         systems=systems,
         geometry=charts,
+        examples=_examples(report) if has_scores else [],
         charts={
             "scores": _score_charts(systems) if has_scores else [],
             "training": _training_charts(systems),
@@ -108,7 +111,7 @@ def _score_charts(systems: Sequence[Data]) -> list[Chart]:
             each = system["bootstrap"][metric]
             low, high = each["mean"] - each["half_width"], each["mean"] + each["half_width"]
             value = each["score"]["value"]
-            point = Point(number, value, low, high, f"{system['name']}: {value:.2f} [{low:.2f}, {high:.2f}]")
+            point = Point(number, value, low, high, f"system {number + 1}: {value:.2f} [{low:.2f}, {high:.2f}]")
             series.append(Series(system["name"], number % SYSTEM_COLOURS, [point]))
         numbers = [str(number + 1) for number in range(len(systems))]
         found.append(Chart(first["score"]["name"] + " with 95% interval", "system", series, numbers, joined=False))
@@ -126,7 +129,7 @@ def _training_charts(systems: Sequence[Data]) -> list[Chart]:
         series = []
         for number, system in trained:
             curve = system["training"]["curves"].get(name, [])
-            points = [Point(x, y, says=f"{system['name']}, step {x:,}: {y:.6g}") for x, y in curve]
+            points = [Point(x, y, says=f"system {number + 1}, step {x:,}: {y:.6g}") for x, y in curve]
             if points:
                 series.append(Series(system["name"], number % SYSTEM_COLOURS, points))
         title = f"Development: {_DEVELOPMENT.get(name, name)}" if name in development else _CURVES.get(name, name)
@@ -148,8 +151,8 @@ def _training_charts(systems: Sequence[Data]) -> list[Chart]:
 def _phase_marks(trained: Sequence[tuple[int, Data]]) -> list[tuple[str, float]]:
     """Where a later phase begins."""
     return [
-        (f"{system['name']}: {phase['name']} from step {phase['first']:,}", phase["first"])
-        for _, system in trained
+        (f"system {number + 1}: {phase['name']} from step {phase['first']:,}", phase["first"])
+        for number, system in trained
         for phase in system["training"]["phases"]
         if phase["first"]
     ]
@@ -175,7 +178,7 @@ def _beam_charts(systems: Sequence[Data]) -> list[Chart]:
                     Point(
                         each["n"],
                         (y := each["scores"][metric]["value"]),
-                        says=f"{system['name']}, {each['n']}: {y:.2f}",
+                        says=f"system {number + 1}, {each['n']}: {y:.2f}",
                     )
                     for each in system["oracle"]
                 ],
@@ -195,7 +198,7 @@ def _sweep_chart(swept: Sequence[tuple[int, Data]], title: str, value: Callable[
                 Point(
                     each["beam_size"],
                     value(each),
-                    says=f"{system['name']}, beam {each['beam_size']}, {penalty(each)}: {value(each):.4g}",
+                    says=f"system {number + 1}, beam {each['beam_size']}, {penalty(each)}: {value(each):.4g}",
                 )
                 for each in system["beam_sweep"]
                 if (each["length_penalty"] == "none") == without
@@ -251,11 +254,40 @@ def _grouped(
             each = figure(group)
             if each is not None:
                 x = place + 0.12 * (number - (len(systems) - 1) / 2)
-                says = f"{system['name']}, {group['label']} ({each['of']}): {each['value']:.2f}"
+                says = f"system {number + 1}, {group['label']} ({each['of']}): {each['value']:.2f}"
                 says += f" [{each['low']:.2f}, {each['high']:.2f}]"
                 points.append(Point(x, each["value"], each["low"], each["high"], says))
         series.append(Series(system["name"], number % SYSTEM_COLOURS, points))
     return Chart(title, x_label, series, labels)
+
+
+def _examples(report: Data) -> list[dict[str, Any]]:
+    """Of each system the search errors that are clearest, and the model errors that are worst."""
+    text, found = report["text"], []
+    for number, system in enumerate(report["systems"]):
+        for verdict, order in (
+            ("search error", lambda output: output["n_best"][0]["score"] - output["reference_score"]),
+            ("model error", lambda output: output["chrf"]),
+        ):
+            places = [place for place, output in enumerate(system["outputs"]) if output.get("verdict") == verdict]
+            for place in sorted(places, key=lambda place: order(system["outputs"][place]))[:_EXAMPLES]:
+                output = system["outputs"][place]
+                found.append(
+                    {
+                        "colour": number % SYSTEM_COLOURS,
+                        "system": f"system {number + 1}",
+                        "verdict": verdict,
+                        "line": place + 1,
+                        "texts": [
+                            ("source", text["sources"][place]),
+                            ("reference", text["references"][0][place]),
+                            ("output", output["text"]),
+                        ],
+                        "score": output["n_best"][0]["score"],
+                        "reference_score": output["reference_score"],
+                    }
+                )
+    return found
 
 
 def _error_charts(systems: Sequence[Data]) -> list[Chart]:
@@ -277,7 +309,7 @@ def _error_charts(systems: Sequence[Data]) -> list[Chart]:
                     100 * each["share"],
                     100 * each["low"],
                     100 * each["high"],
-                    f"{system['name']}, beam {each['beam_size']}: {each['count']} of {each['of']}",
+                    f"system {number + 1}, beam {each['beam_size']}: {each['count']} of {each['of']}",
                 )
                 for each in exact["missed"]
             ]

@@ -8,10 +8,11 @@ was the question?"). Exact search says so for certain: it has found the best tra
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import torch
 from scipy.stats import binomtest
 
 from beamtrain.reporting.decodings import Candidate, Line
-from beamtrain.search.length import length_penalties
+from beamtrain.search.length import length_limits, length_penalties
 from beamtrain.search.options import SearchOptions
 from beamtrain.translating.forced import Forced
 
@@ -19,11 +20,27 @@ SEARCH_ERROR, MODEL_ERROR, REFERENCE_FOUND = "search error", "model error", "ref
 _ROUNDING = 1e-3  # by which the score of one translation may differ between two batches
 
 
-def forced_scores(forced: Sequence[Forced | None], search: SearchOptions) -> list[float | None]:
-    """The scores by which the search would rank these translations."""
+def forced_scores(
+    forced: Sequence[Forced | None], source_lengths: Sequence[int], search: SearchOptions
+) -> list[float | None]:
+    """The scores by which the search would rank these translations; None for one of a length that it does not allow.
+
+    Args:
+        source_lengths: tokens of each source, EOS included.
+    """
+    limits = length_limits(
+        torch.tensor(source_lengths, dtype=torch.long),
+        search.max_length,
+        search.max_length_ratio,
+        search.max_length_offset,
+        torch.full((len(source_lengths),), max(1, search.min_length)),
+    ).tolist()
     longest = max((each.length for each in forced if each), default=0)
     penalties = length_penalties(longest, search.length_penalty, search.alpha).tolist()
-    return [each.log_prob / penalties[each.length] if each else None for each in forced]
+    return [
+        each.log_prob / penalties[each.length] if each and search.min_length <= each.length <= limit else None
+        for each, limit in zip(forced, limits, strict=True)
+    ]
 
 
 def best_of(references: Sequence[Sequence[float | None]]) -> list[float | None]:
@@ -36,7 +53,7 @@ def best_of(references: Sequence[Sequence[float | None]]) -> list[float | None]:
 def verdicts(
     outputs: Sequence[Candidate], reference_scores: Sequence[float | None], references: Sequence[Sequence[str]]
 ) -> list[str | None]:
-    """What each output is; None for a line that was left untranslated."""
+    """What each output is; None for a line that was left untranslated, or whose reference could not be found."""
     found: list[str | None] = []
     for place, (output, score) in enumerate(zip(outputs, reference_scores, strict=True)):
         if score is None:

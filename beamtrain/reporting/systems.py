@@ -81,6 +81,7 @@ def of_run(name: str, run: Run, search: SearchOptions, text: ParallelText, depth
         for each, lines in zip(criteria, by_beam, strict=True)
         if depth.exact_tokens
     ]
+    lengths = [len(line.source_tokens) for line in best]
     step = run.weights.get("step")
     return System(
         name=name,
@@ -90,7 +91,7 @@ def of_run(name: str, run: Run, search: SearchOptions, text: ParallelText, depth
         step=step if isinstance(step, int) else None,
         search=own,
         n_best=[_best_first(*pair) for pair in zip(best, n_best, strict=True)],
-        reference_scores=best_of([forced_scores(decodings.forced(lines), own) for lines in text.references]),
+        reference_scores=best_of([forced_scores(decodings.forced(lines), lengths, own) for lines in text.references]),
         sweep=[
             (replace(each, beam_size=size), found)
             for each, lines in zip(criteria, by_beam, strict=True)

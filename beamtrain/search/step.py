@@ -99,8 +99,10 @@ def stable_topk(values: Tensor, count: int) -> tuple[Tensor, Tensor]:
     """The `count` greatest of the last dimension and their positions, greatest first; among equals the first wins.
 
     `torch.topk` leaves the order among equals open, and equal logits are common in bfloat16. Here it gets integers
-    without equals: a value's bits above, its position below.
+    without equals: a value's bits above, its position below. Of a single one, `torch.max` gives the first.
     """
+    if count == 1:
+        return values.max(dim=-1, keepdim=True)
     if values.dtype == torch.float64:  # too wide for such integers
         places = values.sort(dim=-1, descending=True, stable=True).indices[..., :count]
         return values.gather(-1, places), places

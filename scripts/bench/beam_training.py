@@ -123,6 +123,7 @@ class Bench:
         parts = {
             "beam part": default,
             "beam part, minimum risk, hard": with_beam(MinimumRisk(), selection="hard"),
+            "beam part, minimum risk, mixing": with_beam(MinimumRisk(), open_paths=("embeddings",)),
             "beam part, soft survival, hard": with_beam(SoftSurvival(), selection="hard"),
             "beam part, soft survival, hard, one rival, M 2 K": with_beam(
                 SoftSurvival(rivals=1), selection="hard", candidates=2 * beams

@@ -20,7 +20,7 @@ def made(transformer_run: Path, tmp_path_factory: pytest.TempPathFactory) -> tup
     for name in ("first", "second"):
         shutil.copytree(transformer_run, folder / name)
     (folder / "source").write_text("\n".join([*SENTENCES[:3], "A man.", "cat"]), encoding="utf-8")
-    (folder / "reference").write_text("\n".join([*SENTENCES[3:], "Ein Mann.", "Katze"]), encoding="utf-8")
+    (folder / "reference").write_text("\n".join([*SENTENCES[3:], "Ein Mann.", "a"]), encoding="utf-8")
     texts = ["--source", str(folder / "source"), "--reference", str(folder / "reference")]
     assert (
         main(["report", str(folder / "first"), str(folder / "second"), *texts, *SHALLOW, "--out", str(folder / "out")])
@@ -62,7 +62,10 @@ def test_every_sentence_has_its_candidates_its_attention_and_its_optimum(made):
         assert output["n_best"][0]["text"] == output["text"] and len(output["n_best"]) == 2
         assert len(output["attention"]) == len(output["tokens"]) + 1
         assert {len(row) for row in output["attention"]} == {len(output["source_tokens"])}
-        assert output["verdict"] in ("search error", "model error") and output["reference_score"] < 0
+    *long, short = [(output["verdict"], output["reference_score"]) for output in first["outputs"]]
+    assert set(long) == {(None, None)}  # of more tokens than --max-length allows
+    assert short[0] in ("search error", "model error") and short[1] < 0
+    assert [each["of"] for each in first["errors"]] == [1, 1, 1]
     for criterion, exact in enumerate(first["exact_search"]):
         optima = [output["exact"][criterion] for output in first["outputs"]]
         assert sum(best is not None for best in optima) == exact["decided"] <= exact["sentences"]
@@ -104,6 +107,16 @@ def test_a_run_that_cannot_be_written_is_reported_on(made, tmp_path: Path, capsy
     assert system["exact_search"] == [] and system["outputs"] == [
         {**output, "exact": []} for output in data_of(folder)["systems"][0]["outputs"]
     ]
+
+
+def test_texts_that_do_not_belong_together_are_refused_before_anything_is_decoded(made, tmp_path: Path, capsys):
+    folder, texts = made
+    (tmp_path / "short").write_text("one\n")
+    kept = sorted((folder / "first" / "decoded").iterdir())
+    command = ["report", str(folder / "first"), *texts[:3], str(tmp_path / "short"), "--out", str(tmp_path / "out")]
+    assert main(command) == 2
+    assert "the source of source has 5 lines and the reference 1" in capsys.readouterr().err
+    assert sorted((folder / "first" / "decoded").iterdir()) == kept and not (tmp_path / "out").exists()
 
 
 @pytest.mark.parametrize(

@@ -33,7 +33,7 @@ def test_without_noise_it_is_the_greedy_output_alone_and_in_a_batch(kind, monkey
     pairs = [([5, 6, 7], [8, 9, 5, 5]), ([4], [10, 11]), ([9, 9], [7, 5, 4])]
     aim, batch = GumbelGreedy(Gleu(2)), batch_of(pairs)
     memory = made.encode(batch.source)
-    said = samples.greedy(made, memory, aim.limits(batch))
+    said = samples.greedy(made, memory, aim.limits(made, batch))
     together = aim.part(made, batch)[0]
     assert together.item() == pytest.approx((1 - Gleu(2).of(said, batch)).mean().item(), abs=1e-6)
     apart = [aim.part(made, batch_of([pair]))[0] for pair in pairs]

@@ -35,11 +35,22 @@ LOSSES = {
     "the reference put back": SoftSurvival("reference", "put_back"),
     "credit": DescendantCredit(),
     "aligned": AlignedCrossEntropy(),
-    "transport": OptimalTransport(position=0.5),
+    "transport": OptimalTransport(position=0.5, iterations=10),
     "bag of tokens": BagOfTokens(),
     "a sum": WeightedSum([OptimalCompletion(), GoldMargin(), PositionCrossEntropy()], [1.0, 0.5, 0.1]),
 }
-each_loss = pytest.mark.parametrize("loss", LOSSES.values(), ids=LOSSES.keys())
+
+
+def each_loss_with(*selections):
+    """Those that read no choice with one selection only, the others with each."""
+    return pytest.mark.parametrize(
+        "loss, selection",
+        [
+            pytest.param(loss, selection, id=f"{name}-{selection}")
+            for name, loss in LOSSES.items()
+            for selection in (["hard"] if loss.reads_hard_prefixes else selections)
+        ],
+    )
 
 
 def network_that_ends_early(kind):
@@ -70,9 +81,8 @@ def test_in_these_searches_hypotheses_do_end_before_their_references(kind):
     assert (beams.lengths[:, 0] < lengths).any() and beams.lengths.max() > 2
 
 
-@each_loss
 @each_network
-@pytest.mark.parametrize("selection", ["straight_through", "hard"])
+@each_loss_with("straight_through", "hard")
 def test_step_by_step_as_in_parallel(kind, loss, selection, monkeypatch):
     network = network_that_ends_early(kind)
     parallel = losses_and_gradient(network, loss, selection, PAIRS)
@@ -82,15 +92,7 @@ def test_step_by_step_as_in_parallel(kind, loss, selection, monkeypatch):
 
 
 @each_network
-@pytest.mark.parametrize(
-    "loss, selection",
-    [
-        pytest.param(loss, selection, id=f"{name}-{selection}")
-        for name, loss in LOSSES.items()
-        for selection in ("straight_through", "hard", "soft")
-        if selection != "soft" or not loss.reads_hard_prefixes
-    ],
-)
+@each_loss_with("straight_through", "hard", "soft")
 def test_alone_as_in_a_batch(kind, loss, selection):
     network = network_that_ends_early(kind)
     together = losses_and_gradient(network, loss, selection, PAIRS)

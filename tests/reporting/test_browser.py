@@ -78,7 +78,7 @@ def count(page) -> int:
 @pytest.mark.parametrize("width", [WIDE, PHONE])
 def test_every_tab_shows_its_part_alone_and_fits(file, width, dark):
     with opened(file, width, dark) as page:
-        page.wait_for_selector(".sentence", state="attached")
+        page.wait_for_selector("#list .sentence", state="attached")
         tabs = page.locator("[role=tab]")
         assert tabs.all_inner_texts() == ["Scores", "Training", "Beam", "Parts", "Errors", "Sentences"]
         for number in range(tabs.count()):
@@ -92,7 +92,7 @@ def test_every_tab_shows_its_part_alone_and_fits(file, width, dark):
 
 def test_the_keyboard_is_enough(file):
     with opened(file) as page:
-        page.wait_for_selector(".sentence", state="attached")
+        page.wait_for_selector("#list .sentence", state="attached")
         page.locator("[role=tab]").first.focus()
         page.keyboard.press("End")
         assert page.locator("#sentences").is_visible()
@@ -105,18 +105,19 @@ def test_the_keyboard_is_enough(file):
         for _ in range(4):
             page.keyboard.press("Tab")
         page.keyboard.press("Enter")  # opens the candidates
-        assert page.locator(".sentence details[open] table").count() == 6
+        page.wait_for_selector("#list .sentence details[open] table")
+        assert page.locator("#list .sentence details[open] table").count() == 6
 
 
 def test_every_filter_and_order(file):
     data = json.loads(file.with_name("page.data.json").read_text(encoding="utf-8"))
     outputs = [each["outputs"] for each in data["systems"]]
     with opened(file) as page:
-        page.wait_for_selector(".sentence", state="attached")
+        page.wait_for_selector("#list .sentence", state="attached")
         page.click("#tab-sentences")
-        assert count(page) == N and page.locator(".sentence").count() == 25
+        assert count(page) == N and page.locator("#list .sentence").count() == 25
         page.click("#more")
-        assert page.locator(".sentence").count() == 50
+        assert page.locator("#list .sentence").count() == 50
         kinds = page.locator("[name=kind] option").all_inner_texts()
         for number, own in enumerate(outputs):
             page.select_option("[name=system]", str(number))
@@ -147,18 +148,19 @@ def test_every_filter_and_order(file):
             "reference, longest first": lambda place: -len(REFERENCES[place]),
         }.items():
             page.select_option("[name=order]", order)
-            lines = [int(title.split()[1]) - 1 for title in page.locator(".sentence h3").all_inner_texts()]
+            lines = [int(title.split()[1]) - 1 for title in page.locator("#list .sentence h3").all_inner_texts()]
             assert lines == sorted(range(N), key=lambda place: (key(place), place))[:25], order
 
 
 def test_colours_candidates_and_attention(file):
     with opened(file) as page:
-        page.wait_for_selector(".sentence", state="attached")
+        page.wait_for_selector("#list .sentence", state="attached")
         page.click("#tab-sentences")
         page.fill("[name=text]", SOURCES[0])
-        card = page.locator(".sentence").first
+        card = page.locator("#list .sentence").first
         assert card.locator("mark.extra").count() and card.locator("mark.changed").count()
         card.locator("summary").click()
+        page.wait_for_selector("#list .sentence details[open] table")
         assert card.locator("td", has_text="the optimum").count() == 6
         assert card.locator(".attention td.weight-9").first.is_visible()
         before = page.evaluate("getComputedStyle(document.body).backgroundColor")
@@ -167,9 +169,25 @@ def test_colours_candidates_and_attention(file):
         assert page.evaluate("getComputedStyle(document.body).backgroundColor") != before
 
 
+def test_pages_of_a_comparison_and_of_a_run_without_a_test_set(file):
+    compared = [System(name, lines) for name, lines in (("a", SOURCES), ("b", REFERENCES))]
+    options = ScoringOptions().of_language("de")
+    comparison = report("a comparison", ParallelText("x", [], [REFERENCES]), compared, options, samples=100)
+    alone = report("a run", None, [System("run", folder=file.parent)], options)
+    for data, labels in ((comparison, ["Scores", "Parts", "Sentences"]), (alone, ["Training"])):
+        path = file.with_name("other.html")
+        write_report_page(path, data)
+        with opened(path) as page:
+            assert page.locator("[role=tab]").all_inner_texts() == labels
+            for tab in page.locator("[role=tab]").all():
+                tab.click()
+            assert page.locator("#list .sentence").count() == (25 if "Sentences" in labels else 0)
+            assert page.locator("svg.chart").count() > 2
+
+
 def test_print_shows_every_part(file):
     with opened(file) as page:
-        page.wait_for_selector(".sentence", state="attached")
+        page.wait_for_selector("#list .sentence", state="attached")
         page.emulate_media(media="print")
         assert all(panel.is_visible() for panel in page.locator("[role=tabpanel]").all())
         assert not page.locator("[role=tablist]").is_visible()
@@ -204,13 +222,13 @@ def test_text_is_shown_and_never_run(tmp_path_factory, name, texts):
     path = tmp_path_factory.mktemp("page") / "page.html"
     write_report_page(path, data)
     with opened(path) as page:
-        page.wait_for_selector(".sentence", state="attached")
+        page.wait_for_selector("#list .sentence", state="attached")
         page.click("#tab-sentences")
         page.select_option("[name=order]", "line")
         assert page.title() != "run"
         assert page.evaluate("document.scripts.length") == 2 and page.locator("img").count() == 0
         for place, (source, _, output) in enumerate(texts):
-            rows = page.locator(".sentence").nth(place).locator(".said p")
+            rows = page.locator("#list .sentence").nth(place).locator(".said p")
             seen = page.evaluate("shown => beamtrain.shown(shown)", source)
             assert rows.nth(0).evaluate("row => row.textContent") == (seen or "empty")
             words = page.evaluate("line => line.split(/\\s+/).filter(Boolean).map(beamtrain.shown).join(' ')", output)

@@ -89,8 +89,9 @@ class TestErrors:
         assert search_errors.share(0, 0)["share"] is None
 
     def test_references_are_scored_by_the_search_s_own_rule(self):
-        forced = [Forced(-6.0, 7), None]
-        assert search_errors.forced_scores(forced, SearchOptions(length_penalty="gnmt", alpha=1.0)) == [-3.0, None]
+        forced = [Forced(-6.0, 7), None, Forced(-6.0, 15), Forced(-6.0, 14)]
+        found = search_errors.forced_scores(forced, [9, 9, 2, 2], SearchOptions(length_penalty="gnmt", alpha=1.0))
+        assert found == [-3.0, None, None, pytest.approx(-6 * 6 / 19)]  # 2 * 2 + 10 tokens at most
         assert search_errors.best_of([[-3.0, None, None], [-2.0, -1.0, None]]) == [-2.0, -1.0, None]
 
     def test_what_beams_miss_of_the_optimum(self):

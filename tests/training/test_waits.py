@@ -14,12 +14,18 @@ from torch.utils._pytree import tree_leaves
 
 from beamtrain.data.batch import Batch
 from beamtrain.objectives.beam_training import BeamTraining
+from beamtrain.objectives.losses.aligned_cross_entropy import AlignedCrossEntropy
+from beamtrain.objectives.losses.bag_of_tokens import BagOfTokens
+from beamtrain.objectives.losses.descendant_credit import DescendantCredit
 from beamtrain.objectives.losses.expected_reward import ExpectedReward
 from beamtrain.objectives.losses.gold_margin import GoldMargin
 from beamtrain.objectives.losses.minimum_risk import MinimumRisk
 from beamtrain.objectives.losses.optimal_completion import OptimalCompletion
+from beamtrain.objectives.losses.optimal_transport import OptimalTransport
 from beamtrain.objectives.losses.position_cross_entropy import PositionCrossEntropy
+from beamtrain.objectives.losses.soft_survival import SoftSurvival
 from beamtrain.objectives.rewards.linear_bleu import LinearBleu
+from beamtrain.objectives.soft_teacher_forcing import SoftTeacherForcing
 from beamtrain.objectives.teacher_forcing import TeacherForcing
 from beamtrain.search.unroll import log_probs
 from beamtrain.search.unroll.options import UnrollOptions
@@ -93,11 +99,13 @@ def waits_of_a_step(kind, objective):
 
 
 LOSSES = [ExpectedReward(), ExpectedReward(LinearBleu()), MinimumRisk(), PositionCrossEntropy(), OptimalCompletion(),
-          OptimalCompletion("any"), GoldMargin()]  # fmt: skip
+          OptimalCompletion("any"), GoldMargin(), SoftSurvival(), SoftSurvival("reference", "put_back", rivals=1),
+          DescendantCredit(), AlignedCrossEntropy(), OptimalTransport(iterations=3), BagOfTokens()]  # fmt: skip
 
 
 def test_a_teacher_forced_step_waits_for_its_gradient_norm_alone():
-    assert waits_of_a_step("transformer", TeacherForcing()) == ["a value"]
+    for objective in (TeacherForcing(), SoftTeacherForcing(OptimalTransport(iterations=3), candidates=4)):
+        assert waits_of_a_step("transformer", objective) == ["a value"]
 
 
 @pytest.mark.parametrize(
@@ -115,6 +123,17 @@ def test_a_step_with_the_search_in_the_loop_does_too(loss, selection, dropout):
 
 
 @pytest.mark.parametrize(
+    "options",
+    [
+        UnrollOptions(2, 8, undecided=0.5),
+        UnrollOptions(2, 8, "soft", ("embeddings", "ancestry"), window=2, snapping=0.25),
+    ],
+)
+def test_nor_do_its_options_wait(options):
+    assert waits_of_a_step("transformer", BeamTraining(ExpectedReward(), unroll=options, margin=1)) == ["a value"]
+
+
+@pytest.mark.parametrize(
     "objective",
     [TeacherForcing(), BeamTraining(ExpectedReward(), unroll=UnrollOptions(2, 8), margin=1)],
 )
@@ -125,8 +144,14 @@ def test_a_recurrent_network_only_says_in_which_order_it_packs_its_rows(objectiv
 
 
 @each_network
-@pytest.mark.parametrize("selection", ["straight_through", "hard"])
-@pytest.mark.parametrize("loss", LOSSES, ids=lambda loss: type(loss).__name__)
+@pytest.mark.parametrize(
+    "loss, selection",
+    [
+        pytest.param(loss, selection, id=f"{type(loss).__name__}-{selection}")
+        for loss in LOSSES
+        for selection in (["hard"] if loss.reads_hard_prefixes else ["straight_through", "hard"])
+    ],
+)
 def test_what_is_not_asked_changes_nothing(kind, selection, loss, monkeypatch):
     """The ways that a GPU goes, on the CPU."""
     network, batch = small(kind, V, seed=1), batch_of(PAIRS)

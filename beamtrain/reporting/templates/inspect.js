@@ -105,13 +105,14 @@
 
   function drawLattice() {
     const { steps, ancestry, beam_size: K, selection } = search();
-    const dropped = TOP + K * ROW + 14, axis = dropped + 20 + PUSHES / 2, bottom = axis + PUSHES / 2 + 6;
-    const drawing = svg("svg", { width: steps.length * COLUMN, height: bottom, role: "img" });
+    const pruned = TOP + K * ROW + 14, axis = pruned + 20 + PUSHES / 2, bottom = axis + PUSHES / 2 + 6;
+    const width = steps.length * COLUMN;
+    const drawing = svg("svg", { width, height: bottom, viewBox: `0 0 ${width} ${bottom}`, role: "img" });
     drawing.setAttribute("aria-label", `The ${K} beams at ${steps.length} steps`);
     const most = Math.max(NO_PUSH, ...steps.flatMap((step) => pushed(step).map(Math.abs)));
     const names = svg("svg", { width: SIDE, height: bottom, class: "names", "aria-hidden": "true" });
     for (let rank = 0; rank < K; rank++) side(names, middle(rank) + 4, `beam ${rank + 1}`);
-    side(names, dropped + 4, "dropped");
+    side(names, pruned + 4, "pruned");
     side(names, axis + 4, "push");
     const columns = steps.map((_, number) => {
       const column = svg("rect", { x: centre(number) - COLUMN / 2, y: 0, width: COLUMN, height: bottom });
@@ -137,8 +138,8 @@
       const first = step.candidates.find((each) => each.behind !== null);
       if (first) {
         drawing.append(
-          svg("text", { x: centre(number), y: dropped, class: "small passive" }, cut(name(first), 13)),
-          svg("text", { x: centre(number), y: dropped + 12, class: "small passive" }, `−${fixed(first.behind)}`),
+          svg("text", { x: centre(number), y: pruned, class: "small passive" }, cut(name(first), 13)),
+          svg("text", { x: centre(number), y: pruned + 12, class: "small passive" }, `−${fixed(first.behind)}`),
         );
       }
       drawPushes(drawing, step, number, axis, most);

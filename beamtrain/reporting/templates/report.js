@@ -99,21 +99,20 @@
     golden.forEach((words, number) => {
       const missed = (index) =>
         common.flatMap((both, system) => (number === 0 && both && !both.second.has(index) ? [system + 1] : []));
-      const marked = words.map((word, index) => {
+      const marked = marks(words, (index) => {
         const by = missed(index);
-        return by.length ? element("mark", { class: "missed", title: `not in ${by.join(", ")}` }, word) : word;
+        return by.length ? ["missed", `not in ${by.join(", ")}`] : ["", ""];
       });
-      rows.push(row(golden.length > 1 ? `reference ${number + 1}` : "reference", "", spaced(marked)));
+      rows.push(row(golden.length > 1 ? `reference ${number + 1}` : "reference", "", marked));
     });
     outputs.forEach((each, system) => {
       const both = common[system];
       const first = system ? inCommon(said[system], said[0]) : null;
-      const marked = said[system].map((word, index) => {
+      const marked = marks(said[system], (index) => {
         const extra = both && !both.first.has(index);
         const changed = first && !first.first.has(index);
-        if (!extra && !changed) return word;
         const title = [extra && "not in the reference", changed && "not in system 1"].filter(Boolean).join(", ");
-        return element("mark", { class: `${extra ? "extra" : ""} ${changed ? "changed" : ""}`, title }, word);
+        return [`${extra ? "extra" : ""} ${changed ? "changed" : ""}`.trim(), title];
       });
       const difference = system ? change(system, place) : 0;
       const figures = [
@@ -124,7 +123,7 @@
         each.verdict ? ` · ${each.verdict}` : "",
       ];
       const name = element("span", {}, element("span", { class: `swatch system-${system % 8}` }), `${system + 1}`);
-      rows.push(row(name, systems[system].name, spaced(marked), figures));
+      rows.push(row(name, systems[system].name, marked, figures));
     });
     const article = element("article", { class: "sentence", "aria-label": `line ${place + 1}` });
     article.append(element("h3", {}, `Line ${place + 1}`), ...rows);
@@ -225,8 +224,19 @@
     return line.split(/\s+/).filter(Boolean);
   }
 
-  function spaced(words) {
-    return words.length ? words.flatMap((word, index) => (index ? [" ", word] : [word])) : text("");
+  /** Words, those that follow each other and are marked alike as one; `how` gives class and title of the word at a place. */
+  function marks(words, how) {
+    const runs = [];
+    for (const [index, word] of words.entries()) {
+      const [kind, title] = how(index);
+      const last = runs.at(-1);
+      if (last && last.kind === kind && last.title === title) last.words.push(word);
+      else runs.push({ kind, title, words: [word] });
+    }
+    const parts = runs.map(({ kind, title, words }) =>
+      kind ? element("mark", { class: kind, title }, words.join(" ")) : words.join(" "),
+    );
+    return parts.length ? parts.flatMap((part, index) => (index ? [" ", part] : [part])) : text("");
   }
 
   /** The places of a longest common subsequence of two lists of words in each; null if they are too long. */

@@ -19,9 +19,11 @@ from beamtrain.search.unroll.soft_beams import SoftBeams
 from beamtrain.topk.base import Operator
 from beamtrain.topk.checks import unchecked
 from beamtrain.topk.soft import SoftTopK, soft_topk
+from beamtrain.topk.transforms import product
 
 _WATCHED = 4  # sentences of a batch whose pruning is bounded: every one would cost a twentieth of the step
 _SMALLEST = 1e-6  # of a finished mass that is neither 0 nor 1, where its logarithm is taken
+_COLDEST = 1e-3  # nats: the least temperature that is set by a share of positions
 _FAR = 1e3  # nats below every candidate: what stands in for one that does not exist
 
 
@@ -50,7 +52,7 @@ class Chain:
     def has_bound(self) -> bool:
         """Whether pruning leaves something out that the operator can bound."""
         pruning = self.options.candidates is not None and self.options.selection != "hard"
-        return pruning and isinstance(self._operator, SoftTopK)
+        return pruning and self.options.undecided is None and isinstance(self._operator, SoftTopK)
 
     @property
     def position(self) -> int:
@@ -120,7 +122,7 @@ class Chain:
             solved = self.solve((entering + log_probs).masked_fill(~exists, -math.inf))
         A = self._selected(solved, candidates.parents, exists, over)
         mixing, there = self.through("score_update", A), exists[:, : A.size(1)]
-        self.scores = (mixing @ scores.unsqueeze(2)).squeeze(2).masked_fill(~there, -math.inf)  # (B, M) -> (B, K)
+        self.scores = product(mixing, scores.unsqueeze(2)).squeeze(2).masked_fill(~there, -math.inf)  # (B, M) -> (B, K)
         finished = (mixing * candidates.finished.unsqueeze(1)).sum(2)
         rest = (1 - finished).detach()  # to 1 it counts as none when it is as small as rounding may be
         self.finished = (finished + rest.masked_fill(rest >= _SMALLEST, 0.0)).masked_fill(~there, 1.0)
@@ -136,6 +138,20 @@ class Chain:
         generator = _default_generator(scores.device) if self._operator.draws else None
         with unchecked():  # a look is a wait, and a step that is not finite is skipped as a whole
             return self._operator.select(_at_least(K, scores), K, generator).dense(M)
+
+    @torch.no_grad()
+    def _own_temperatures(self, scores: Tensor, share: float) -> Tensor:
+        """(B, 1) for scores (T, B, M): the quantile over a sentence's positions of how far the K-th and the next
+        candidate lie apart, among those positions at which there is a next one."""
+        best = scores.topk(self.options.beam_size + 1, dim=-1).values  # (T, B, K + 1)
+        gaps = (best[..., -2] - best[..., -1]).masked_fill(best[..., -1] == -math.inf, math.nan)
+        found = gaps.nanquantile(share, dim=0).nan_to_num(self._operator.temperature)
+        return found.clamp(min=_COLDEST).unsqueeze(1)
+
+    def in_temperatures(self, scores: Tensor, share: float) -> Tensor:
+        """Scores (T, B, M) of all positions in such a unit that the operator's temperature leaves this share of each
+        sentence's positions undecided."""
+        return scores * (self._operator.temperature / self._own_temperatures(scores, share))
 
     def _selected(self, solved: Tensor, parents: Tensor, exists: Tensor, over: Tensor) -> Tensor:
         """A: the operator's matrix with what `selection` makes of it, where there is something left to choose."""
@@ -154,8 +170,8 @@ class Chain:
         back = torch.eye(K, dtype=self.scores.dtype, device=self.scores.device)  # (K, K), then (B, K, K)
         weights, origins = [], []
         for step in reversed(self._steps):
-            weights.append(back @ step.A)  # (B, K, M)
-            back = back @ parent_weights(step.A, step.candidates.parents)
+            weights.append(product(back, step.A))  # (B, K, M)
+            back = product(back, parent_weights(step.A, step.candidates.parents))
             origins.append(back)
         of_reference = [step.of_reference for step in self._steps if step.of_reference is not None]
         return SoftBeams(

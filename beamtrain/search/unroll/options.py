@@ -30,6 +30,9 @@ class UnrollOptions:
     """What the operator's matrix is: soft, straight_through or hard."""
     open_paths: tuple[GradientPath, ...] = ()
     """Recurrent gradient paths to keep: score_update, accumulated_score, embeddings, ancestry."""
+    undecided: float | None = None
+    """The share of a sentence's positions at which K-th and next candidate are to lie within the temperature, which is
+    set by that for each sentence; null: the operator's own."""
     window: int | None = None
     """Through mixed embeddings and decoder states no gradient goes back over more than so many positions; null: all."""
     snapping: float | None = None
@@ -46,6 +49,8 @@ class UnrollOptions:
         if self.selection not in get_args(SelectionKind):
             kinds = ", ".join(get_args(SelectionKind))
             raise UserError(f"selection is {self.selection!r}; it must be one of {kinds}")
+        if self.undecided is not None:
+            self._check_undecided(self.undecided)
         if self.window is not None:
             if self.window < 1:
                 raise UserError(f"window is {self.window}; it must be 1 or more positions, or null for all")
@@ -64,3 +69,15 @@ class UnrollOptions:
         unknown = [path for path in self.open_paths if path not in get_args(GradientPath)]
         if unknown:
             raise UserError(f"open_paths names {unknown[0]!r}; known: {', '.join(get_args(GradientPath))}")
+
+    def _check_undecided(self, share: float) -> None:
+        if not 0 < share < 1:
+            raise UserError(f"undecided is {share}; it must be a share of positions, above 0 and below 1")
+        recurrent = {"accumulated_score", "embeddings", "ancestry"} & set(self.open_paths)
+        if self.selection != "straight_through" or recurrent:
+            raise UserError(
+                "undecided looks at all positions of a sentence at once, before it chooses: selection must be "
+                "straight_through and the paths accumulated_score, embeddings and ancestry closed"
+            )
+        if self.candidates == self.beam_size:
+            raise UserError(f"undecided needs a candidate beyond the K-th; raise candidates above {self.beam_size}")

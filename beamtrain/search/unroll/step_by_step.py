@@ -5,6 +5,7 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
+from beamtrain.base.errors import UserError
 from beamtrain.data.tokenizer import BOS
 from beamtrain.model.base import Memory, Seq2Seq
 from beamtrain.search.constraints import Constraints
@@ -39,7 +40,15 @@ def soft_beam_search(
         at_least: positions to go on for, though every hypothesis be finished; see Chain.over.
         reads_ended: whether those of the slots that have ended are wanted too: what the network says that reads on.
         followed: a sentence that is to be among the candidates; the selection must be one-hot then.
+
+    Raises:
+        UserError: `options.undecided`, which needs all positions before the operator chooses.
     """
+    if options.undecided is not None:
+        raise UserError(
+            f"undecided is {options.undecided}, but {type(network).__name__} has a step of its own, and its choices "
+            "are made one by one; leave it at null"
+        )
     chain = Chain(memory.states.size(0), options, operator, like=memory.states)
     chain.watch_pruning, chain.reads_ended, chain.followed = chain.has_bound, reads_ended, followed
     return search_along(chain, network, memory, limits, reference, at_least)

@@ -52,7 +52,9 @@ def two_pass_beam_search(
             "and no Transformer with a step of its own"
         )
     chain = Chain(memory.states.size(0), options, operator, like=memory.states)
-    searched = Chain(memory.states.size(0), replace(options, selection="hard"), operator, like=memory.states)
+    searched = Chain(
+        memory.states.size(0), replace(options, selection="hard", undecided=None), operator, like=memory.states
+    )
     searched.watch_pruning, chain.reads_ended = chain.has_bound, reads_ended
     searched.followed = chain.followed = followed
     of_network = TreePrefixes if isinstance(network, Transformer) else RecurrentPrefixes
@@ -110,4 +112,6 @@ def _solved(chain: Chain, steps: list[Candidates], log_probs: list[Tensor]) -> l
     if steps[0].noise is not None:
         before = before + torch.stack([each.noise for each in steps if each.noise is not None])
     entering = torch.where(scores != -math.inf, before + torch.stack(log_probs), -math.inf)
+    if chain.options.undecided is not None:
+        entering = chain.in_temperatures(entering, chain.options.undecided)
     return list(chain.solve(entering.flatten(0, 1)).unflatten(0, scores.shape[:2]).unbind(0))

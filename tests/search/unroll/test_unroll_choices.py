@@ -9,6 +9,7 @@ from networks import each_network, small
 
 from beamtrain.base.errors import UserError
 from beamtrain.data.tokenizer import BOS, EOS, PAD
+from beamtrain.objectives.annealing import Annealing
 from beamtrain.objectives.beam_training import BeamTraining
 from beamtrain.objectives.losses.minimum_risk import MinimumRisk
 from beamtrain.search.unroll.length_limits import LengthLimits
@@ -151,9 +152,32 @@ def test_no_gradient_goes_back_beyond_the_window(kind, monkeypatch):
     assert reached(2) == [[0], [], [2], []]
 
 
+@each_network
+@pytest.mark.parametrize("share", [0.25, 0.8])
+def test_each_sentence_has_the_temperature_at_which_so_many_of_its_positions_are_undecided(kind, share):
+    network, options = network_of(kind), UnrollOptions(2, 9, undecided=share)
+    beams = unrolled(network, options, 6, two_pass_beam_search)
+    for b in range(2):
+        scores = beams.candidate_scores[b].detach()  # (T, M)
+        gaps = [(each[1] - each[2]).item() for each in scores if each[2] > -math.inf]
+        temperature = torch.tensor(gaps, dtype=torch.float64).quantile(share).item()
+        assert sum(gap <= temperature for gap in gaps) == pytest.approx(share * len(gaps), abs=1)
+        for t in range(3):
+            there = scores[t] > -math.inf
+            expected = SoftTopK(temperature, None).select(scores[t, there].unsqueeze(0), 2).weights[0]
+            torch.testing.assert_close(beams.matrices[b, t][:, there], expected)
+    alone = unrolled(network, options, 6, two_pass_beam_search, batch_of(PAIRS[1:]).source)
+    torch.testing.assert_close(alone.matrices[0], beams.matrices[1, : alone.matrices.size(1)])
+    assert beams.pruned is None
+
+
 @pytest.mark.parametrize(
     "settings, message",
     [
+        ({"undecided": 1.0}, "undecided is 1.0; it must be a share of positions, above 0 and below 1"),
+        ({"undecided": 0.5, "selection": "soft"}, "undecided looks at all positions of a sentence at once"),
+        ({"undecided": 0.5, "open_paths": ("accumulated_score",)}, "undecided looks at all positions"),
+        ({"undecided": 0.5, "beam_size": 8, "candidates": 8}, "undecided needs a candidate beyond the K-th"),
         ({"noise": -1.0}, "noise is -1.0; it must be 0 or more, in nats"),
         ({"window": 0, "open_paths": ("ancestry",)}, "window is 0; it must be 1 or more positions"),
         ({"window": 3}, "window is 3, but the paths it is about are closed: name embeddings or ancestry"),
@@ -164,3 +188,11 @@ def test_no_gradient_goes_back_beyond_the_window(kind, monkeypatch):
 def test_options_that_make_no_sense_are_refused(settings, message):
     with pytest.raises(UserError, match=message):
         UnrollOptions(**settings)
+
+
+def test_a_share_of_undecided_positions_goes_with_no_annealing_and_no_step_of_its_own():
+    options = UnrollOptions(3, 8, undecided=0.5)
+    with pytest.raises(UserError, match="annealing sets the temperature, and"):
+        BeamTraining(MinimumRisk(), unroll=options, annealing=Annealing(1.0, 0.1, 10))
+    with pytest.raises(UserError, match=r"undecided is 0\.5, but Transformer has a step of its own"):
+        unrolled(network_of("transformer"), options)
