@@ -74,9 +74,12 @@ def atomic_folder(path: Path) -> Iterator[Path]:
 
 
 def remove_unfinished(folder: Path) -> None:
-    """Remove what killed processes left of their temporary files in `folder`."""
+    """Remove what killed processes left of their temporary files and folders in `folder`."""
     for part in folder.glob(UNFINISHED):
-        part.unlink(missing_ok=True)
+        if part.is_dir() and not part.is_symlink():
+            shutil.rmtree(part)
+        else:
+            part.unlink(missing_ok=True)
 
 
 def write_text(path: Path | str, text: str) -> None:

@@ -23,6 +23,8 @@ from beamtrain.base.files import atomic_path
 READ_BYTES = 1 << 16  # asked from the operating system at a time
 WINDOW_BYTES = 1 << 20  # read for one window at most, whatever its number of lines
 LINE_BYTES = 1 << 24  # a longer line is no line of text
+_OTHER_PACKINGS = {".bz2", ".xz", ".zst", ".lz4", ".zip"}
+_MOST_LINKS = 40  # as the system follows of one name
 BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 
 
@@ -128,7 +130,7 @@ def open_lines(path: Path | None) -> Iterator[LineReader]:
         yield LineReader(streams.standard_input(), "standard input")
         return
     try:
-        stream = gzip.open(path, "rb") if path.suffix == ".gz" else open(path, "rb")  # noqa: SIM115
+        stream = gzip.open(path, "rb") if _is_packed(path) else open(path, "rb")  # noqa: SIM115
     except OSError as error:
         raise UserError(f"cannot read {path}: {error.strerror}") from error
     with stream:
@@ -148,18 +150,23 @@ def check_output(path: Path | None) -> None:
     """Check, before the work whose result it is to hold, that a file can be written; nothing is made.
 
     Raises:
-        UserError: there is no folder for it, it is a folder, or it may not be written.
+        UserError: there is no folder for it, it is a folder, it may not be written, or its name promises a packing
+            that there is not.
     """
     if path is None or is_standard(path):
         return
     with _told(str(path)):
+        _check_packing(path)
+        if (descriptor := _descriptor(path)) is not None:
+            os.fstat(descriptor)
+            return
         file = Path(os.path.realpath(path))
         if file.is_dir():
             raise _fault(errno.EISDIR)
         if file.exists() and not file.is_file():  # a device or a named pipe
             return
         if not file.parent.is_dir():
-            raise UserError(f"cannot write {path}: there is no folder {path.parent}; make it first")
+            raise UserError(f"cannot write {path}: there is no folder {_missing_folder(path, file)}; make it first")
         if not os.access(file.parent, os.W_OK):
             raise _fault(errno.EACCES)
 
@@ -227,14 +234,50 @@ def open_output(path: Path | None) -> Iterator[ByteWriter]:
 
 def _open(path: Path, stack: ExitStack) -> IO[bytes]:
     """The file to write, which `stack` closes."""
-    in_place = path.exists() and not path.is_file()  # a device or a named pipe; a folder is refused
-    file = open(path if in_place else stack.enter_context(atomic_path(path)), "wb")  # noqa: SIM115 (the stack closes it)
+    target: Path | int
+    if (descriptor := _descriptor(path)) is not None:
+        target = os.dup(descriptor)  # which is written where it stands: nothing that went there before is lost
+    elif path.exists() and not path.is_file():  # a device or a named pipe; a folder is refused
+        target = path
+    else:
+        target = stack.enter_context(atomic_path(path))
+    file = open(target, "wb")  # noqa: SIM115 (the stack closes it)
     stack.callback(_close, file, str(path))
-    if path.suffix != ".gz":
+    if not _is_packed(path):
         return file
     packed = cast(IO[bytes], gzip.GzipFile("", "wb", fileobj=file, mtime=0))
     stack.callback(_close, packed, str(path))
     return packed
+
+
+def _descriptor(path: Path) -> int | None:
+    """The number of the open file of this process that a path stands for, such as /dev/stdout or /dev/fd/3.
+
+    What that leads to is seldom what its name says, but a file that others write too.
+    """
+    own = f"/proc/{os.getpid()}/fd"
+    for _ in range(_MOST_LINKS):
+        folder = os.path.realpath(path.parent)
+        if folder == own:
+            return int(path.name) if path.name.isdecimal() else None
+        if not path.is_symlink():
+            return None
+        path = Path(folder, os.readlink(path))
+    return None
+
+
+def _missing_folder(path: Path, file: Path) -> Path:
+    """The folder of the file that `path` leads to, as it was typed unless a link leads elsewhere."""
+    return file.parent if path.is_symlink() else path.parent
+
+
+def _is_packed(path: Path) -> bool:
+    return path.suffix.lower() == ".gz"
+
+
+def _check_packing(path: Path) -> None:
+    if path.suffix.lower() in _OTHER_PACKINGS:
+        raise UserError(f"cannot write {path}: only .gz is packed here; give another name, or - and a pipe")
 
 
 def _close(file: IO[bytes], name: str) -> None:

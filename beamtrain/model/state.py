@@ -15,6 +15,7 @@ from torch.nn.functional import dropout
 from torch.utils.checkpoint import checkpoint
 
 from beamtrain.model.attention import attend
+from beamtrain.topk.transforms import product
 
 
 class DecoderState(ABC):
@@ -151,7 +152,7 @@ class SoftAncestry:
         self.share = torch.cat((self.share, self._own.expand(self.share.size(0), -1, -1)), dim=2)
 
     def mix(self, parents: Tensor) -> None:
-        self.share = parents @ self.share  # (B, K, K) x (B, K, length * K)
+        self.share = product(parents, self.share)  # (B, K, K) x (B, K, length * K)
 
     def cut(self) -> None:
         self.share = self.share.detach()

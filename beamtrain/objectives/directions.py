@@ -1,11 +1,13 @@
 """Candidate directions in weight space, drawn from seeds again and again instead of being kept."""
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
 import torch
 from torch import Generator, Tensor, nn
+
+_AT_ONCE = 2**18  # weights, of which the noise is held
 
 
 class Directions:
@@ -29,8 +31,11 @@ class Directions:
         noise: float,
         seeds: Tensor,
     ) -> None:
-        self._parameters, self._gradient, self._seeds = parameters, gradient, seeds.tolist()
-        self._toward = -radius / length  # g is so many times the gradient
+        self._parameters, self._seeds = parameters, seeds.tolist()
+        self._gradient = [
+            slope.contiguous() if p.is_contiguous() else slope for slope, p in zip(gradient, parameters, strict=True)
+        ]
+        self._toward = -radius / float(length)  # g is so many times the gradient
         self._radius = radius
         self._deviation = noise * radius / math.sqrt(sum(parameter.numel() for parameter in parameters))
         self._along = [0.0] * len(self._seeds)  # n_j g
@@ -46,16 +51,14 @@ class Directions:
 
         @torch.no_grad()
         def move(candidate: int) -> None:
-            generator, along = self._generator(candidate), 0.0
-            for weight, parameter, slope in zip(weights, self._parameters, self._gradient, strict=True):
-                noise = torch.randn(
-                    parameter.shape, generator=generator, device=parameter.device, dtype=parameter.dtype
-                )
-                along += float((noise.double() * slope.double()).sum() * self._toward)
-                parameter.copy_(weight.add(noise, alpha=self._deviation))
+            generator, along = self._generator(candidate), []
+            for weight, parameter, slope in self._pieces(weights, self._parameters, self._gradient):
+                noise = _normal(slope, generator)
+                along.append((noise * slope).sum(dtype=torch.float64))
+                parameter.copy_(weight).add_(noise, alpha=self._deviation)
                 if self.is_guided(candidate):
-                    parameter.add_(slope * self._toward)
-            self._along[candidate] = along
+                    parameter.add_(slope, alpha=self._toward)
+            self._along[candidate] = float(torch.stack(along).sum() * self._toward)
 
         try:
             yield move
@@ -76,11 +79,19 @@ class Directions:
         """sum_j weights[j] D_j, in the place of the gradient."""
         generators = [self._generator(candidate) for candidate in range(len(weights))]
         guided = sum(weight for candidate, weight in enumerate(weights) if self.is_guided(candidate))
-        for slope in self._gradient:
+        for slope, _ in self._pieces(self._gradient, self._parameters):
             slope.mul_(guided * self._toward)
             for weight, generator in zip(weights, generators, strict=True):
                 slope.add_(_normal(slope, generator), alpha=weight * self._deviation)
         return self._gradient
+
+    def _pieces(self, *tensors: Sequence[Tensor]) -> Iterator[tuple[Tensor, ...]]:
+        """Corresponding parts of tensors that are like the weights: noise is drawn, and kept, for one at a time."""
+        for parameter, like in zip(self._parameters, zip(*tensors, strict=True), strict=True):
+            if parameter.is_contiguous():
+                yield from zip(*(each.detach().view(-1).split(_AT_ONCE) for each in like), strict=True)
+            else:
+                yield tuple(each.detach() for each in like)
 
     def _generator(self, candidate: int) -> Generator:
         return Generator(self._parameters[0].device).manual_seed(self._seeds[candidate])

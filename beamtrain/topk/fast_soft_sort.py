@@ -80,7 +80,9 @@ def _apply(function: type[Transformable], *arguments: Any) -> Tensor:
     return function.apply(*arguments)[0]
 
 
-_apply_outside_graphs = torch.compiler.disable(_apply)  # NumPy must not be traced
+def _apply_outside_graphs(function: type[Transformable], *arguments: Any) -> Tensor:
+    """NumPy must not be traced. (Disabled when it is called: torch._dynamo doubles what the import of torch takes.)"""
+    return torch.compiler.disable(_apply)(function, *arguments)
 
 
 class _Projection(Transformable):

@@ -36,6 +36,10 @@ def in_full_precision(function: Callable[Given, Result]) -> Callable[Given, Resu
     return called
 
 
+product = in_full_precision(torch.matmul)
+"""The matrix product of what autocast would round first."""
+
+
 class Transformable(Function):
     """An autograd function that works under torch.func and vmap, and costs nothing more where neither is at work."""
 

@@ -31,7 +31,13 @@ BOUNDS: dict[str, tuple[float, float]] = {
     "data.eval_batch_tokens": (1, 1e9),
     **{f"model.network.init_args.{name}": bounds for name, bounds in networks.BOUNDS.items()},
 }
-NOT_ZERO = {"trainer.devices", "trainer.max_steps", "trainer.max_epochs", "trainer.val_check_interval"}
+NOT_ZERO = {
+    "trainer.devices",
+    "trainer.max_steps",
+    "trainer.max_epochs",
+    "trainer.val_check_interval",
+    "model.optimizer.init_args.lr",
+}
 COPIES = 4
 """Of each weight while training: the weight, its gradient, and two averages of Adam."""
 WEIGHT_BYTES = 4

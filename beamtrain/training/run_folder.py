@@ -12,15 +12,13 @@ from beamtrain.training.processes import is_first
 
 CONFIG, ENVIRONMENT = "config.yaml", "environment.json"
 LAST, PREVIOUS, BEST = "last.ckpt", "previous.ckpt", "best.ckpt"
+_BEGINNING = (ENVIRONMENT, "model.json", "tokenizer.model", "tokenizer.source.model", "tokenizer.target.model")
+"""What is written before the config.yaml that makes a run of a folder."""
 _FOLDERS = ("checkpoints", "logs", "report", "decoded", "huggingface", "engines")
 CONTENTS = (
     CONFIG,
-    ENVIRONMENT,
-    "model.json",
+    *_BEGINNING,
     "model.safetensors",
-    "tokenizer.model",
-    "tokenizer.source.model",
-    "tokenizer.target.model",
     "bad_batches.json",
     *_FOLDERS,
 )
@@ -66,7 +64,7 @@ class RunFolder:
         if not self.path.is_dir():
             return not self.path.exists()
         there = {each.name for each in self.path.iterdir() if not each.match(UNFINISHED)}
-        return there <= {LOCK, *CONTENTS} - {CONFIG, "checkpoints"}
+        return there <= {LOCK, *_BEGINNING}
 
     def hold(self) -> None:
         """Keep other processes from training into the run that lies there, until the context ends.

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from beamtrain.base import text_io
 from beamtrain.base.errors import UserError
-from beamtrain.base.text_io import LineReader, open_lines, open_output, write_output
+from beamtrain.base.text_io import LineReader, check_output, open_lines, open_output, write_output
 
 
 def lines_of(content: bytes) -> list[str]:
@@ -136,6 +136,31 @@ class TestOutput:
         assert gzip.decompress(packed).decode() == "größe\n\n" and packed == (tmp_path / "other.gz").read_bytes()
         with open_lines(tmp_path / "one.gz") as lines:
             assert list(lines) == ["größe", ""]
+
+    @pytest.mark.parametrize("name", ["/dev/fd/{}", "/proc/self/fd/{}", "link"])
+    def test_an_open_file_is_written_where_it_stands(self, tmp_path: Path, name: str):
+        with open(tmp_path / "out", "wb") as out:
+            out.write(b"before\n")
+            out.flush()
+            (tmp_path / "link").symlink_to(f"/dev/fd/{out.fileno()}")
+            path = tmp_path / name.format(out.fileno())
+            check_output(path)
+            write_output(path, "text\n")
+            out.write(b"after\n")
+        assert (tmp_path / "out").read_bytes() == b"before\ntext\nafter\n"
+        with pytest.raises(UserError, match="cannot write .*: Bad file descriptor"):
+            check_output(Path("/dev/fd/999"))
+
+    def test_a_name_promises_what_is_in_it(self, tmp_path: Path):
+        write_output(tmp_path / "OUT.GZ", "text\n")
+        assert gzip.decompress((tmp_path / "OUT.GZ").read_bytes()) == b"text\n"
+        with pytest.raises(UserError, match=r"cannot write .*out.bz2: only .gz is packed here"):
+            check_output(tmp_path / "out.bz2")
+
+    def test_the_folder_that_is_missing_is_named(self, tmp_path: Path):
+        (tmp_path / "link").symlink_to(tmp_path / "nowhere" / "out")
+        with pytest.raises(UserError, match="there is no folder .*nowhere; make it first"):
+            check_output(tmp_path / "link")
 
     @pytest.mark.parametrize("name", ["out", "out.gz"])
     def test_a_fault_in_writing_is_told_and_others_are_not_taken_for_one(self, tmp_path: Path, name: str):

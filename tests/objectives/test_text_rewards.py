@@ -81,6 +81,7 @@ def test_each_hypothesis_is_scored_once(tokenizer):
     assert first[0] == (SAID[0][0], MEANT[0], SENTENCES[4]) and first[3][2] == SENTENCES[5]
 
 
+@pytest.mark.slow
 def test_workers_find_the_same_and_a_copy_has_none_of_them(tokenizer):
     reward = SentenceChrf(workers=2)
     assert torch.equal(of(reward, tokenizer), of(SentenceChrf(), tokenizer))

@@ -55,6 +55,7 @@ def train(finished, tmp_path, monkeypatch):
         shutil.copytree(finished / name, tmp_path / name, ignore=shutil.ignore_patterns(LOCK))
     for name in (".model.json.77.part", "checkpoints/.last.ckpt.77.part", "logs/.metrics.csv.77.part"):
         (tmp_path / "runs/tiny" / name).touch()
+    (tmp_path / "runs/tiny/engines/.ctranslate2-int8-0.77.part/model").mkdir(parents=True)  # an export of the run
     shutil.copy(finished / "tiny.yaml", tmp_path)
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("XDG_CACHE_HOME", str(finished / "cache"))
@@ -203,6 +204,14 @@ def test_what_is_not_a_run_is_never_replaced(train, capsys):
     assert len(list(Path("corpus").iterdir())) == 7
 
 
+@pytest.mark.parametrize("own", ["model.safetensors", "logs/mine", "report/test.hyp", "checkpoints/best.ckpt"])
+def test_a_folder_that_holds_what_no_beginning_leaves_is_not_taken(train, capsys, own):
+    Path("runs/new", own).parent.mkdir(parents=True)
+    Path("runs/new", own).write_text("somebody's work")
+    for start in ([], ["--resume"], ["--overwrite"]):
+        assert "new exists and is not a run" in refused(train, capsys, "--name=new", *start)
+
+
 def test_a_run_is_replaced_and_what_else_lies_in_its_folder_stays(train):
     Path("runs/tiny/notes.txt").write_text("mine")
     Path("runs/tiny/report").mkdir(exist_ok=True)
@@ -309,6 +318,12 @@ def test_a_schedule_that_ends_before_training_is_refused_with_what_to_do(train, 
     assert train("--resume", *COSINE, "--model.schedule.total_steps=8", "--trainer.max_steps=8") == 0
     assert train("--overwrite", *COSINE, "--model.schedule.total_steps=4", "--model.schedule.final=0.1",
                  "--trainer.max_steps=8") == 0  # fmt: skip
+
+
+@pytest.mark.parametrize("start", ["--name=new", "--resume"])
+def test_a_learning_rate_of_zero_is_refused(train, capsys, start):
+    line = refused(train, capsys, start, "--model.optimizer.lr=0", "--trainer.max_steps=8")
+    assert "model.optimizer.init_args.lr is 0" in line
 
 
 class TestEarlyStopping:

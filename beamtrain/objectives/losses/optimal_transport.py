@@ -12,6 +12,7 @@ from beamtrain.data.tokenizer import PAD
 from beamtrain.objectives.losses.base import BeamLoss, order_weights
 from beamtrain.search.unroll.soft_beams import SoftBeams
 from beamtrain.topk.sinkhorn_iteration import scalings
+from beamtrain.topk.transforms import product
 
 _SHORTEST = 1e-6  # a vector's 2-norm, where it is divided by it
 
@@ -65,7 +66,7 @@ class OptimalTransport(BeamLoss):
         masses = (1 - ended).clamp(min=0).transpose(1, 2).masked_fill(missing, 1.0)  # (B, K, T)
         of_reference = real.unsqueeze(1)  # (B, 1, U)
         said, wanted = beams.vectors.transpose(1, 2), beams.reference_vectors.unsqueeze(1)  # (B, K, T, D), (B, 1, U, D)
-        cosines = normalize(said, dim=-1, eps=_SHORTEST) @ normalize(wanted, dim=-1, eps=_SHORTEST).mT
+        cosines = product(normalize(said, dim=-1, eps=_SHORTEST), normalize(wanted, dim=-1, eps=_SHORTEST).mT)
         cost = 1 - cosines + self.position * _apart(masses.detach(), of_reference)  # (B, K, T, U)
         value = entropic_transport(
             cost, _normalised(masses), _normalised(of_reference), self.temperature, self.iterations

@@ -8,6 +8,7 @@ from torch.nn.functional import pad
 
 from beamtrain.data.tokenizer import EOS, PAD
 from beamtrain.search.unroll.soft_beams import SoftBeams
+from beamtrain.topk.transforms import product
 
 
 @dataclass(frozen=True)
@@ -32,7 +33,7 @@ def expected_counts(beams: SoftBeams, reference: Tensor, order: int) -> NgramCou
     times, clipped by its count in the reference.
     """
     same = (beams.tokens.unsqueeze(-1) == reference[:, None, None, :]) & is_word(reference)[:, None, None, :]
-    present = torch.einsum("btkm,btmu->bktu", beams.weights, same.to(beams.weights.dtype))
+    present = product(beams.weights, same.to(beams.weights.dtype)).transpose(1, 2)  # (B, K, T, U)
     length = (beams.weights * is_word(beams.tokens).unsqueeze(2)).sum((1, 3))  # (B, K)
     return shared_counts(present, length, reference, order)
 

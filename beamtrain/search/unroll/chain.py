@@ -19,6 +19,7 @@ from beamtrain.search.unroll.soft_beams import SoftBeams
 from beamtrain.topk.base import Operator
 from beamtrain.topk.checks import unchecked
 from beamtrain.topk.soft import SoftTopK, soft_topk
+from beamtrain.topk.transforms import product
 
 _WATCHED = 4  # sentences of a batch whose pruning is bounded: every one would cost a twentieth of the step
 _SMALLEST = 1e-6  # of a finished mass that is neither 0 nor 1, where its logarithm is taken
@@ -121,7 +122,7 @@ class Chain:
             solved = self.solve((entering + log_probs).masked_fill(~exists, -math.inf))
         A = self._selected(solved, candidates.parents, exists, over)
         mixing, there = self.through("score_update", A), exists[:, : A.size(1)]
-        self.scores = (mixing @ scores.unsqueeze(2)).squeeze(2).masked_fill(~there, -math.inf)  # (B, M) -> (B, K)
+        self.scores = product(mixing, scores.unsqueeze(2)).squeeze(2).masked_fill(~there, -math.inf)  # (B, M) -> (B, K)
         finished = (mixing * candidates.finished.unsqueeze(1)).sum(2)
         rest = (1 - finished).detach()  # to 1 it counts as none when it is as small as rounding may be
         self.finished = (finished + rest.masked_fill(rest >= _SMALLEST, 0.0)).masked_fill(~there, 1.0)
@@ -169,8 +170,8 @@ class Chain:
         back = torch.eye(K, dtype=self.scores.dtype, device=self.scores.device)  # (K, K), then (B, K, K)
         weights, origins = [], []
         for step in reversed(self._steps):
-            weights.append(back @ step.A)  # (B, K, M)
-            back = back @ parent_weights(step.A, step.candidates.parents)
+            weights.append(product(back, step.A))  # (B, K, M)
+            back = product(back, parent_weights(step.A, step.candidates.parents))
             origins.append(back)
         of_reference = [step.of_reference for step in self._steps if step.of_reference is not None]
         return SoftBeams(

@@ -4,6 +4,7 @@ import torch
 from torch import Tensor
 
 from beamtrain.model.base import Seq2Seq
+from beamtrain.topk.transforms import product
 
 
 class Snapping:
@@ -32,8 +33,8 @@ class Snapping:
         """
         table = self._table.to(mixed.dtype)
         with torch.no_grad():
-            nearest = table[(self._squares - 2 * mixed @ table.t()).argmin(-1)]  # (B, K, V) -> (B, K, D)
-        self._distances.append((A @ table[tokens] - nearest).square().sum(-1))
+            nearest = table[(self._squares - 2 * product(mixed, table.t())).argmin(-1)]  # (B, K, V) -> (B, K, D)
+        self._distances.append((product(A, table[tokens]) - nearest).square().sum(-1))
         self._going.append(1 - finished.detach())
         return mixed + (nearest - mixed).detach()
 

@@ -7,6 +7,7 @@ from torch import Tensor
 
 from beamtrain.model.base import Seq2Seq
 from beamtrain.search.unroll.soft_beams import SoftBeams
+from beamtrain.topk.transforms import product
 
 
 def with_vectors(beams: SoftBeams, network: Seq2Seq, reference: Tensor) -> SoftBeams:
@@ -18,4 +19,4 @@ def with_vectors(beams: SoftBeams, network: Seq2Seq, reference: Tensor) -> SoftB
     if M >= V:
         places = beams.tokens.unsqueeze(2).expand_as(weights)
         weights = weights.new_zeros(*weights.shape[:3], V).scatter_add(3, places, weights)  # (B, T, K, V)
-    return replace(beams, vectors=weights @ table.to(weights.dtype), reference_vectors=wanted.to(weights.dtype))
+    return replace(beams, vectors=product(weights, table.to(weights.dtype)), reference_vectors=wanted.to(weights.dtype))
