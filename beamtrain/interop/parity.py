@@ -8,6 +8,7 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
+from beamtrain.base.errors import UserError
 from beamtrain.base.inference_sizes import MAX_SOURCE_TOKENS
 from beamtrain.data.batch import pad
 from beamtrain.data.tokenizer import BOS, EOS, Tokenizer
@@ -123,6 +124,8 @@ def compare(
     encoded = zip(numbered, tokenizer.source.encode(list(numbered.values())), strict=True)
     most = MAX_SOURCE_TOKENS if network.max_positions is None else min(MAX_SOURCE_TOKENS, network.max_positions - 1)
     sources = {number: [*source, EOS] for number, source in encoded if 0 < len(source) <= most}
+    if not sources:
+        raise UserError("there is nothing to compare: no line has a subword; give other lines by --check")
     theirs = counterpart.tokenize([numbered[number] for number in sources])
     subwords = [number for number, their in zip(sources, theirs, strict=True) if sources[number] != their]
     greedy = replace(search, beam_size=1, n_best=1, length_penalty="none", no_repeat_ngram=0, min_length=0)

@@ -87,7 +87,7 @@ def generate(folder: Path, early_stopping: bool) -> Search:
 
 
 def by_our_engine(network: Transformer, folder: Path, vocabularies: Any) -> Search:
-    engine = load_engine(SimpleNamespace(network=network, tokenizer=vocabularies), folder)  # type: ignore[arg-type]
+    engine = load_engine(SimpleNamespace(network=network, tokenizer=vocabularies), folder)
 
     def search(sources: list[list[int]], options: SearchOptions) -> list[list[int]]:
         return [found[0].tokens for found in engine.search(sources, [[]] * len(sources), options)]
@@ -203,7 +203,7 @@ def engines_of(network: Transformer, vocabularies: Any, folder: Path, only: list
     write_network(network, 512, folder / "hf")
     for quantization in ("float32", "int8"):
         (folder / quantization).mkdir()
-        write_ctranslate2(network, vocabularies, quantization, folder / quantization)  # type: ignore[arg-type]
+        write_ctranslate2(network, vocabularies, quantization, folder / quantization)
     return {name: make() for name, make in makers.items() if only is None or name.startswith(tuple(only))}
 
 

@@ -225,6 +225,12 @@ def test_the_penalty_most_like_gnmt_changes_alike_at_a_typical_length():
     assert growth[0] == pytest.approx(growth[1], rel=0.02)
 
 
+def test_nothing_to_compare_is_a_mistake(transformer_run: Path, tmp_path: Path, capsys):
+    (tmp_path / "blank").write_text("\n \n")
+    assert export(transformer_run, "safetensors", tmp_path / "out", "--check", str(tmp_path / "blank")) == 2
+    assert "no line has a subword" in capsys.readouterr().err and not (tmp_path / "out").exists()
+
+
 def test_quantization_belongs_to_ctranslate2(transformer_run: Path, tmp_path: Path, capsys):
     assert export(transformer_run, "huggingface", tmp_path / "out", "--quantization", "int8") == 2
     assert export(transformer_run, "ctranslate2", tmp_path / "out", "--quantization", "int4") == 2
