@@ -86,6 +86,7 @@ def test_it_fits_and_is_drawn(file, inspection, width, dark):
     with opened(file, width, dark) as page:
         page.wait_for_selector("#lattice svg")
         assert fits(page)
+        assert all(radio.bounding_box()["width"] < 40 for radio in page.locator("#kinds input").all())
         steps = soft(inspection)[1]["steps"]
         assert page.locator("#lattice .column").count() == len(steps)
         assert page.locator("#lattice .node").count() == sum(

@@ -55,8 +55,8 @@ def file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     rows = "".join(f"{step},1,{5 / step},{step / 9},,\n{step},1,,,{step},\n" for step in (10, 20, 30))
     (folder / "logs" / "metrics.csv").write_text(f"step,epoch,train/loss,train/reward,dev_bleu,train/lr\n{rows}")
     (folder / "config.yaml").write_text("model: {objective: {class_path: B.BeamTraining, init_args: {start_step: 10}}}")
-    systems = [system(name, folder, seed) for seed, name in enumerate(("first", "second", "third"))]
-    text = ParallelText("test", SOURCES, [REFERENCES])
+    systems = [system(name, folder, seed) for seed, name in enumerate(("first", "second", "n" * 240))]
+    text = ParallelText("t" * 240, SOURCES, [REFERENCES])
     data = report(
         "a report",
         text,
