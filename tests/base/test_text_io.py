@@ -148,7 +148,7 @@ class TestOutput:
             write_output(path, "text\n")
             out.write(b"after\n")
         assert (tmp_path / "out").read_bytes() == b"before\ntext\nafter\n"
-        with pytest.raises(UserError, match="cannot write .*: Bad file descriptor"):
+        with pytest.raises(UserError, match=r"cannot write .*: Bad file descriptor"):
             check_output(Path("/dev/fd/999"))
 
     def test_a_name_promises_what_is_in_it(self, tmp_path: Path):
@@ -159,7 +159,7 @@ class TestOutput:
 
     def test_the_folder_that_is_missing_is_named(self, tmp_path: Path):
         (tmp_path / "link").symlink_to(tmp_path / "nowhere" / "out")
-        with pytest.raises(UserError, match="there is no folder .*nowhere; make it first"):
+        with pytest.raises(UserError, match=r"there is no folder .*nowhere; make it first"):
             check_output(tmp_path / "link")
 
     @pytest.mark.parametrize("name", ["out", "out.gz"])
