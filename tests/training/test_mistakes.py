@@ -69,6 +69,10 @@ MISTAKES = {
         "model.objective.loss.reward is NgramReward, which is no class that it can be: Gleu, LinearBleu, SentenceBleu, "
         "SentenceChrf, SentenceTer",
     ),
+    "an operator that is none yet": (
+        [*LOSS, "--model.objective.operator=Operator"],
+        "Operator has neither `weights` nor `select` of its own: choose one that has",
+    ),
     "a class within classes": (
         [*LOSS, "--model.objective.loss.reward=Glue"],
         "model.objective.loss.reward is Glue, which is no class that it can be; did you mean "
