@@ -53,6 +53,26 @@ MISTAKES = {
         ["--model.schedule=beamtrain.training.Schedule"],
         "model.schedule is beamtrain.training.Schedule, which is no class that it can be: Cosine, InverseSquareRoot",
     ),
+    "an objective that is none yet": (
+        ["--model.objective=Mixture"],
+        "model.objective is Mixture, which is no class that it can be: BeamTraining, GumbelGreedy, ParameterSearch, "
+        "SampledRisk, ScheduledSampling, SelfCritical, SoftTeacherForcing, TeacherForcing",
+    ),
+    "an argument that is a class of another kind": (
+        [*BEAM, "--model.objective.loss=beamtrain.objectives.SoftTeacherForcing"],
+        "model.objective.loss is beamtrain.objectives.SoftTeacherForcing, which is no class that it can be: "
+        "AlignedCrossEntropy, BagOfTokens, DescendantCredit, ExpectedReward, GoldMargin, MinimumRisk, "
+        "OptimalCompletion, OptimalTransport, PositionCrossEntropy, SoftSurvival, WeightedSum",
+    ),
+    "a reward that is none yet": (
+        [*LOSS, "--model.objective.loss.reward=NgramReward"],
+        "model.objective.loss.reward is NgramReward, which is no class that it can be: Gleu, LinearBleu, SentenceBleu, "
+        "SentenceChrf, SentenceTer",
+    ),
+    "an operator that is none yet": (
+        [*LOSS, "--model.objective.operator=Operator"],
+        "Operator has neither `weights` nor `select` of its own: choose one that has",
+    ),
     "a class within classes": (
         [*LOSS, "--model.objective.loss.reward=Glue"],
         "model.objective.loss.reward is Glue, which is no class that it can be; did you mean "
