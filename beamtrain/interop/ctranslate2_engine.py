@@ -40,7 +40,8 @@ class CTranslate2Engine:
         translator = require("ctranslate2", "ctranslate2", "the engine ctranslate2").Translator
         self._model: Any = translator(str(folder), device="cpu", inter_threads=1, intra_threads=threads)
         self._source, self._target = tokenizer.source.vocabulary, tokenizer.target.vocabulary
-        self._positions, self._first_token = positions, first_token
+        self.max_positions = positions
+        self._first_token = first_token
         self._ids = {piece: index for index, piece in enumerate(self._target)}
 
     def search(
@@ -53,11 +54,13 @@ class CTranslate2Engine:
         """
         prefixes = [prefix or self._beginning for prefix in prefixes]
         longest = max(map(len, [*sources, *prefixes]))
-        if longest >= self._positions:
-            raise UserError(f"a text of {longest:,} tokens, but the engine has positions for {self._positions:,} only")
+        if longest >= self.max_positions:
+            raise UserError(
+                f"a text of {longest:,} tokens, but the engine has positions for {self.max_positions:,} only"
+            )
         limits = longest_translations([len(source) for source in sources], options)
         limits = [
-            min(self._positions, max(limit, len(prefix) + 1)) for limit, prefix in zip(limits, prefixes, strict=True)
+            min(self.max_positions, max(limit, len(prefix) + 1)) for limit, prefix in zip(limits, prefixes, strict=True)
         ]
         found = self._search(sources, prefixes, options, max(limits) - 1)
         cut = [row for row, each in enumerate(found) if any(len(tokens) >= limits[row] - 1 for tokens, _ in each)]

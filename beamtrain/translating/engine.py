@@ -11,6 +11,10 @@ from beamtrain.search.options import SearchOptions
 class Engine(Protocol):
     """Another decoder of the same network."""
 
+    @property
+    def max_positions(self) -> int | None:
+        """The most tokens, EOS included, of a source or a translation; None: any number."""
+
     def search(
         self, sources: Sequence[Sequence[int]], prefixes: Sequence[Sequence[int]], options: SearchOptions
     ) -> list[list[Hypothesis]]:

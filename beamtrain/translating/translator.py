@@ -122,7 +122,7 @@ class Translator:
         self._sampling = sampling
         self._rows = options.beam_size if sampling is None else sampling.samples  # the decoder's, for each line
         self._batch_tokens = batch_tokens
-        positions = network.max_positions if isinstance(network, Seq2Seq) else None
+        positions = network.max_positions
         self._max_source_tokens = max_source_tokens if positions is None else min(max_source_tokens, positions - 1)
         self._longest = least(options.max_length, positions)
         self._attention = attention

@@ -1,6 +1,7 @@
 """Searching by CTranslate2: what it finds is what our search finds, with our limits, scores and order."""
 
 import json
+import shutil
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -180,9 +181,20 @@ def test_without_the_package_it_is_named_and_all_else_works(run: Path, tmp_path:
 
 def test_a_text_beyond_the_positions_is_refused(both, monkeypatch):
     _, engine, _ = both
-    monkeypatch.setattr(engine, "_positions", 8)
+    monkeypatch.setattr(engine, "max_positions", 8)
     with pytest.raises(Exception, match="9 tokens, but the engine has positions for 8 only"):
         engine.search([[5] * 8 + [EOS]], [[]], SearchOptions())
+
+
+def test_a_line_without_positions_is_left_empty_and_reported(imported, tmp_path: Path, capsys):
+    run = shutil.copytree(imported("m2m_100").run, tmp_path / "run")
+    (tmp_path / "in").write_text(f"{'Hello. ' * 200}\nHello.\n")
+    said = []
+    for engine in ("beamtrain", "ctranslate2"):
+        assert main(["translate", "--model", str(run), "--input", str(tmp_path / "in"), "--engine", engine]) == 0
+        said.append(capsys.readouterr())
+    assert said[0] == said[1] and "above the limit of 99; left empty" in said[0].err
+    assert said[0].out.splitlines()[0] == ""
 
 
 def test_several_processes_translate_with_the_engine(run: Path, tmp_path: Path, capfdbinary):
