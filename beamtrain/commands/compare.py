@@ -153,7 +153,8 @@ def _print_changes(report: dict[str, Any]) -> None:
     for change in report["changed_most"]:
         before, after = change["baseline_chrf"], change["system_chrf"]
         print(
-            f"\nline {change['line']}: chrF2 {before:.1f} -> {after:.1f} ({after - before:+.1f}) in {change['system']}"
+            f"\nline {change['line']}: chrF2 {before:.1f} -> {after:.1f} ({after - before:+.1f})"
+            f" in {printable(change['system'])}"
         )
         for reference in change["references"]:
             print(f"  reference  {printable(reference)}")

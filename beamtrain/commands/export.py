@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any, cast
 import typer
 
 from beamtrain.base.errors import UserError
-from beamtrain.commands.options import Imports, QuantizationOption, load_model
+from beamtrain.commands.options import Imports, QuantizationOption, load_named_run
 from beamtrain.commands.search_options import search_options, takes_search_options
 
 if TYPE_CHECKING:
@@ -47,7 +47,7 @@ def export(
     from beamtrain.interop.exporting import export as write
     from beamtrain.interop.parity import LINES
 
-    loaded = load_model(run, "cpu", "fp32", imports=imports)
+    loaded = load_named_run(run, "cpu", "fp32", imports)
     search = search_options(loaded, {**searching, "n_best": 1})
     lines = LINES if check is None else list(read_lines(check))
     try:

@@ -18,7 +18,7 @@ from beamtrain.commands.options import (
     ReportFormat,
     ReportFormatOption,
     check_report,
-    load_model,
+    load_named_run,
 )
 
 if TYPE_CHECKING:
@@ -101,7 +101,7 @@ def inspect(
     from beamtrain.scoring.reports import to_json
     from beamtrain.translating.translator import Translator
 
-    model = _load(run, device, imports)
+    model = load_named_run(run, device, "fp32", imports)
     objective = _objective(model)
     chosen = searches(objective, _operator(operator), temperatures, beam, candidates)
     shown = _shown(chosen, show, objective)
@@ -187,13 +187,6 @@ def _lines(path: Path | None) -> list[str]:
         name = "standard input" if path is None else path
         raise UserError(f"{name} has more than {MOST_SENTENCES} lines; inspect is for looking: choose some of them")
     return found
-
-
-def _load(folder: Path, device: str, imports: list[str] | None) -> "Run":
-    try:
-        return load_model(folder, device, "fp32", imports=imports)
-    except UserError as error:
-        raise UserError(str(error).removeprefix("--model ")) from error
 
 
 def _objective(model: "Run") -> "Objective":

@@ -127,6 +127,14 @@ def load_model(
     return run
 
 
+def load_named_run(path: Path, device: str, precision: str, imports: Sequence[str] | None = None) -> "Run":
+    """As `load_model`, for a command that takes a run as an argument and has no option --model to complain of."""
+    try:
+        return load_model(path, device, precision, imports=imports)
+    except UserError as error:
+        raise UserError(str(error).removeprefix("--model ")) from error
+
+
 def check_engine(engine: str, quantization: str | None, **unsupported: bool) -> None:
     """Raises UserError for an engine that there is not, and for what was asked of it that it lacks.
 

@@ -14,7 +14,7 @@ from beamtrain.commands.options import (
     Imports,
     Precision,
     beam_sizes,
-    load_model,
+    load_named_run,
     scoring_options,
 )
 from beamtrain.commands.search_options import search_options, takes_search_options
@@ -73,7 +73,7 @@ def report(
     from beamtrain.reporting.systems import Depth, of_run, word_frequencies
     from beamtrain.scoring.metrics import check_lines
 
-    loaded = [load_model(path, device, precision, imports=imports) for path in runs]
+    loaded = [load_named_run(path, device, precision, imports) for path in runs]
     names = _names(loaded)
     first = loaded[0]
     scoring = scoring_options(first.description.scoring.of_language(first.description.target_lang), tokenizer)

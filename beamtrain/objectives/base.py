@@ -1,6 +1,6 @@
 """The contract of a training objective, so that another one is one class and one line of config."""
 
-from abc import abstractmethod
+from abc import ABC, abstractmethod
 from typing import NamedTuple
 
 from torch import Tensor, nn
@@ -17,7 +17,7 @@ class Loss(NamedTuple):
     figures: dict[str, Tensor]  # further sums over the same items, shown divided by `weight`; detached scalars
 
 
-class Objective(nn.Module):
+class Objective(nn.Module, ABC):
     """A differentiable objective of a network on a batch."""
 
     ends_step: bool = True

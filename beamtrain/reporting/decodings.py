@@ -7,7 +7,7 @@ import sys
 import zlib
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 from beamtrain.base.errors import UserError
 from beamtrain.base.text_io import make_output_folder, open_output
@@ -21,6 +21,7 @@ from beamtrain.search.options import SearchOptions
 from beamtrain.translating.forced import Forced, forced
 from beamtrain.translating.translator import Translation
 
+_Read = TypeVar("_Read")
 FOLDER = "decoded"
 _FORMAT = "1"  # of the kept files: raise it when what they hold changes
 _EXACT_AT_ONCE = 4  # sentences; of 1, 4 and 8 the quickest
@@ -91,8 +92,10 @@ class Decodings:
             )
             return [asdict(_line(found[line])) for line in sorted(found)]
 
-        rows = self._kept(["searched", asdict(search), attention], compute)
-        return [Line(**{**row, "candidates": [Candidate(**each) for each in row["candidates"]]}) for row in rows]
+        def lines(rows: Any) -> list[Line]:
+            return [_kept_line(row) for row, _ in zip(rows, self.sources, strict=True)]
+
+        return self._kept(["searched", asdict(search), attention], compute, lines)
 
     def forced(self, translations: Sequence[str]) -> list[Forced | None]:
         """The run's log-probability of given translations; None for a line that it would leave empty."""
@@ -103,8 +106,10 @@ class Decodings:
             found = forced(network, tokenizer, self.sources, translations, batch_tokens=self._batch_tokens)
             return [asdict(each) if each else None for each in found]
 
-        rows = self._kept(["forced", list(translations)], compute)
-        return [each and Forced(**each) for each in rows]
+        def scores(rows: Any) -> list[Forced | None]:
+            return [None if row is None else Forced(**row) for row, _ in zip(rows, self.sources, strict=True)]
+
+        return self._kept(["forced", list(translations)], compute, scores)
 
     def exact(self, search: SearchOptions, longest: int, most: int) -> dict[int, Candidate | None]:
         """Place of a line -> its best translation of all, None if the search for it was given up.
@@ -114,11 +119,12 @@ class Decodings:
             most: prefixes that may be open at once, see `exact_search`.
         """
 
+        tokenizer = self.run.tokenizer
+        encoded = [[*ids, EOS] for ids in tokenizer.source.encode(self.sources)]
+        lines = [line for line, ids in enumerate(encoded) if 1 < len(ids) <= longest and self.sources[line].strip()]
+        lines.sort(key=lambda line: len(encoded[line]))
+
         def compute() -> list[list[Any]]:
-            tokenizer = self.run.tokenizer
-            encoded = [[*ids, EOS] for ids in tokenizer.source.encode(self.sources)]
-            lines = [line for line, ids in enumerate(encoded) if 1 < len(ids) <= longest and self.sources[line].strip()]
-            lines.sort(key=lambda line: len(encoded[line]))
             self._say(f"exact search of {len(lines):,} sentences, {search.length_penalty} {search.alpha:g}")
             device = next(self.run.network.parameters()).device
             rows: list[list[Any]] = []
@@ -134,17 +140,26 @@ class Decodings:
                     rows.append([line, asdict(candidate)])
             return sorted(rows)
 
-        rows = self._kept(["exact", asdict(search), longest, most], compute)
-        return {line: best and Candidate(**best) for line, best in rows}
+        def optima(rows: Any) -> dict[int, Candidate | None]:
+            found = {line: None if best is None else Candidate(**best) for line, best in rows}
+            if sorted(found) != sorted(lines):
+                raise ValueError("other lines")
+            return found
 
-    def _kept(self, what: list[Any], compute: Callable[[], Any]) -> Any:
-        """What was computed before, or is now; as JSON says it."""
+        return self._kept(["exact", asdict(search), longest, most], compute, optima)
+
+    def _kept(self, what: list[Any], compute: Callable[[], Any], read: Callable[[Any], _Read]) -> _Read:
+        """What was computed before, or is now, and is kept as JSON.
+
+        Args:
+            read: makes of that JSON what is returned.
+        """
         key = hashlib.sha256(json.dumps([*self._made_with, *what]).encode()).hexdigest()[:32]
         path = self._folder / f"{key}.json.gz"
         try:
             with gzip.open(path, "rt", encoding="utf-8") as file:
-                return json.load(file)
-        except (OSError, EOFError, ValueError, zlib.error):  # not there, or damaged
+                return read(json.load(file))
+        except (OSError, EOFError, ValueError, zlib.error, TypeError, KeyError):  # not there, damaged, or another's
             pass
         result = compute()
         if self._keeps:
@@ -155,10 +170,18 @@ class Decodings:
             except UserError as error:
                 self._keeps = False
                 print(f"{error}; the next report decodes again", file=sys.stderr)
-        return result
+        return read(result)
 
     def _say(self, what: str) -> None:
         print(f"{self.run.path}: {what}", file=sys.stderr, flush=True)
+
+
+def _kept_line(row: Any) -> Line:
+    """Raises ValueError, TypeError or KeyError for what is no line."""
+    candidates = [Candidate(**each) for each in row["candidates"]]
+    if not candidates:
+        raise ValueError("a line without a candidate")
+    return Line(**{**row, "candidates": candidates})
 
 
 def _line(translation: Translation) -> Line:

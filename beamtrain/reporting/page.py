@@ -126,13 +126,15 @@ def _training_charts(systems: Sequence[Data]) -> list[Chart]:
     order += [name for name in there if name not in order and name != "train/bad_steps"]
     found = []
     for name in order:
-        series = []
+        series, not_finite = [], 0
         for number, system in trained:
             curve = system["training"]["curves"].get(name, [])
-            points = [Point(x, y, says=f"system {number + 1}, step {x:,}: {y:.6g}") for x, y in curve]
+            points = [Point(x, y, says=f"system {number + 1}, step {x:,}: {y:.6g}") for x, y in curve if y is not None]
+            not_finite += len(curve) - len(points)
             if points:
                 series.append(Series(system["name"], number % SYSTEM_COLOURS, points))
         title = f"Development: {_DEVELOPMENT.get(name, name)}" if name in development else _CURVES.get(name, name)
+        title += f" (not finite, and not drawn: {not_finite:,})" if not_finite else ""
         alone = trained[0][1]["training"] if len(trained) == 1 else None
         found.append(
             Chart(
@@ -142,7 +144,7 @@ def _training_charts(systems: Sequence[Data]) -> list[Chart]:
                 phases=[(p["name"], p["first"], p["last"]) for p in alone["phases"]] if alone else [],
                 marks=_phase_marks(trained),
                 first=0.0,
-                dots=max(len(each.points) for each in series) <= 40,
+                dots=max((len(each.points) for each in series), default=0) <= 40,
             )
         )
     return found

@@ -1,6 +1,7 @@
 """What a run's folder says of its training: every figure over the steps, and the phases it went through."""
 
 import csv
+import math
 from pathlib import Path
 from typing import Any
 
@@ -18,9 +19,9 @@ def training_of(folder: Path, best_step: int | None) -> dict[str, Any] | None:
     try:
         with open(folder / "logs" / "metrics.csv", encoding="utf-8", newline="") as file:
             curves = _curves(csv.DictReader(file))
-    except (OSError, UnicodeDecodeError):
+    except (OSError, UnicodeDecodeError, csv.Error):
         return None
-    last = max((int(points[-1][0]) for points in curves.values()), default=0)
+    last = max((int(points[-1][0] or 0) for points in curves.values()), default=0)
     settings = _settings(folder / "config.yaml")
     return {
         "steps": last,
@@ -31,20 +32,20 @@ def training_of(folder: Path, best_step: int | None) -> dict[str, Any] | None:
     }
 
 
-def _curves(rows: csv.DictReader) -> dict[str, list[list[float]]]:
-    """Name -> [step, value] in the order of the steps."""
-    curves: dict[str, list[list[float]]] = {}
+def _curves(rows: csv.DictReader) -> dict[str, list[list[float | None]]]:
+    """Name -> [step, value] in the order of the steps; None for a value that was not finite."""
+    curves: dict[str, list[list[float | None]]] = {}
     for row in rows:
         step = row.pop("step", None) or ""
         row.pop("epoch", None)
-        if not step.isdigit():
+        if not step.isdecimal():
             continue
         for name, text in row.items():
             try:
                 value = float(text)
             except (TypeError, ValueError):  # not measured at this step
                 continue
-            curves.setdefault(str(name), []).append([int(step), value])
+            curves.setdefault(str(name), []).append([int(step), value if math.isfinite(value) else None])
     return curves
 
 

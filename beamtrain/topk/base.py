@@ -51,6 +51,9 @@ class Operator(ABC):  # noqa: B024 - which of the methods a subclass implements 
 
     def __init__(self, temperature: float = 0.1, candidates: int | None = 64) -> None:
         check_temperature(temperature)
+        kind = type(self)
+        if "weights" in self.gives and kind.weights is Operator.weights and kind.select is Operator.select:
+            raise TypeError(f"{kind.__name__} has neither `weights` nor `select` of its own: choose one that has")
         if candidates is not None and candidates < 1:
             raise ValueError(f"candidates must be None (all) or at least 1, got {candidates}")
         self.temperature = temperature

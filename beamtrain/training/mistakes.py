@@ -37,6 +37,7 @@ _NOISE = re.compile(  # what leads to the reason, or stands beside it
     r"- Expected a path but .*|Type typing\.Callable.*?callable class:|Subtypes: .*|Errors:"
     r"|Does not validate against any of the Union subtypes"
 )
+_NESTED = re.compile(r"NestedArg\(key='[^']*', val='?(.*?)'?\)")  # a value on its way to an argument of a class
 _TYPE = re.compile(r"Expected a (?:<class '([\w.]+)'>|typing\.Literal(\[[^\]]*\]))")
 _VALUE = re.compile(r"(?:Got|Given) value: (.*?)(?:\. Got value: .*)?$", re.M)
 _NO_CLASS = re.compile(
@@ -66,7 +67,7 @@ def explained(message: str, types: Mapping[str, Any]) -> str:
     for pattern, said in _ARGPARSE:
         if found := pattern.search(message):
             return found.expand(said)
-    message = _NOISE.sub("", message)
+    message = _NESTED.sub(r"\1", _NOISE.sub("", message))
     keys: list[str] = []
     owner, chosen, reason = None, None, ""  # the class whose argument the last key is, and the class that is to be it
     for place, line in enumerate(lines := message.splitlines()):

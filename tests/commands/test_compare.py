@@ -83,6 +83,13 @@ def test_names_do_not_wrap_into_the_figures(files: list[str], tmp_path: Path, mo
     assert "]" in rows[1] and "*" in rows[1] and len(rows[1]) <= 80
 
 
+def test_a_name_is_text_wherever_it_is_told(files: list[str], tmp_path: Path, capsys):
+    files[4] = str(Path(files[4]).rename(tmp_path / "a\x1b[31m\nb"))
+    assert main([*files, "--changed", "1"]) == 0
+    out = capsys.readouterr().out
+    assert "\x1b" not in out and out.count("a\ufffd[31m\ufffdb\n") == 2
+
+
 def test_json_file(files: list[str], tmp_path: Path, capsys):
     assert main([*files, "--json", str(tmp_path / "report"), "--format", "json"]) == 0
     assert (tmp_path / "report").read_text(encoding="utf-8") == capsys.readouterr().out

@@ -1,7 +1,9 @@
 """`beamtrain report`: a page whose figures are those of `evaluate`, on what was decoded once."""
 
+import gzip
 import json
 import shutil
+from itertools import cycle
 from pathlib import Path
 
 import pytest
@@ -96,6 +98,17 @@ def test_nothing_is_decoded_twice_unless_the_weights_or_the_options_change(made,
     assert json.loads((tmp_path / "out" / "report.data.json").read_text(encoding="utf-8")) == before
 
 
+@pytest.mark.parametrize("kept", [["[]"], ["null", "{}", "[1, 2]", '[{"candidates": []}]', "[[7, 8, 9]]"]])
+def test_what_is_kept_and_is_something_else_is_decoded_again(made, tmp_path: Path, kept: list[str]):
+    folder, texts = made
+    run = tmp_path / "run"
+    shutil.copytree(folder / "first", run)
+    for path, content in zip(sorted((run / "decoded").iterdir()), cycle(kept), strict=False):
+        path.write_bytes(gzip.compress(content.encode()))
+    assert main(["report", str(run), *texts, *SHALLOW, "--out", str(tmp_path / "out")]) == 0
+    assert data_of(tmp_path)["systems"][0]["outputs"] == data_of(folder)["systems"][0]["outputs"]
+
+
 def test_a_run_that_cannot_be_written_is_reported_on(made, tmp_path: Path, capsys):
     folder, texts = made
     shutil.copytree(folder / "first", tmp_path / "run", ignore=shutil.ignore_patterns("decoded"))
@@ -126,7 +139,7 @@ def test_texts_that_do_not_belong_together_are_refused_before_anything_is_decode
         (["--source", "x"], "--source and --reference belong together"),
         (["--out", "-"], "--out -: must be a folder, which gets report.html"),
         (["{run}"], "a run is given twice"),
-        (["no_run"], "--model no_run: there is no such folder"),
+        (["no_run"], "beamtrain: no_run: there is no such folder"),
         ([], "--split test: {run}/model.json does not name a corpus; give --source and --reference"),
     ],
 )

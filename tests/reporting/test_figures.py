@@ -1,13 +1,19 @@
 """The figures of a report against what they are by definition, on texts small enough to count by hand."""
 
+import json
+import re
 from collections import Counter
 
 import pytest
 from sacrebleu.metrics import BLEU, CHRF
 
 from beamtrain.reporting import groups, search_errors
+from beamtrain.reporting.data import report
 from beamtrain.reporting.decodings import Candidate, Line
+from beamtrain.reporting.page import page
+from beamtrain.reporting.systems import System
 from beamtrain.reporting.training_curves import training_of
+from beamtrain.runs.scoring_options import ScoringOptions
 from beamtrain.scoring.metrics import sentence_chrf
 from beamtrain.scoring.resampling import Resamples, statistics
 from beamtrain.scoring.sentence_statistics import SentenceStatistics
@@ -130,6 +136,26 @@ init_from: runs/before
             {"name": "MinimumRisk, straight_through", "first": 30, "last": 50},
         ]
         assert (found["steps"], found["best_step"], found["started_from"]) == (50, 50, "runs/before")
+
+    def test_a_run_that_diverged(self, tmp_path):
+        (tmp_path / "logs").mkdir()
+        (tmp_path / "logs" / "metrics.csv").write_text(
+            "step,epoch,train/loss,train/nll\n1,0,2.5,inf\n2,0,nan,nan\n3,0,-1e400,\n4,0,1.5,\n\u00b2,0,1,1\n"
+        )
+        data = report("t", None, [System("a", folder=tmp_path)], ScoringOptions())
+        assert data["systems"][0]["training"]["curves"] == {
+            "train/loss": [[1, 2.5], [2, None], [3, None], [4, 1.5]],
+            "train/nll": [[1, None], [2, None]],
+        }
+        json.dumps(data, allow_nan=False)
+        html = page(data)
+        assert "Loss (not finite, and not drawn: 2)" in html
+        assert not re.search(r'="[^"]*\b(nan|inf)\b', html)
+
+    def test_metrics_that_are_no_table_are_left_out(self, tmp_path):
+        (tmp_path / "logs").mkdir()
+        (tmp_path / "logs" / "metrics.csv").write_text("step,epoch,train/loss\n25,1,0.75\n" + "\0" * 140_000)
+        assert training_of(tmp_path, None) is None
 
     @pytest.mark.parametrize("config", [None, "model: {", "- 1", "model: {objective: {init_args: 3}}"])
     def test_a_config_that_says_nothing(self, tmp_path, config):

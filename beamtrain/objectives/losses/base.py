@@ -1,7 +1,7 @@
 """The contract of a loss on what the search finds, so that another one is one class and one line of config."""
 
 import math
-from abc import abstractmethod
+from abc import ABC, abstractmethod
 
 from torch import Tensor, nn
 
@@ -10,7 +10,7 @@ from beamtrain.data.batch import Batch
 from beamtrain.search.unroll.soft_beams import SoftBeams
 
 
-class BeamLoss(nn.Module):
+class BeamLoss(nn.Module, ABC):
     """A loss on the search's beams for a batch, and what it needs of the search."""
 
     reads_reference: bool = False  # whether it needs `beams.reference_log_probs` of batch.target_out

@@ -1,6 +1,6 @@
 """The contract of a reward: how good hypotheses are."""
 
-from abc import abstractmethod
+from abc import ABC, abstractmethod
 
 from torch import Tensor, nn
 
@@ -8,7 +8,7 @@ from beamtrain.data.batch import Batch
 from beamtrain.search.unroll.soft_beams import SoftBeams
 
 
-class Reward(nn.Module):
+class Reward(nn.Module, ABC):
     """A score of hypotheses, the higher the better, about 1 for the reference itself.
 
     This much is enough for every objective that needs a number only: minimum risk, over the beam or over samples,
