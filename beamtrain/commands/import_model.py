@@ -43,6 +43,7 @@ def import_model(
         if not folder.is_run and not folder.is_free:
             raise UserError(f"{folder} exists and is not a run: give another --name, or another folder by --runs")
         imported = convert(load_foreign(find_model(model)), source_lang, target_lang)
+        imported.check_lines(lines)
         folder.claim(resume=False, replace=overwrite)
         imported.write(folder.path, environment(seed=0))
         parity = imported.compared(folder.path, lines)

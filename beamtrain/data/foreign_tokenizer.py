@@ -122,6 +122,9 @@ class ForeignTokenizer(Tokenizer):
         return digest.hexdigest()
 
     def _write(self, folder: Path) -> set[str]:
+        for path in (folder / FOREIGN).glob("*"):  # what a killed process left of another model
+            if path.is_file() and path.name not in self.files:
+                path.unlink()
         for name, content in self.files.items():
             with atomic_path(folder / FOREIGN / name) as temporary:
                 temporary.write_bytes(content)

@@ -1,6 +1,9 @@
 """A run that was imported, or fine-tuned from an import, in its own architecture again: its files, new weights."""
 
+import json
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from safetensors.torch import save_file
 
@@ -8,16 +11,19 @@ from beamtrain.base.files import atomic_path
 from beamtrain.data.foreign_tokenizer import NUMBERING, ForeignTokenizer, quiet_transformers
 from beamtrain.interop.architectures import architecture_of
 from beamtrain.interop.conventions import Conventions
+from beamtrain.interop.export_huggingface import average_alpha
 from beamtrain.interop.foreign_counterpart import ForeignCounterpart
 from beamtrain.interop.weights import Vocabularies, from_ours
 from beamtrain.model.transformer import Transformer
 from beamtrain.runs.loading import Run
+from beamtrain.search.options import SearchOptions
 
 _PURPOSE = "exporting to Hugging Face"
 
 
-def write_foreign(run: Run, folder: Path) -> ForeignCounterpart:
-    """Write the run into the empty `folder`, and load what is there.
+def write_foreign(run: Run, search: SearchOptions, folder: Path) -> ForeignCounterpart:
+    """Write the run into the empty `folder`, and load what is there; `search` is what `generate` does there unless told
+    otherwise.
 
     Raises:
         UserError: transformers is not installed, or what the run keeps of the model is damaged.
@@ -34,6 +40,9 @@ def write_foreign(run: Run, folder: Path) -> ForeignCounterpart:
     with atomic_path(folder / "model.safetensors") as path:
         save_file({name: tensor.clone() for name, tensor in weights.items()}, path, {"format": "pt"})
     model = getattr(transformers, architecture.model_class).from_pretrained(folder, local_files_only=True).eval()
+    if not (folder / "generation_config.json").exists():
+        model.generation_config.save_pretrained(folder)
+    _say_how_to_search(search, config | model.generation_config.to_dict(), folder / "generation_config.json")
     description, theirs = run.description, numbering.target.theirs
     around = Conventions(
         numbering,
@@ -43,3 +52,19 @@ def write_foreign(run: Run, folder: Path) -> ForeignCounterpart:
         first=None if network.first_token is None else theirs[network.first_token],
     )
     return ForeignCounterpart(model, tokenizer.backend, around)
+
+
+def _say_how_to_search(search: SearchOptions, present: Mapping[str, Any], path: Path) -> None:
+    """Put into the file what is not already so, and nothing else."""
+    wanted: dict[str, Any] = {"num_beams": search.beam_size, "no_repeat_ngram_size": search.no_repeat_ngram}
+    wanted["min_length"] = search.min_length
+    usual = {"num_beams": 1, "no_repeat_ngram_size": 0, "min_length": 0, "length_penalty": 1.0}
+    if search.beam_size > 1:
+        wanted["length_penalty"] = average_alpha(search)
+    if search.max_length is not None and search.max_length < present["max_position_embeddings"]:
+        wanted["max_length"] = search.max_length + 1  # with what decoding starts from
+    have = {name: usual.get(name) if present.get(name) is None else present[name] for name in wanted}
+    changed = {name: value for name, value in wanted.items() if value != have[name]}
+    if changed:
+        said = json.loads(path.read_text(encoding="utf-8"))
+        path.write_text(json.dumps(said | changed, indent=2) + "\n", encoding="utf-8")

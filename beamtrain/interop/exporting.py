@@ -57,7 +57,8 @@ def _write(
 ) -> tuple[Counterpart, list[str], bool]:
     """Write the export, and load it; what it cannot reproduce, and whether it computes in float32."""
     if target == "huggingface" and isinstance(run.tokenizer, ForeignTokenizer):
-        return write_foreign(run, folder), [ANOTHER_BEAM, ONE_LIMIT, FORCED], True
+        unlike = [*_unlike_in_beams(search), ONE_LIMIT, FORCED]
+        return write_foreign(run, search, folder), unlike, True
     if target == "huggingface":
         write_huggingface(run, search, folder)
         unlike = [*_unlike_in_beams(search), ONE_LIMIT, FORCED, UNKNOWN]

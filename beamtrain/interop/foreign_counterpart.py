@@ -10,6 +10,7 @@ from beamtrain.data.batch import pad
 from beamtrain.data.foreign_tokenizer import quiet_transformers
 from beamtrain.data.tokenizer import PAD
 from beamtrain.interop.conventions import Conventions
+from beamtrain.interop.export_huggingface import average_alpha
 from beamtrain.interop.parity import of_tokens
 from beamtrain.search.length import longest_translations
 from beamtrain.search.options import SearchOptions
@@ -45,13 +46,12 @@ class ForeignCounterpart:
     def search(self, sources: Rows, options: SearchOptions) -> list[list[int]]:
         longest, target = longest_translations([len(sources[0])], options)[0], self._numbering.target
         beams = options.beam_size > 1
-        alpha = {"none": 0.0}.get(options.length_penalty, options.alpha)
         rows = self._network.generate(
             **self._sources(sources),
             generation_config=self._settings(
                 num_beams=options.beam_size,
                 do_sample=False,
-                length_penalty=alpha if beams else None,
+                length_penalty=average_alpha(options) if beams else None,
                 early_stopping="never" if beams else None,
                 max_new_tokens=longest,
                 min_new_tokens=max(options.min_length - 1, 0) or None,

@@ -63,6 +63,10 @@ def load_foreign(folder: Path) -> ForeignModel:
     """
     settings = _read_settings(folder / "config.json")
     architecture = architecture_of(settings, f"{folder}/config.json")
+    if "auto_map" in settings:
+        raise UserError(f"{folder}: its network is code of its own, which is never run")
+    if (folder / "generation_config.json").exists():
+        _read_settings(folder / "generation_config.json")
     transformers = quiet_transformers(_PURPOSE)
     _check_settings(transformers, folder)
     tokenizer = load_backend(folder, str(folder))

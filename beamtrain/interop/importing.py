@@ -16,7 +16,7 @@ from beamtrain.interop.architectures import shares_vocabulary
 from beamtrain.interop.conventions import Conventions, conventions
 from beamtrain.interop.foreign_counterpart import ForeignCounterpart
 from beamtrain.interop.foreign_model import ForeignModel
-from beamtrain.interop.parity import ANOTHER_BEAM, FORCED, ONE_LIMIT, Parity, compare
+from beamtrain.interop.parity import ANOTHER_BEAM, FORCED, ONE_LIMIT, Parity, comparable, compare
 from beamtrain.interop.weights import Vocabularies, to_ours
 from beamtrain.model.transformer import Transformer
 from beamtrain.runs.description import Description, save_description
@@ -29,8 +29,8 @@ USUAL_LENGTH = 256
 SETTINGS = ("config.json", "generation_config.json")
 """Of the model's files those that a run keeps, beside the tokenizer's."""
 _OURS = {
-    *("num_beams", "early_stopping", "do_sample", "length_penalty", "no_repeat_ngram_size", "use_cache"),
-    *("max_length", "max_new_tokens", "min_length", "min_new_tokens", "bad_words_ids", "suppress_tokens"),
+    *("num_beams", "early_stopping", "length_penalty", "no_repeat_ngram_size", "use_cache"),
+    *("max_length", "min_length"),
     *("bos_token_id", "decoder_start_token_id", "eos_token_id", "pad_token_id"),
     *("forced_bos_token_id", "forced_eos_token_id", "transformers_version"),
 }
@@ -50,9 +50,9 @@ class Import:
     def write(self, folder: Path, environment: str) -> None:
         """Write the run; `environment` is the text of its environment.json."""
         self.tokenizer.save(folder)
-        save_weights(folder, self.network.state_dict(), {"step": 0})
         save_description(folder, self.description)
         write_text(folder / "environment.json", environment)
+        save_weights(folder, self.network.state_dict(), {"step": 0})
         data = {
             "source": "",  # it has none: --data.source is what it is trained on
             "source_lang": self.description.source_lang,
@@ -62,6 +62,10 @@ class Import:
             "max_length": min(USUAL_LENGTH, (self.network.max_positions or USUAL_LENGTH) - 1),  # EOS comes to it
         }
         write_text(folder / "config.yaml", yaml.safe_dump({"data": data}, sort_keys=False))  # last: it makes it a run
+
+    def check_lines(self, lines: Iterable[str]) -> None:
+        """Raises UserError unless there is something to compare among the lines."""
+        comparable(self.network, self.tokenizer, lines)
 
     def compared(self, folder: Path, lines: Iterable[str]) -> Parity:
         """The run in `folder` beside the model that it is of."""
@@ -121,12 +125,16 @@ def _tokenizer(foreign: ForeignModel, around: Conventions) -> ForeignTokenizer:
 def _search(foreign: ForeignModel, positions: int) -> SearchOptions:
     """The search that is most like what `generate` does with this model."""
     said = foreign.generation
+    for name in ("num_beams", "length_penalty", "no_repeat_ngram_size", "max_length", "min_length"):
+        if not isinstance(said.get(name), int | float | None):
+            raise UserError(f"generation_config.json: {name} is {said[name]!r}; it must be a number")
     longest = said.get("max_length") if "max_length" in _written(foreign) else None
     return SearchOptions(
         beam_size=said.get("num_beams") or 1,
         length_penalty="average",
         alpha=float(1.0 if said.get("length_penalty") is None else said["length_penalty"]),
         max_length=min(positions, longest - 1) if longest else positions,
+        min_length=said.get("min_length") or 0,
         no_repeat_ngram=said.get("no_repeat_ngram_size") or 0,
     )
 
@@ -137,6 +145,8 @@ def _not_taken_over(foreign: ForeignModel) -> list[str]:
     searching = {
         name: foreign.generation[name] for name in sorted(foreign.generation) if name in written and name[0] != "_"
     }
+    if searching.get("bad_words_ids") == [[foreign.config["pad_token_id"]]]:  # Marian's; PAD is never said here
+        del searching["bad_words_ids"]
     others = {name: value for name, value in searching.items() if name not in _OURS and value not in (None, False, [])}
     training = {
         name: foreign.config[name]

@@ -120,13 +120,9 @@ def compare(
     Lines without subwords, and those of more than `MAX_SOURCE_TOKENS` or than the network has positions for, are left
     out: no engine gets them.
     """
-    numbered = {number: line for number, line in enumerate(lines, start=1) if line.strip()}
-    encoded = zip(numbered, tokenizer.source.encode(list(numbered.values())), strict=True)
-    most = MAX_SOURCE_TOKENS if network.max_positions is None else min(MAX_SOURCE_TOKENS, network.max_positions - 1)
-    sources = {number: [*source, EOS] for number, source in encoded if 0 < len(source) <= most}
-    if not sources:
-        raise UserError("there is nothing to compare: no line has a subword; give other lines by --check")
-    theirs = counterpart.tokenize([numbered[number] for number in sources])
+    lines = list(lines)
+    sources = comparable(network, tokenizer, lines)
+    theirs = counterpart.tokenize([lines[number - 1] for number in sources])
     subwords = [number for number, their in zip(sources, theirs, strict=True) if sources[number] != their]
     greedy = replace(search, beam_size=1, n_best=1, length_penalty="none", no_repeat_ngram=0, min_length=0)
     differing: dict[SearchOptions, list[int]] = {greedy: [], replace(search, n_best=1): []}
@@ -143,6 +139,21 @@ def compare(
     return Parity(
         counterpart.name, exact, len(sources), subwords, one_by_one, deviation, search.beam_size, by_beam, [*unlike]
     )
+
+
+def comparable(network: Seq2Seq, tokenizer: Tokenizer, lines: Iterable[str]) -> dict[int, list[int]]:
+    """The sources of the lines, with their numbers from 1, that an engine gets.
+
+    Raises:
+        UserError: there are none.
+    """
+    numbered = {number: line for number, line in enumerate(lines, start=1) if line.strip()}
+    encoded = zip(numbered, tokenizer.source.encode(list(numbered.values())), strict=True)
+    most = MAX_SOURCE_TOKENS if network.max_positions is None else min(MAX_SOURCE_TOKENS, network.max_positions - 1)
+    sources = {number: [*source, EOS] for number, source in encoded if 0 < len(source) <= most}
+    if not sources:
+        raise UserError("there is nothing to compare: no line has a subword; give other lines by --check")
+    return sources
 
 
 def _batches(sources: dict[int, list[int]]) -> Iterable[list[int]]:

@@ -12,9 +12,10 @@ from beamtrain.training.processes import is_first
 
 CONFIG, ENVIRONMENT = "config.yaml", "environment.json"
 LAST, PREVIOUS, BEST = "last.ckpt", "previous.ckpt", "best.ckpt"
-_BEGINNING = (ENVIRONMENT, "model.json", "tokenizer.model", "tokenizer.source.model", "tokenizer.target.model")
+_TOKENIZERS = ("tokenizer.model", "tokenizer.source.model", "tokenizer.target.model", "huggingface")
+_BEGINNING = (ENVIRONMENT, "model.json", *_TOKENIZERS)
 """What is written before the config.yaml that makes a run of a folder."""
-_FOLDERS = ("checkpoints", "logs", "report", "decoded", "huggingface", "engines")
+_FOLDERS = ("checkpoints", "logs", "report", "decoded", "engines")
 CONTENTS = (
     CONFIG,
     *_BEGINNING,
@@ -92,7 +93,7 @@ class RunFolder:
         if self._last_begin() != self._begun:
             do = "give the command again" if resume or replace else "give another --name"
             raise UserError(f"{self}: another process has begun to train there in the meantime; {do}")
-        for folder in (self.path, *(self.path / name for name in _FOLDERS)):
+        for folder in (self.path, *(self.path / name for name in (*_FOLDERS, "huggingface"))):
             remove_unfinished(folder)
         if replace:
             self._remove_run()

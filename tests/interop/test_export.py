@@ -134,6 +134,16 @@ def test_what_was_imported_goes_back_as_it_came(name: str, imported, foreign, tm
     assert kept <= {each.name for each in out.iterdir()} and not (out / "numbering.json").exists()
 
 
+def test_what_was_imported_searches_as_the_command_says(imported, tmp_path: Path, capsys):
+    run, out = imported("bart").run, tmp_path / "out"
+    search = ["--beam", "2", "--length-penalty", "gnmt", "--alpha", "0.4", "--no-repeat-ngram", "0"]
+    assert main(["export", str(run), "--to", "huggingface", str(out), *search]) == 0
+    assert "not the same: length_penalty gnmt 0.4" in capsys.readouterr().out
+    said = json.loads((out / "generation_config.json").read_text())
+    assert (said["num_beams"], said["length_penalty"], said["no_repeat_ngram_size"]) == (2, pytest.approx(0.3), 0)
+    assert (said["max_length"], said["repetition_penalty"]) == (14, 1.1)
+
+
 @each_kind
 def test_what_was_imported_goes_to_ctranslate2(name: str, imported, tmp_path: Path, capsys):
     assert export(imported(name).run, "ctranslate2", tmp_path / "out") == 0, capsys.readouterr().out

@@ -4,6 +4,7 @@ import json
 import pickle
 import shutil
 import sys
+from pathlib import Path
 
 import pytest
 import torch
@@ -11,6 +12,7 @@ from conftest import languages
 from safetensors.torch import load_file, save_file
 
 from beamtrain.cli import main
+from beamtrain.runs.loading import load_run
 
 
 @pytest.fixture
@@ -77,6 +79,19 @@ def unfinished(folder):
 
 
 FAULTS = {
+    "generation cut": (cut("generation_config.json", 40), "generation_config.json is damaged: it is no JSON"),
+    "generation a list": (
+        lambda f: (f / "generation_config.json").write_text("[]"),
+        "generation_config.json is damaged: it must hold names with values",
+    ),
+    "beams of words": (
+        lambda f: edited(f / "generation_config.json", num_beams="many"),
+        "generation_config.json: num_beams is 'many'; it must be a number",
+    ),
+    "own network": (
+        lambda f: edited(f / "config.json", auto_map={"AutoModelForSeq2SeqLM": "own.Model"}),
+        "its network is code of its own, which is never run",
+    ),
     "no config": (lambda f: (f / "config.json").unlink(), "no model of Hugging Face's library, it has no config.json"),
     "config cut": (cut("config.json", 50), "config.json is damaged: it is no JSON"),
     "config a list": (lambda f: (f / "config.json").write_text("[]"), "must hold names with values"),
@@ -131,6 +146,34 @@ def test_what_cannot_be_used_gets_a_line(fault, folder, capsys, tmp_path):
     damage(folder)
     assert message in refused(capsys, str(folder), *languages("bart"))
     assert not (tmp_path / "runs").exists() and not (tmp_path / "opened").exists()
+
+
+def test_what_is_said_of_searching_is_taken_over_or_told(folder, capsys):
+    said = {"min_length": 7, "bad_words_ids": [[9]], "suppress_tokens": [8], "do_sample": True}
+    edited(folder / "generation_config.json", **said)
+    (folder / "lines.txt").write_text("Hello\n")
+    assert main(["import", str(folder), "--name", "a", *languages("bart"), "--check", str(folder / "lines.txt")]) == 0
+    out = capsys.readouterr().out
+    for each in ("bad_words_ids [[9]]", "suppress_tokens [8]", "do_sample true"):
+        assert f"not the same: {each}\n" in out
+    assert load_run(Path("runs/a")).description.search.min_length == 7
+
+
+def test_nothing_to_compare_is_told_before_a_run_is_replaced(folder, capsys):
+    (folder / "lines.txt").write_text(" \n")
+    assert "nothing to compare" in refused(
+        capsys, str(folder), *languages("bart"), "--check", str(folder / "lines.txt")
+    )
+    assert not Path("runs").exists()
+
+
+def test_what_a_killed_import_left_is_replaced(folder, capsys):
+    left = Path("runs/a/huggingface")
+    left.mkdir(parents=True)
+    (left / "source.spm").write_text("of another model")
+    (folder / "lines.txt").write_text("Hello\n")
+    assert main(["import", str(folder), "--name", "a", *languages("bart"), "--check", str(folder / "lines.txt")]) == 0
+    assert not (left / "source.spm").exists()
 
 
 def test_old_weights_are_read_without_running_them(folder, capsys):
