@@ -18,7 +18,7 @@ TRANSLATE = ["translate", *MODEL, "--max-length=5"]
 EVALUATE = ["evaluate", *MODEL, "--source=in", "--reference=reference"]
 COMPARE = ["compare", "--reference=reference", "reference", "ümlaut", "--samples=100", "--changed=1"]
 TRAIN = ["train", "--config=tiny.yaml", "--trainer.max_steps=1"]
-TABLE, COMPARISON, RUN = 6, 11, 7  # lines
+TABLE, COMPARISON, RUN = 6, 15, 8  # lines
 CLOSED = dict.fromkeys(("stdin", "stdout", "stderr"))
 ASCII = {"encoding": "ascii"}
 
