@@ -3,6 +3,7 @@
 Both are 0 for the same words in any order, and means over lines times 100; less is better.
 """
 
+from abc import abstractmethod
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
@@ -52,13 +53,13 @@ class WordMovers(Metric):
     def get_signature(self) -> Signature:
         return _Signature({**self.__dict__, "unk": self.unk, "cost": self.cost, "mass": self.mass})
 
+    @abstractmethod
     def distance(self, one: _SHARE, other: _SHARE) -> float:
         """Between two lines."""
-        raise NotImplementedError
 
+    @abstractmethod
     def masses(self, counts: Array, vectors: Array) -> Array:
         """(n,) how much each word weighs, before they are made to sum to 1."""
-        raise NotImplementedError
 
     def shares(self, line: str) -> _SHARE:
         """The distinct words of a line that have vectors."""

@@ -6,9 +6,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-
-pytest.importorskip("transformers")
-
 import transformers
 from foreign import config_of, model_of
 from tokenizers_of import LANGUAGES, MAKERS

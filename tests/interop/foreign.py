@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+import transformers
 
 V, PAD_OF = 40, {"marian": 39, "pegasus": 0, "m2m_100": 1, "bart": 1, "mbart": 1}
 each_architecture = pytest.mark.parametrize("name", ["marian", "marian-apart", "pegasus", "m2m_100", "bart", "mbart"])
@@ -9,7 +10,6 @@ each_architecture = pytest.mark.parametrize("name", ["marian", "marian-apart", "
 
 def config_of(name, vocab_size=V, **changes):
     """A config of an architecture; "marian-apart" has a vocabulary for either side."""
-    transformers = pytest.importorskip("transformers")
     kind = name.removesuffix("-apart")
     settings = {
         "vocab_size": vocab_size,

@@ -16,8 +16,6 @@ from beamtrain.model.transformer import Transformer
 from beamtrain.search.beam import beam_search
 from beamtrain.search.options import SearchOptions
 
-pytest.importorskip("transformers")
-
 SOURCES = [[5, 9, 11, 30, 8, 21], [17, 6], [12, 13, 14, 15]]
 TARGETS = [[6, 20, 31], [8, 9, 10, 11, 12], [22]]
 

@@ -2,6 +2,7 @@
 
 import json
 import pickle
+import re
 import shutil
 import sys
 from pathlib import Path
@@ -207,7 +208,7 @@ def test_positions_that_are_no_part_of_the_weights_are_computed(foreign, tmp_pat
 )
 def test_languages_are_asked_for(name, options, message, foreign, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
-    assert pytest.importorskip("re").search(message, refused(capsys, str(foreign(name)), *options))
+    assert re.search(message, refused(capsys, str(foreign(name)), *options))
 
 
 def test_without_the_library_it_is_said_what_to_install(folder, monkeypatch, capsys):
