@@ -1,11 +1,11 @@
 """A wrong value is told in one line: the setting, the value, what it may be, and what was probably meant."""
 
-import re
 from pathlib import Path
 
 import pytest
 
 from beamtrain.cli import main
+from beamtrain.training import mistakes
 
 BEAM = ["--model.objective=beamtrain.objectives.BeamTraining"]
 LOSS = [*BEAM, "--model.objective.loss=beamtrain.objectives.ExpectedReward"]
@@ -149,20 +149,17 @@ MISTAKES = {
 }
 
 
-NO_CLASS = "which is no class that it can be"
-
-
 @pytest.mark.parametrize("arguments, line", MISTAKES.values(), ids=MISTAKES)
 def test_a_wrong_option_is_told_in_one_line(capsys, tmp_path, monkeypatch, arguments, line):
     monkeypatch.chdir(tmp_path)
+    every = mistakes._subclasses  # also those that other tests have made in this process
+
+    def shipped(kind):
+        return [each for each in every(kind) if each.__module__.startswith(("beamtrain.", "lightning.", "torch."))]
+
+    monkeypatch.setattr(mistakes, "_subclasses", shipped)
     assert main(["train", *arguments]) == 2
-    told, separator, classes = capsys.readouterr().err.partition(NO_CLASS)
-    expected, _, expected_classes = f"beamtrain: {line}\n".partition(NO_CLASS)
-    assert told == expected
-    if separator:  # other tests may have made classes of their own since: more are listed then, or too many to list
-        assert set(re.findall(r"\w+", expected_classes)) <= set(re.findall(r"\w+", classes)) or classes == "\n"
-    else:
-        assert not expected_classes
+    assert capsys.readouterr().err == f"beamtrain: {line}\n"
 
 
 @pytest.mark.parametrize(
