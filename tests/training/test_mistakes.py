@@ -1,5 +1,6 @@
 """A wrong value is told in one line: the setting, the value, what it may be, and what was probably meant."""
 
+import re
 from pathlib import Path
 
 import pytest
