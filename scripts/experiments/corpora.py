@@ -32,6 +32,7 @@ from beamtrain.scoring.metrics import paired_bootstrap, score_corpus
 
 REPOSITORY = Path(__file__).parent.parent.parent
 TRAINED_ON = 1000  # training sentences that are translated too, to see how much was learnt by heart
+VALIDATED_ON = 1000  # of each corpus, where several are joined
 PROBES = (5, 25)  # steps of two short runs, to learn what one costs
 
 
@@ -89,6 +90,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--start", nargs="+", choices=STARTS, help="default: all")
     parser.add_argument("--start_steps", type=int, default=12000, help="optimiser steps of a start")
     parser.add_argument("--start_tokens", type=int, default=4096, help="tokens in a batch of a start")
+    parser.add_argument("--start_validations", type=int, default=6, help="of a start; the best is kept")
     parser.add_argument("--recipes", choices=STAGES, default="ablations")
     parser.add_argument("--only", nargs="+", help="names of cells instead of a stage's")
     parser.add_argument("--seeds", type=int, nargs="+", default=[1])
@@ -112,7 +114,10 @@ def joined_corpus(options: argparse.Namespace, name: str) -> Path:
             parts = []
             for corpus in start.folders:
                 files = [options.data / corpus / f"{each}.{language}.gz" for each in names]
-                parts += [text(next(file for file in files if file.exists()))]
+                whole = text(next(file for file in files if file.exists()))
+                if split == "validation" and len(start.folders) > 1:
+                    whole = "".join(f"{line}\n" for line in whole.split("\n")[:VALIDATED_ON])
+                parts.append(whole)
             write_text(folder / f"{split}.{language}", "".join(parts))
     write_text(folder / "whole", "")
     return folder
@@ -147,7 +152,7 @@ def train_start(options: argparse.Namespace, name: str) -> None:
         "trainer": {
             "max_steps": steps,
             "precision": "bf16-mixed",
-            "val_check_interval": max(1, steps // 6),
+            "val_check_interval": max(1, steps // options.start_validations),
             "callbacks": [
                 {
                     "class_path": "lightning.pytorch.callbacks.EMAWeightAveraging",

@@ -50,11 +50,17 @@ BEAMS: dict[str, dict[str, Any]] = {
     ),
     "minimum risk over samples": objective("SampledRisk", {}),
     "self-critical": objective("SelfCritical", {}),
+    "aligned cross-entropy": beam(loss("AlignedCrossEntropy")),
+    "optimal transport": beam(loss("OptimalTransport")),
+    "minimum risk, hard, K 8": beam(RISK, unroll={"selection": "hard", "beam_size": 8}),
+    "minimum risk, hard, dropout": beam(RISK, unroll={"selection": "hard"}, dropout=True),
 }
+DOUBLED = ", learning rate x 2"
+FASTER_BEAMS = {f"{name}{DOUBLED}": BEAMS[name] for name in (RECIPE, MINIMUM_RISK, MIXING)}
 CONTROLS = {CONTROL: 1.0, SLOWER: 1 / 3, FASTER: 2.0}  # by learning rate
-CONTROL_OF = {name: CONTROL for name in [*BEAMS, SLOWER, FASTER]}
+CONTROL_OF = {name: CONTROL for name in [*BEAMS, *FASTER_BEAMS, SLOWER, FASTER]}
 STAGES = {
-    "ablations": [CONTROL, SLOWER, FASTER, *BEAMS],
+    "ablations": [CONTROL, SLOWER, FASTER, *BEAMS, *FASTER_BEAMS],
     "final": [CONTROL, RECIPE, MINIMUM_RISK, MIXING, PAPER],
 }
 
@@ -63,7 +69,8 @@ def cells_of(tokens: int) -> dict[str, dict[str, Any]]:
     """The settings of all cells for batches of so many tokens: the learning rate grows with their square root."""
     rate = RATE * (tokens / 2048) ** 0.5
     controls = {name: at_rate(TEACHER, rate * factor) for name, factor in CONTROLS.items()}
-    return controls | {name: at_rate(cell, rate) for name, cell in BEAMS.items()}
+    beams = {name: at_rate(cell, rate) for name, cell in BEAMS.items()}
+    return controls | beams | {name: at_rate(cell, 2 * rate) for name, cell in FASTER_BEAMS.items()}
 
 
 def at_rate(cell: dict[str, Any], rate: float) -> dict[str, Any]:
