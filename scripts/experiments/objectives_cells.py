@@ -25,7 +25,16 @@ _CELLS: dict[str, dict[str, Any]] = {
     "positions, soft, all paths": beam(
         POSITIONS, unroll={"selection": "soft", "open_paths": ALL_PATHS}, margin=0, weight=0.5, dropout=True
     ),
+    "positions, soft, snapping": beam(
+        POSITIONS,
+        unroll={"selection": "soft", "open_paths": ["embeddings"], "snapping": 0.25},
+        margin=0,
+        weight=0.5,
+        dropout=True,
+    ),
+    "expected GLEU, Gumbel noise": beam(unroll={"noise": 0.5}),
     # without a beam in the loss
+    "optimal transport, gold prefixes": objective("SoftTeacherForcing", {"loss": loss("OptimalTransport")}),
     "risk of samples": objective("SampledRisk", {}),
     "self-critical": objective("SelfCritical", {}),
     "self-critical, chrF": objective("SelfCritical", {"reward": loss("SentenceChrf")}),
