@@ -9,5 +9,6 @@ assets.py        where the shipped configs and the bundled corpus lie
 plugins.py       modules of a user's own; extras.py, packages that only some commands need
 inference_sizes.py   what bounds the memory of inference
 waits.py         when the host may read what a device computes; torch only
+recomputing.py   intermediate results that are computed again for the gradient; torch only
 allocator.py     the C library's memory allocator
 """

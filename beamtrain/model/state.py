@@ -12,8 +12,8 @@ from abc import ABC, abstractmethod
 import torch
 from torch import Tensor
 from torch.nn.functional import dropout
-from torch.utils.checkpoint import checkpoint
 
+from beamtrain.base.recomputing import recomputed
 from beamtrain.model.attention import attend
 from beamtrain.topk.transforms import product
 
@@ -162,9 +162,8 @@ class SoftAncestry:
 
 
 class SoftPast(Past):
-    """Every position as the network wrote it, in the autograd graph; attention is recomputed for the gradient.
-
-    So nothing is stored twice: T positions take memory T * K * D per layer, not T^2 * K * D.
+    """Every position as the network wrote it, in the autograd graph; attention to a long past is recomputed for the
+    gradient. So nothing is stored twice: T positions take memory T * K * D per layer, not T^2 * K * D.
     """
 
     def __init__(self, ancestry: SoftAncestry) -> None:
@@ -174,15 +173,15 @@ class SoftPast(Past):
     def attend(self, queries: Tensor, keys: Tensor, values: Tensor, dropout: float) -> Tensor:
         self._positions.append((keys, values))
         all_keys, all_values = zip(*self._positions, strict=True)
-        return checkpoint(
+        return recomputed(
             _attend_to_mixture,
             queries,
             self._ancestry.share,
             dropout,
             *all_keys,
             *all_values,
-            use_reentrant=False,
-            preserve_rng_state=dropout > 0,
+            kept=2 * len(all_keys) * keys.numel(),
+            draws=dropout > 0,
         )
 
     def keep(self, rows: Tensor) -> None:

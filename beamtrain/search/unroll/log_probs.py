@@ -6,8 +6,8 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.utils.checkpoint import checkpoint
 
+from beamtrain.base.recomputing import recomputed
 from beamtrain.data.tokenizer import PAD
 from beamtrain.model.base import Seq2Seq
 from beamtrain.search.step import Candidates
@@ -60,8 +60,7 @@ def next_log_probs(network: Seq2Seq, hidden: Tensor, forbidden: Tensor | None = 
     return logits.log_softmax(-1, dtype=torch.promote_types(logits.dtype, torch.float32))
 
 
-def _recomputed(function: Callable[..., Any], network: Seq2Seq, *inputs: Tensor | None) -> Any:
-    """A function that keeps nothing for the gradient; only a network's own logits may draw random numbers."""
-    if not torch.is_grad_enabled():
-        return function(network, *inputs)
-    return checkpoint(function, network, *inputs, use_reentrant=False, preserve_rng_state=network.has_own_logits)
+def _recomputed(function: Callable[..., Any], network: Seq2Seq, hidden: Tensor, *inputs: Tensor | None) -> Any:
+    """Only a network's own logits may draw random numbers."""
+    kept = hidden[..., 0].numel() * network.vocab_size
+    return recomputed(function, network, hidden, *inputs, kept=kept, draws=network.has_own_logits)
