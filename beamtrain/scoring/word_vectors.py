@@ -86,7 +86,9 @@ class FileVectors(Vectors):
                 except ValueError as error:
                     raise UserError(f"{path}, vector {number:,}: {error}") from error
                 if not (numpy.abs(self._found[word]) < _GREATEST).all():
-                    raise UserError(f"{path}, vector {number:,}: the numbers of {word!r} must be finite, below {_GREATEST:g}")
+                    raise UserError(
+                        f"{path}, vector {number:,}: the numbers of {word!r} must be finite, below {_GREATEST:g}"
+                    )
 
     def words(self, line: str) -> list[str]:
         return self._tokenized(line).split()
