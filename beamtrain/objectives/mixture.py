@@ -99,7 +99,7 @@ class Mixture(Objective):
             "gold_gradient_norm": gold_norm,
             "gradient_cosine": dot / (norm * gold_norm + 1e-12),
         }
-        clip = (self.max_gradient_norm / (norm + 1e-6)).clamp(max=1.0)
+        clip = (self.max_gradient_norm / (norm + 1e-6)).clamp(max=1.0) + 0 * norm  # one that overflows makes no step
         mixed = [(1 - self.weight) * one + self.weight * clip * two for one, two in zip(of_gold, of_part, strict=True)]
         value = (1 - self.weight) * gold.total.detach() / gold.weight + self.weight * mean.detach()
         return _as_sum(with_gradient(value, parameters, mixed), gold, figures)

@@ -3,7 +3,8 @@
 main.py        the command: from a config to a trained run with its test scores
 command_line.py   its settings, parsed, and the trainer that they make; describe.py, what model.json says of them
 settings.py    names of settings, in files and on the command line; bounds.py what values they may have
-class_defaults.py, mistakes.py, trainer_options.py   how they are parsed; what is said of wrong ones, and of unused ones
+class_defaults.py, nested_nulls.py   how they are parsed; mistakes.py, trainer_options.py, what is said of wrong ones,
+               and of unused ones
 class_paths.py the one name of each class in them, and modules of the user's own; precision.py, what it allows
 run_folder.py  where a run lies, who may train into it, what may be replaced
 start.py       where a run starts, and all that can refuse it; by provenance.py, what a checkpoint is tied to;

@@ -33,6 +33,7 @@ from beamtrain.training.class_paths import import_classes, own_names
 from beamtrain.training.describe import describe
 from beamtrain.training.mistakes import check_nulls, explained
 from beamtrain.training.module import TranslationModule
+from beamtrain.training.nested_nulls import nested_nulls
 from beamtrain.training.processes import check_strategy
 from beamtrain.training.run_folder import LAST, RunFolder, folder_of
 from beamtrain.training.settings import check_keys, read_as_utf8
@@ -151,7 +152,7 @@ class TrainingCLI(LightningCLI):
         classes = {**CLASS_DEFAULTS, **({"model.network": network["class_path"]} if network else {})}
         check_keys(known, args[1:] if self._origin else args, self._configs, classes)
         try:
-            with own_names(), own_defaults(), read_as_utf8():
+            with own_names(), own_defaults(), nested_nulls(), read_as_utf8():
                 self.config = parser.parse_args(args)
         except ArgumentError as error:
             types = {action.dest: getattr(action, "_typehint", None) for action in parser._actions}

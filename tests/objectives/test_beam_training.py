@@ -223,6 +223,14 @@ def test_wrong_settings_are_refused(make, message):
         make()
 
 
+def test_a_gradient_whose_norm_overflows_is_not_taken_for_none():
+    """Training skips the step, and counts it."""
+    network, batch = small("transformer", 12, layers=1), batch_of([([5, 6, 7], [8, 9]), ([4], [10, 11, 4])])
+    loss = objective(loss=SoftSurvival(temperature=1e-30), unroll=UnrollOptions(2, 8, "hard"))(network, batch)
+    loss.total.backward()
+    assert not all(each.grad.isfinite().all() for each in network.parameters())
+
+
 @pytest.mark.parametrize("selection", ["hard", "straight_through", "soft"])
 @pytest.mark.parametrize(
     "loss",

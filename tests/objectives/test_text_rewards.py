@@ -99,6 +99,15 @@ class Worded(TextReward):
         return ["good" for _ in hypotheses]
 
 
+class Unpicklable(TextReward):
+    def scores(self, hypotheses, references, sources):
+        return [self.length(line) for line in hypotheses]
+
+    def __init__(self):
+        super().__init__(workers=1)
+        self.length = lambda line: len(line)
+
+
 class Silent(TextReward):
     def scores(self, hypotheses, references, sources):
         [len(line) for line in hypotheses]
@@ -113,6 +122,10 @@ class Silent(TextReward):
         (lambda tokenizer: SentenceTer().of(torch.zeros(2, 1, 1), batch(tokenizer)), "give it the subwords first"),
         (lambda tokenizer: of(Short(), tokenizer), "Short gave 1 scores for 5 hypotheses"),
         (lambda tokenizer: of(Worded(), tokenizer), "Worded.scores must give a number for each hypothesis .*'good'"),
+        (
+            lambda tokenizer: of(Unpicklable(), tokenizer),
+            "Unpicklable cannot be handed to other processes .*workers to 0",
+        ),
         (lambda tokenizer: of(Silent(), tokenizer), "Silent.scores must give a number for each hypothesis .*NoneType"),
     ],
 )

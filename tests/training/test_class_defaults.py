@@ -116,3 +116,24 @@ def test_an_option_wins_over_a_config_wherever_it_stands(settings):
     arguments = ("--model.network.dropout=0.1", "--config=before.yaml", "--model.network.heads=2")
     network = settings(*arguments)["network"]["init_args"]
     assert (network["dropout"], network["heads"], network["encoder_layers"]) == (0.1, 2, 3)
+
+
+@pytest.mark.parametrize(
+    "option",
+    [
+        "objective.unroll.candidates",
+        "objective.unroll.window",
+        "objective.loss.reward",
+        "objective.operator.candidates",
+        "objective.annealing",
+        "search.max_length",
+    ],
+)
+@pytest.mark.parametrize("null", ["null", "~"])
+def test_null_can_be_typed_at_any_depth(settings, option, null):
+    model = settings("--config", "before.yaml", "--model.objective.operator.candidates", "5", f"--model.{option}", null)
+    *path, last = option.split(".")
+    for name in path:
+        model = model[name]
+        model = model.get("init_args", model)
+    assert model[last] is None

@@ -167,7 +167,7 @@ def test_a_wrong_option_is_told_in_one_line(capsys, tmp_path, monkeypatch, argum
     "arguments, name",
     [
         (["--model.network=null"], "model.network"),
-        ([*LOSS, "--model.objective.loss.reward=null"], "model.objective.loss.reward"),
+        ([*LOSS, "--model.objective.loss=null"], "model.objective.loss"),
     ],
 )
 def test_what_has_to_be_there_is_no_null(capsys, tmp_path, monkeypatch, arguments, name):

@@ -4,6 +4,7 @@ import multiprocessing
 from abc import abstractmethod
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
+from pickle import PicklingError
 from typing import Any
 
 import torch
@@ -75,7 +76,13 @@ class TextReward(Reward):
         share = -(-len(triples) // self.workers)
         shares = [triples[start : start + share] for start in range(0, len(triples), share)]
         try:
-            return [score for part in self._pool.map(_scores_of_worker, shares) for score in part]
+            parts = self._pool.map(_scores_of_worker, shares)  # starts them
+        except (PicklingError, AttributeError, TypeError) as error:
+            raise UserError(
+                f"{type(self).__name__} cannot be handed to other processes ({error}); set workers to 0"
+            ) from error
+        try:
+            return [score for part in parts for score in part]
         except BrokenProcessPool as error:
             raise UserError(f"a process that computes {type(self).__name__} has died; is the memory full?") from error
 
