@@ -1,6 +1,7 @@
 """`beamtrain compare`: which of several outputs is better, how sure that is, and where they differ most."""
 
 from dataclasses import asdict
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -49,7 +50,7 @@ def compare(
     from beamtrain.runs.scoring_options import ScoringOptions
     from beamtrain.scoring.metrics import paired_bootstrap
     from beamtrain.scoring.reports import to_json
-    from beamtrain.scoring.word_vectors import check_vectors
+    from beamtrain.scoring.word_vectors import check_vectors, check_words
 
     check_page(html)
     check_report(json, None, html)
@@ -61,6 +62,8 @@ def compare(
         check_vectors(vectors)
     scoring = scoring_options(ScoringOptions(), tokenizer).of_language(target_lang)
     references = [list(read_lines(path)) for path in reference]
+    if vectors is not None:
+        check_words(vectors, chain(*references))
     systems = {str(path): list(read_lines(path)) for path in outputs}
     estimates = paired_bootstrap(systems, *references, samples=samples, options=scoring, vectors=vectors)
     report = {

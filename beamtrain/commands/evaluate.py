@@ -1,5 +1,6 @@
 """`beamtrain evaluate`: a model's scores on a test set, at one beam size or several."""
 
+from itertools import chain
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -81,7 +82,7 @@ def evaluate(
     from beamtrain.reporting.systems import of_evaluation
     from beamtrain.scoring import evaluation
     from beamtrain.scoring.reports import as_dict, print_scores, to_json, write_report
-    from beamtrain.scoring.word_vectors import check_vectors
+    from beamtrain.scoring.word_vectors import check_vectors, check_words
 
     if vectors is not None:
         check_vectors(vectors)
@@ -92,6 +93,8 @@ def evaluate(
     ]
     scoring = scoring_options(run.description.scoring.of_language(run.description.target_lang), tokenizer)
     text = chosen_text(run, source, reference, split, test_set)
+    if vectors is not None:
+        check_words(vectors, chain(*text.references))
     evaluations = [
         evaluation.evaluate(
             searcher,

@@ -73,7 +73,7 @@ class FileVectors(Vectors):
 
     def __init__(self, path: Path, lines: Iterable[str]) -> None:
         self.name, self._tokenized = path.name, Tokenizer13a()
-        wanted = {form for line in lines for word in self.words(line) for form in (word, word.lower())}
+        wanted = _forms(word for line in lines for word in self.words(line))
         self._found: dict[str, Array] = {}
         width = 0
         for number, (word, numbers) in enumerate(_entries(path), 1):
@@ -107,9 +107,24 @@ def check_vectors(path: Path) -> None:
     if find_spec("ot") is None:
         raise UserError("WMD and WRD need one more package: pip install 'beamtrain[transport]'")
     if path.is_dir():
+        if not (path / "model.json").is_file():
+            raise UserError(f"--vectors {path}: not a run's folder, it has no model.json, and no file of word vectors")
         load_description(path)
     elif next(_entries(path), None) is None:
         raise UserError(f"{path}: no word vectors; each line must be a word and its numbers")
+
+
+def check_words(path: Path, lines: Iterable[str]) -> None:
+    """Raises UserError if no word of these lines, such as those of the references, has a vector: all distances would be
+    0 then, the best there is."""
+    wanted = _forms(word for line in lines for word in Tokenizer13a()(line).split())
+    if wanted and not path.is_dir() and not any(word in wanted for word, _ in _entries(path)):
+        raise UserError(f"{path}: no word of the references has a vector there; are they of another language?")
+
+
+def _forms(words: Iterable[str]) -> set[str]:
+    """By which a word is looked for."""
+    return {form for word in words for form in (word, word.lower())}
 
 
 def _entries(path: Path) -> Iterator[tuple[str, list[str]]]:

@@ -153,6 +153,27 @@ def test_without_the_package_one_line_says_what_to_install(plane, monkeypatch):
         check_vectors(plane)
 
 
+@pytest.mark.parametrize(
+    "vectors, message",
+    [
+        ("plane.vec", "no word of the references has a vector there"),
+        ("empty", "empty: not a run's folder, it has no model.json, and no file of word vectors"),
+    ],
+)
+def test_vectors_of_no_use_are_refused_before_the_work(transformer_run, plane, tmp_path, capsys, vectors, message):
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "lines").write_text("nothing here\n")
+    lines, vectors = str(tmp_path / "lines"), str(tmp_path / vectors)
+    output = ["--output", str(tmp_path / "kept")]
+    for command in (
+        ["compare", lines, str(plane), "--reference", lines],
+        ["evaluate", "--model", str(transformer_run), "--source", lines, "--reference", lines, *output],
+    ):
+        assert main([*command, "--vectors", vectors]) == 2
+        assert message in capsys.readouterr().err
+    assert not (tmp_path / "kept").exists()
+
+
 def test_both_commands_show_them(transformer_run, plane, tmp_path, capsys):
     for name, text in (("in", SENTENCES[:2]), ("a", ["right", "up"]), ("b", ["left", "up"]), ("ref", ["right", "up"])):
         (tmp_path / name).write_text("".join(f"{line}\n" for line in text))
