@@ -95,8 +95,7 @@ def main() -> None:
     for name in options.methods:
         if name not in UNTRAINED:
             cells.seconds_a_step(
-                cost_of(task, name),
-                lambda steps, n=name: run(task, n, TEMPERATURES.get(n), 1, train, validation, "cpu", steps),
+                cost_of(task, name), lambda steps, n=name: learned(task, n, TEMPERATURES.get(n), 1, train, steps)
             )
     if options.costs:
         return
@@ -153,17 +152,22 @@ def run(
     if name in UNTRAINED:
         return {"accuracy": by_knn(*linear_features(name, train, test), train, test)}
     steps = steps or steps_of(task, name, len(train.labels))
-    if name == "autoencoder":
-        network = autoencoder(task, train, seed, steps)
-    elif name in SETS:
-        network = through_operator(task, SETS[name](temperature), name, train, seed, steps)
-    else:
-        network = classifier(task, train, seed, steps)
-        if name == "classifier":
-            return {"steps": steps, "accuracy": percent(in_blocks(network, test.pixels).argmax(-1), test)}
+    network = learned(task, name, temperature, seed, train, steps)
+    if name == "classifier":
+        return {"steps": steps, "accuracy": percent(in_blocks(network, test.pixels).argmax(-1), test)}
+    if name == "cross-entropy":
         network = Sphere(network[:-1])
     features, queries = (in_blocks(network, images.pixels) for images in (train, test))
     return {"steps": steps, "accuracy": by_knn(features, queries, train, test)}
+
+
+def learned(task: Task, name: str, temperature: float | None, seed: int, train: Images, steps: int) -> nn.Module:
+    """The network of one method."""
+    if name == "autoencoder":
+        return autoencoder(task, train, seed, steps)
+    if name in SETS:
+        return through_operator(task, SETS[name](temperature), name, train, seed, steps)
+    return classifier(task, train, seed, steps)
 
 
 def by_knn(features: Tensor, queries: Tensor, train: Images, test: Images) -> float:
