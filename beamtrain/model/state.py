@@ -65,7 +65,7 @@ class HardAncestry:
     """`visible[b, r, s * K + j]` says that beam r was beam j at position s."""
 
     mask: Tensor | None = None
-    """For attention, (B, 1, K, length * K), additive; None while there has been one beam, which sees all of its past."""
+    """For attention, additive, (B, 1, K, length * K); None while there has been one beam, which sees all its past."""
 
     def __init__(self, sentences: int, beams: int, like: Tensor) -> None:
         self.visible = torch.empty(sentences, beams, 0, dtype=torch.bool, device=like.device)  # (B, K, length * K)
