@@ -70,7 +70,7 @@ def _say_how_to_search(search: SearchOptions, around: Conventions, present: Mapp
     _put(path, {name: value for name, value in wanted.items() if value != have[name]})
 
 
-def _put(path: Path, settings: Mapping[str, Any]) -> None:
+def _put(path: Path, settings: dict[str, Any]) -> None:
     """Change some settings of a JSON file; one that is so already is left as it is, byte by byte."""
     said = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
     if said != said | settings:
