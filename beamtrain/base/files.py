@@ -4,6 +4,7 @@ import errno
 import os
 import shutil
 import stat
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -71,6 +72,20 @@ def atomic_folder(path: Path) -> Iterator[Path]:
         os.replace(temporary, path)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
+
+
+def check_text(*names: Path | str) -> None:
+    """Raises UserError for a name that is no text here: what is not written in Python can open no such file."""
+    for name in map(str, names):
+        try:
+            name.encode("utf-8")
+        except UnicodeEncodeError as error:
+            if (locale := sys.getfilesystemencoding()) == "utf-8":
+                raise UserError(f"{name!r} is not UTF-8: give it another name") from error
+            raise UserError(
+                f"{name!r} is not text in this locale ({locale}): use a name in ASCII, "
+                "or set PYTHONUTF8=1 if it is UTF-8"
+            ) from error
 
 
 def remove_unfinished(folder: Path) -> None:

@@ -75,7 +75,7 @@ def compare(
     if json is not None:
         write_output(json, to_json(report))
     if html is not None:
-        _write_page(html, systems, references, scoring, samples)
+        _write_page(html, systems, references, scoring, samples, vectors)
     if output_is_closed():
         return
     if format is ReportFormat.json:
@@ -86,7 +86,12 @@ def compare(
 
 
 def _write_page(
-    path: Path, systems: dict[str, list[str]], references: list[list[str]], scoring: "ScoringOptions", samples: int
+    path: Path,
+    systems: dict[str, list[str]],
+    references: list[list[str]],
+    scoring: "ScoringOptions",
+    samples: int,
+    vectors: Path | None,
 ) -> None:
     from beamtrain.reporting.data import report
     from beamtrain.reporting.page import write_report_page
@@ -95,7 +100,7 @@ def _write_page(
 
     compared = [System(name, hypotheses) for name, hypotheses in systems.items()]
     text = ParallelText("the reference", [], references)
-    write_report_page(path, report("A comparison", text, compared, scoring, samples=samples))
+    write_report_page(path, report("A comparison", text, compared, scoring, samples=samples, vectors=vectors))
 
 
 def _changed_most(systems: dict[str, list[str]], references: list[list[str]], most: int) -> list[dict[str, Any]]:

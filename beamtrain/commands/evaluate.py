@@ -79,7 +79,7 @@ def evaluate(
     from beamtrain.base.text_io import make_output_folder, write_output
     from beamtrain.reporting.data import report as page_data
     from beamtrain.reporting.page import write_report_page
-    from beamtrain.reporting.systems import of_evaluation
+    from beamtrain.reporting.systems import of_evaluations
     from beamtrain.scoring import evaluation
     from beamtrain.scoring.reports import as_dict, print_scores, to_json, write_report
     from beamtrain.scoring.word_vectors import check_vectors, check_words
@@ -125,7 +125,7 @@ def evaluate(
     if json is not None:
         write_output(json, report)
     if html is not None:
-        write_report_page(html, page_data(title, text, list(map(of_evaluation, evaluations)), scoring))
+        write_report_page(html, page_data(title, text, of_evaluations(evaluations), scoring, vectors=vectors))
     if output_is_closed():
         return
     if format is ReportFormat.json:

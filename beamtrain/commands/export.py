@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any, cast
 import typer
 
 from beamtrain.base.errors import UserError
+from beamtrain.base.files import check_text
 from beamtrain.commands.options import Imports, QuantizationOption, load_named_run
 from beamtrain.commands.search_options import search_options, takes_search_options
 
@@ -41,6 +42,7 @@ def export(
     """Give a run to another engine: beamtrain export runs/quickstart --to huggingface my_model"""
     if quantization is not None and to is not Target.ctranslate2:
         raise UserError(f"--quantization {quantization}: only for --to ctranslate2; leave it out")
+    check_text(run, out.absolute())
 
     from beamtrain.data.lines import read_lines
     from beamtrain.interop.exporting import DisagreementError

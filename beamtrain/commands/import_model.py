@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from beamtrain.base.errors import UserError
+from beamtrain.base.files import check_text
 
 ModelName = Annotated[str, typer.Argument(metavar="MODEL", help="A folder, or a model's id on the Hugging Face hub.")]
 Name = Annotated[str | None, typer.Option(help="The run's name. Default: that of the model.")]
@@ -28,6 +29,8 @@ def import_model(
     check: Check = None,
 ) -> int:
     """Make a run of a Marian, Pegasus, M2M100, NLLB, BART or mBART model: beamtrain import opus-mt-en-de"""
+    check_text(model, name or "", runs or "")
+
     from beamtrain.commands.export import print_parity
     from beamtrain.data.lines import read_lines
     from beamtrain.interop.foreign_model import find_model, load_foreign

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
+from pathlib import Path
 from typing import Any
 
 import numpy
@@ -38,6 +39,7 @@ def report(
     frequencies: Mapping[str, int] | None = None,
     counted: str | None = None,
     samples: int = SAMPLES,
+    vectors: Path | None = None,
 ) -> dict[str, Any]:
     """The data of a report on systems that translated the same text; the first one is the baseline.
 
@@ -46,13 +48,14 @@ def report(
             said of them.
         frequencies: how often words occur in a training text; None: not known.
         counted: what they were counted in, or why they were not.
+        vectors: of words, a run or a file; with them WMD and WRD are told too.
 
     Raises:
         UserError: the numbers of lines differ, or memory would not do for so many resamples.
     """
     told: list[dict[str, Any]] = [_of_system(system) for system in systems]
     if text is not None:
-        _Measured(text, scoring, samples).tell(systems, told, frequencies)
+        _Measured(text, scoring, samples, vectors).tell(systems, told, frequencies)
     return {
         "format": FORMAT,
         "version": VERSION,
@@ -82,8 +85,8 @@ def _of_system(system: System) -> dict[str, Any]:
 class _Measured:
     """What scoring makes of translations of a text."""
 
-    def __init__(self, text: ParallelText, scoring: ScoringOptions, samples: int) -> None:
-        self._text, self._scoring, self._samples = text, scoring, samples
+    def __init__(self, text: ParallelText, scoring: ScoringOptions, samples: int, vectors: Path | None) -> None:
+        self._text, self._scoring, self._samples, self._vectors = text, scoring, samples, vectors
         self._bleu, self._chrf = (
             SentenceStatistics(metric, text.references) for metric in bootstrapped_metrics(scoring)
         )
@@ -95,13 +98,15 @@ class _Measured:
     ) -> None:
         """Add to what is told of each system."""
         text = self._text
-        outputs = {system.name: system.hypotheses or [] for system in systems}
-        estimates = bootstrap(outputs, *text.references, samples=self._samples, options=self._scoring)
+        outputs = {str(place): system.hypotheses or [] for place, system in enumerate(systems)}
+        estimates = bootstrap(
+            outputs, *text.references, samples=self._samples, options=self._scoring, vectors=self._vectors
+        )
         resamples = Resamples(len(text.references[0]), self._samples)
         by_source = groups.source_length_groups(text.sources, self._words) if text.sources else []
-        for system, each in zip(systems, told, strict=True):
-            said = outputs[system.name]
-            scores = score_corpus(said, *text.references, options=self._scoring)
+        for place, (system, each) in enumerate(zip(systems, told, strict=True)):
+            said = outputs[str(place)]
+            scores = score_corpus(said, *text.references, options=self._scoring, vectors=self._vectors)
             metrics = [(name, known.metric, known.of(said)) for name, known in self._metrics.items()]
             by_ratio = groups.length_ratio_groups(said, text.references[0], self._words)
             by_frequency = frequencies and groups.words_by_frequency(
@@ -110,7 +115,7 @@ class _Measured:
             each.update(
                 scores=[asdict(score) for score in scores.all],
                 length_ratio=scores.length_ratio,
-                bootstrap=[asdict(estimate) for estimate in estimates[system.name]],
+                bootstrap=[asdict(estimate) for estimate in estimates[str(place)]],
                 by_source_length=groups.scores_of_groups(by_source, metrics, resamples),
                 by_length_ratio=groups.scores_of_groups(by_ratio, metrics, resamples),
                 by_word_frequency=by_frequency,

@@ -103,9 +103,22 @@ def of_run(name: str, run: Run, search: SearchOptions, text: ParallelText, depth
 
 def of_evaluation(evaluation: Evaluation, **known: Any) -> System:
     """What was evaluated, as a system that is named after its search; `known` fields of `System` may say more."""
-    search = evaluation.search
-    said = {"name": f"beam {search.beam_size}", "hypotheses": list(evaluation.hypotheses), "search": search}
-    return System(**{**said, "checkpoint": evaluation.checkpoint, **known})
+    own: dict[str, Any] = {
+        "name": f"beam {evaluation.search.beam_size}",
+        "hypotheses": list(evaluation.hypotheses),
+        "checkpoint": evaluation.checkpoint,
+        "search": evaluation.search,
+    }
+    return System(**{**own, **known})
+
+
+def of_evaluations(evaluations: Sequence[Evaluation]) -> list[System]:
+    """Evaluations as systems, named after their searches, and after their engines where there are several."""
+    several = len({each.engine for each in evaluations}) > 1
+    return [
+        of_evaluation(each, **({"name": f"beam {each.search.beam_size}, {each.engine}"} if several else {}))
+        for each in evaluations
+    ]
 
 
 def _best_first(best: Line, n_best: Line) -> Line:

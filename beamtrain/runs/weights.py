@@ -10,7 +10,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save_file
 
 from beamtrain.base.errors import UserError
-from beamtrain.base.files import atomic_path
+from beamtrain.base.files import atomic_path, check_text
 from beamtrain.runs.checkpoints import first_line, load_checkpoint
 
 ABOUT = {"step": "global_step", "dev_score": "dev_score"}
@@ -60,6 +60,7 @@ def load_weights(folder: Path) -> tuple[dict[str, torch.Tensor], dict[str, Any],
     """
     path = folder / "model.safetensors"
     if path.exists():
+        check_text(path)
         try:
             return *_load_safetensors(path), path
         except OSError as error:

@@ -95,8 +95,11 @@ def test_json_file(files: list[str], tmp_path: Path, capsys):
     assert (tmp_path / "report").read_text(encoding="utf-8") == capsys.readouterr().out
 
 
-def test_page(files: list[str], tmp_path: Path):
-    assert main([*files, "--html", str(tmp_path / "page.html"), "--json", str(tmp_path / "j"), "--samples=100"]) == 0
+@pytest.mark.parametrize("vectors", [False, True])
+def test_page(files: list[str], tmp_path: Path, vectors):
+    (tmp_path / "vectors").write_text("Zimmer 1 0\nIch 0 1\n", encoding="utf-8")
+    options = ["--samples=100", *(["--vectors", str(tmp_path / "vectors")] if vectors else [])]
+    assert main([*files, *options, "--html", str(tmp_path / "page.html"), "--json", str(tmp_path / "j")]) == 0
     data = json.loads((tmp_path / "page.data.json").read_text(encoding="utf-8"))
     printed = json.loads((tmp_path / "j").read_text(encoding="utf-8"))
     assert [(each["name"], each["bootstrap"]) for each in data["systems"]] == [

@@ -74,14 +74,18 @@ def test_translations_and_report_are_kept(model, texts, tmp_path: Path):
     assert "| 6 | Ein kleines Mädchen klettert in ein" in (tmp_path / "kept" / "report.md").read_text(encoding="utf-8")
 
 
-def test_page(model, texts, tmp_path: Path):
-    assert (
-        main([*model, *texts, "--beam", "1,2", "--html", str(tmp_path / "p.html"), "--json", str(tmp_path / "j")]) == 0
-    )
+@pytest.mark.parametrize("vectors", [False, True])
+def test_page(model, texts, tmp_path: Path, vectors):
+    (tmp_path / "vectors").write_text("3 2\nein 1 0\nMann 0 1\nHaus 1 1\n", encoding="utf-8")
+    options = ["--vectors", str(tmp_path / "vectors")] if vectors else []
+    files = ["--html", str(tmp_path / "p.html"), "--json", str(tmp_path / "j")]
+    assert main([*model, *texts, "--beam", "1,2", *options, *files]) == 0
     data = json.loads((tmp_path / "p.data.json").read_text(encoding="utf-8"))
     evaluations = json.loads((tmp_path / "j").read_text(encoding="utf-8"))["evaluations"]
     assert [each["name"] for each in data["systems"]] == ["beam 1", "beam 2"]
     assert [each["scores"] for each in data["systems"]] == [each["scores"] for each in evaluations]
+    names = ["BLEU", "chrF2", *(["WMD", "WRD"] if vectors else [])]
+    assert [each["score"]["name"] for each in data["systems"][1]["bootstrap"]] == names
     assert [output["text"] for output in data["systems"][0]["outputs"]] == SENTENCES
     assert page(data) == (tmp_path / "p.html").read_text(encoding="utf-8")
 

@@ -9,6 +9,8 @@ from pathlib import Path
 import pytest
 from words import CONFIG
 
+from beamtrain.cli import main
+
 FORKS = Path(__file__).parent / "forks.py"
 BEAMTRAIN = [sys.executable, "-m", "beamtrain.cli"]
 INPUT, OUTPUT = "one\n" + "word " * 20_000 + "\nzwölf\n", 3  # the second line is too long, which is told
@@ -111,3 +113,32 @@ def test_a_run_with_a_name_that_is_no_text_in_the_locale_is_refused(tmp_path):
     assert result.returncode == 2 and result.stderr.count("\n") == 1
     assert "is not text in this locale (ascii): use a name in ASCII, or set PYTHONUTF8=1" in result.stderr
     assert not list(tmp_path.iterdir())
+
+
+NO_TEXT = os.fsdecode(b"n\xff")
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        f"translate --model {NO_TEXT}",
+        f"inspect {NO_TEXT} one",
+        f"report {NO_TEXT} --source in --reference in --out report",
+        f"export model {NO_TEXT} --to huggingface",
+        f"export model {NO_TEXT} --to ctranslate2",
+        f"import model --name {NO_TEXT}",
+        f"import {NO_TEXT}",
+        f"train --config quickstart.yaml --name {NO_TEXT}",
+    ],
+)
+def test_a_run_with_a_name_that_is_not_utf8_is_refused(command, transformer_run, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    Path("in").write_text("one\n")
+    Path("model").symlink_to(transformer_run)
+    if "export" not in command:
+        Path(NO_TEXT).symlink_to(transformer_run)
+    there = set(os.listdir())
+    assert main(command.split()) == 2
+    said = capsys.readouterr().err
+    assert "\\udcff" in said and said.endswith("is not UTF-8: give it another name\n") and said.count("\n") == 1
+    assert set(os.listdir()) == there

@@ -142,6 +142,8 @@ def test_evaluate_compares_engines(run: Path, tmp_path: Path, capsys):
         "json",
         "--output",
         str(tmp_path / "r"),
+        "--html",
+        str(tmp_path / "page.html"),
     ]
     assert main(["evaluate", "--model", str(run), *text, *engines, "--beam", "1"]) == 0
     report = json.loads(capsys.readouterr().out)["evaluations"]
@@ -150,6 +152,10 @@ def test_evaluate_compares_engines(run: Path, tmp_path: Path, capsys):
     assert {each.name for each in (tmp_path / "r").glob("*.txt")} == {
         "beam1.beamtrain.txt", "beam1.ctranslate2.txt", "beam1.ctranslate2-int8.txt"
     }  # fmt: skip
+    page = json.loads((tmp_path / "page.data.json").read_text())["systems"]
+    assert [(each["name"], each["scores"]) for each in page] == [
+        (f"beam 1, {each['engine']}", each["scores"]) for each in report
+    ]
 
 
 @pytest.mark.parametrize(

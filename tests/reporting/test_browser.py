@@ -90,6 +90,20 @@ def test_every_tab_shows_its_part_alone_and_fits(file, width, dark):
             assert shown[0].inner_text().strip()
 
 
+@pytest.mark.parametrize("name", ["BeamTraining " * 20, "n" * 240])
+def test_long_names_of_phases_and_checkpoints_wrap_on_a_phone(file, name):
+    data = json.loads(file.with_name("page.data.json").read_text(encoding="utf-8"))
+    for system in data["systems"]:
+        system["checkpoint"], system["training"]["started_from"] = name, name
+        system["training"]["phases"] = [{"name": name, "first": 0, "last": 9}] * 3
+    write_report_page(file.with_name("long.html"), data)
+    with opened(file.with_name("long.html"), PHONE) as page:
+        for tab in ("scores", "training"):
+            page.click(f"#tab-{tab}")
+            for cell in page.locator(f"#{tab} td.text").all():
+                assert cell.bounding_box()["width"] < PHONE
+
+
 def test_the_keyboard_is_enough(file):
     with opened(file) as page:
         page.wait_for_selector("#list .sentence", state="attached")

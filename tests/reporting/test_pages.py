@@ -98,3 +98,19 @@ def test_ticks_in_few_letters():
         "0.0004",
         "3e+06",
     ]
+
+
+def test_systems_of_one_name_keep_their_own_scores_and_examples():
+    outputs = [["eine Katze", "zwei Hunde", HOSTILE], ["Katze", "", "x"]]
+    told = report("r", TEXT, [System("same", each) for each in outputs], ScoringOptions(), samples=100)["systems"]
+    for each, said in zip(told, outputs, strict=True):
+        expected = score_corpus(said, *TEXT.references)
+        assert [score["value"] for score in each["scores"]] == [score.value for score in expected.all]
+        assert [estimate["score"]["value"] for estimate in each["bootstrap"]] == [
+            expected.bleu.value,
+            expected.chrf.value,
+        ]
+
+
+def test_a_column_that_nothing_is_known_for_is_left_out(data):
+    assert "checkpoint</th>" not in page(data) and "search</th>" not in page(data)
