@@ -316,3 +316,18 @@ def test_a_network_that_gives_nan_is_reported():
 def test_wrong_options(options, message):
     with pytest.raises(UserError, match=message):
         SearchOptions(**options)
+
+
+@pytest.mark.parametrize("shared", ["rows of a table", "expanded"])
+def test_logits_that_a_network_keeps_are_left_as_they_are(shared):
+    network = small("transformer", 12)
+    table = torch.randn(1, 1, 12).repeat(2, 3, 1) if shared == "rows of a table" else torch.randn(12).expand(2, 3, 12)
+    before = table.clone()
+
+    class Kept(type(network)):
+        def logits(self, hidden):
+            return table[: hidden.size(0), : hidden.size(1)]
+
+    network.__class__ = Kept
+    beam_search(network, torch.tensor([[7, EOS], [8, EOS]]), at_most(4, beam_size=3))
+    assert torch.equal(table, before)
