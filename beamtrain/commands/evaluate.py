@@ -110,7 +110,7 @@ def evaluate(
             vectors=vectors,
         )
         for name, (kind, quantization) in engines.items()
-        for searcher in [load_engine(run, kind, quantization)]
+        for searcher in [load_engine(run, kind, quantization, scored=False)]
         for search in searches
     ]
     title = f"{run.path.resolve().name} on {text.name}"

@@ -152,8 +152,8 @@ def check_engine(engine: str, quantization: str | None, **unsupported: bool) -> 
             raise UserError(f"{said}: the engine {engine} has nothing like it; leave {said} or --engine out")
 
 
-def load_engine(run: "Run", engine: str, quantization: str | None) -> "Seq2Seq | Engine":
-    """What searches: the run's network, or another engine with its weights.
+def load_engine(run: "Run", engine: str, quantization: str | None, scored: bool) -> "Seq2Seq | Engine":
+    """What searches: the run's network, or another engine with its weights. `scored` says whether scores are read.
 
     Raises:
         UserError: the network has no counterpart there, or a package is missing.
@@ -162,7 +162,7 @@ def load_engine(run: "Run", engine: str, quantization: str | None) -> "Seq2Seq |
         return run.network
     from beamtrain.interop.engines import ctranslate2_engine
 
-    return ctranslate2_engine(run, cast(Any, quantization or "float32"))
+    return ctranslate2_engine(run, cast(Any, quantization or "float32"), scored)
 
 
 def scoring_options(scoring: "ScoringOptions", tokenizer: str | None) -> "ScoringOptions":

@@ -120,7 +120,8 @@ def translate(
         "batch_tokens": batch_tokens,
         "max_source_tokens": max_source_tokens,
     }
-    searcher = load_engine(run, engine, quantization)
+    scored = format is not OutputFormat.text
+    searcher = load_engine(run, engine, quantization, scored)
     write = formatter(format, token_scores)
     prefixes = None if prefix is None else read_lines(prefix)
     with ExitStack() as stack:
@@ -130,7 +131,7 @@ def translate(
             translations = Translator(searcher, run.tokenizer, **settings).translate_windows(_windows(lines), prefixes)
         else:
             del run, searcher
-            make = partial(_make_translator, model, device, precision, imports, engine, quantization, settings)
+            make = partial(_make_translator, model, device, precision, imports, engine, quantization, scored, settings)
             pool = stack.enter_context(_pool(make, processes))
             translations = pool.translate_windows(_windows(lines), prefixes, ready=lines.ready)
         for translation in progress(_flushed(translations, out), total, to_file=not is_standard(output)):
@@ -152,6 +153,7 @@ def _make_translator(
     imports: list[str] | None,
     engine: str,
     quantization: str | None,
+    scored: bool,
     settings: dict[str, Any],
     rank: int,
 ) -> "Translator":
@@ -160,7 +162,7 @@ def _make_translator(
     from beamtrain.translating.translator import Translator
 
     run = load_model(model, device_of_process(device, rank), precision, imports=imports)
-    return Translator(load_engine(run, engine, quantization), run.tokenizer, **settings)
+    return Translator(load_engine(run, engine, quantization, scored), run.tokenizer, **settings)
 
 
 def _given(**options: Any) -> dict[str, Any]:

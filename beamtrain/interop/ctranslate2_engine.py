@@ -2,8 +2,10 @@
 
 CTranslate2 looks for the hypotheses of greatest log-probability, as we do, and hands over all K; they are ranked here,
 by whatever length penalty. Where its search is another one: a hypothesis that has ended leaves its slot to the next
-best open one, and the search ends when the best hypothesis and K in all have ended. With an exact tie, or where ended
-hypotheses would have crowded out open ones, another translation may win.
+best open one, and the search ends when the best hypothesis and K in all have ended. It cannot be told to end at a
+limit: hypotheses that are cut there compete without their end, and the best of them with its end against those that
+ended by themselves. With an exact tie, where ended hypotheses would have crowded out open ones, or where the limit
+cuts, another translation may win.
 """
 
 from collections.abc import Sequence
@@ -20,6 +22,7 @@ from beamtrain.search.options import SearchOptions
 Tokens = Sequence[int]
 Scored = tuple[list[int], float]
 """Tokens without EOS, and their log-probability."""
+_PAIRS = 64  # scored at once: larger batches are slower, their logits leave the cache
 
 
 class CTranslate2Engine:
@@ -29,19 +32,27 @@ class CTranslate2Engine:
         threads: those that compute one batch.
         positions: the most tokens of a source or a translation.
         first_token: the only one that a translation may begin with.
+        scored: whether anyone reads the scores. If not, they lack the end of a translation that the limit cut, unless
+            it has to be known for the order.
 
     Raises:
         UserError: ctranslate2 is not installed.
     """
 
     def __init__(
-        self, folder: Path, tokenizer: Tokenizer, threads: int, positions: int, first_token: int | None = None
+        self,
+        folder: Path,
+        tokenizer: Tokenizer,
+        threads: int,
+        positions: int,
+        first_token: int | None = None,
+        scored: bool = True,
     ) -> None:
         translator = require("ctranslate2", "ctranslate2", "the engine ctranslate2").Translator
         self._model: Any = translator(str(folder), device="cpu", inter_threads=1, intra_threads=threads)
         self._source, self._target = tokenizer.source.vocabulary, tokenizer.target.vocabulary
         self.max_positions = positions
-        self._first_token = first_token
+        self._first_token, self._scores_are_read = first_token, scored
         self._ids = {piece: index for index, piece in enumerate(self._target)}
 
     def search(
@@ -70,10 +81,9 @@ class CTranslate2Engine:
             if limit < max(limits):
                 forced = [prefixes[row] for row in rows]
                 of_rows = self._search([sources[row] for row in rows], forced, options, limit - 1)
-            ended = self._ended([sources[row] for row in rows], of_rows, limit)
-            found = [dict(zip(rows, ended, strict=True)).get(row, each) for row, each in enumerate(found)]
-        if any(prefixes):  # whose log-probability is not in their sum
-            found = self._scored(sources, [[tokens for tokens, _ in each] for each in found])
+            for row, each in zip(rows, of_rows, strict=True):
+                found[row] = _best_of_cut(each, limit, options.n_best)
+        found = self._with_ends(sources, found, limits, all_of_them=any(prefixes))
         penalties = length_penalties(max(limits), options.length_penalty, options.alpha).tolist()
         return [_ranked(hypotheses, penalties, options.n_best) for hypotheses in found]
 
@@ -83,6 +93,7 @@ class CTranslate2Engine:
             [self._pieces(self._source, source[:-1]) for source in sources],
             [self._pieces(self._target, target) for target in targets],
             max_input_length=0,
+            max_batch_size=_PAIRS,
         )
         return [list(result.log_probs) for result in results]
 
@@ -120,11 +131,23 @@ class CTranslate2Engine:
             for result in results
         ]
 
-    def _ended(self, sources: list[Tokens], found: list[list[Scored]], limit: int) -> list[list[Scored]]:
-        """The same with the log-probability of EOS where the limit cut a hypothesis."""
-        cut = [[tokens for tokens, _ in each if len(tokens) == limit - 1] for each in found]
-        whole = [[each for each in row if len(each[0]) < limit - 1] for row in found]
-        return [one + two for one, two in zip(whole, self._scored(sources, cut), strict=True)]
+    def _with_ends(
+        self, sources: Sequence[Tokens], found: list[list[Scored]], limits: list[int], all_of_them: bool
+    ) -> list[list[Scored]]:
+        """The same with the log-probability of EOS where the limit cut a hypothesis, as far as it is wanted.
+
+        `all_of_them` are to be scored anew after a prefix, whose log-probability the engine leaves out.
+        """
+        wanted: list[list[list[int]]] = []
+        for each, limit in zip(found, limits, strict=True):
+            cut = [tokens for tokens, _ in each if len(tokens) == limit - 1]
+            needed = self._scores_are_read or len(cut) < len(each)
+            wanted.append([tokens for tokens, _ in each] if all_of_them else cut if needed else [])
+        scored = self._scored(sources, wanted)
+        return [
+            [*new, *(old for old in each if old[0] not in tokens)]
+            for each, tokens, new in zip(found, wanted, scored, strict=True)
+        ]
 
     def _scored(self, sources: Sequence[Tokens], targets: list[list[list[int]]]) -> list[list[Scored]]:
         """The targets of each source with their log-probabilities."""
@@ -135,6 +158,13 @@ class CTranslate2Engine:
     @staticmethod
     def _pieces(vocabulary: list[str], tokens: Tokens) -> list[str]:
         return [vocabulary[token] for token in tokens]
+
+
+def _best_of_cut(found: list[Scored], limit: int, n_best: int) -> list[Scored]:
+    """The hypotheses that ended before the limit, and the best of those that it cut."""
+    whole = [each for each in found if len(each[0]) < limit - 1]
+    cut = [each for each in found if len(each[0]) == limit - 1]
+    return whole + sorted(cut, key=lambda each: -each[1])[:n_best]
 
 
 def _ranked(hypotheses: list[Scored], penalties: list[float], n_best: int) -> list[Hypothesis]:

@@ -20,8 +20,10 @@ LAYOUT = "1"
 """Of what is written: another one is written anew."""
 
 
-def ctranslate2_engine(run: Run, quantization: Quantization) -> CTranslate2Engine:
+def ctranslate2_engine(run: Run, quantization: Quantization, scored: bool = True) -> CTranslate2Engine:
     """CTranslate2 with the run's weights, which are exported into its folder if they are not yet there.
+
+    `scored` says whether anyone reads the scores.
 
     Raises:
         UserError: the network is no Transformer, ctranslate2 is not installed, or the folder cannot be written.
@@ -36,13 +38,14 @@ def ctranslate2_engine(run: Run, quantization: Quantization) -> CTranslate2Engin
             if not folder.exists():  # nor has another process made it
                 raise UserError(f"{folder} cannot be written: {error.strerror or error}") from error
         _remove_others(folder, f"ctranslate2-{quantization}-*")
-    return load_engine(run, folder)
+    return load_engine(run, folder, scored)
 
 
-def load_engine(run: Run, folder: Path) -> CTranslate2Engine:
+def load_engine(run: Run, folder: Path, scored: bool = True) -> CTranslate2Engine:
     """What was written of the run into `folder`, with as many threads as torch has."""
     network = run.network
-    return CTranslate2Engine(folder, run.tokenizer, torch.get_num_threads(), positions_of(network), network.first_token)
+    threads, positions = torch.get_num_threads(), positions_of(network)
+    return CTranslate2Engine(folder, run.tokenizer, threads, positions, network.first_token, scored)
 
 
 def _remove_others(folder: Path, pattern: str) -> None:

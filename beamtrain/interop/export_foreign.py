@@ -73,5 +73,6 @@ def _say_how_to_search(search: SearchOptions, around: Conventions, present: Mapp
 def _put(path: Path, settings: dict[str, Any]) -> None:
     """Change some settings of a JSON file; one that is so already is left as it is, byte by byte."""
     said = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
-    if said != said | settings:
-        path.write_text(json.dumps(said | settings, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+    changed = {**said, **settings}
+    if changed != said:
+        path.write_text(json.dumps(changed, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")

@@ -109,6 +109,26 @@ def test_candidates_come_by_our_score(both, penalty):
             assert hypothesis.score == pytest.approx(sum(each) / lp, abs=1e-3)
 
 
+@pytest.mark.parametrize("beam_size", [1, 3])
+def test_ends_at_the_limit_are_scored_only_if_anyone_reads_them(both, beam_size: int, monkeypatch):
+    _, engine, sources = both
+    options, scored, asked = SearchOptions(beam_size=beam_size, max_length=2), engine.log_probs, []
+
+    def counted(sources, targets):
+        asked.extend(targets)
+        return scored(sources, targets)
+
+    monkeypatch.setattr(engine, "log_probs", counted)
+    expected = engine.search(sources, [[]] * len(sources), options)
+    cut = [tokens for (tokens,) in ([each.tokens for each in found] for found in expected) if len(tokens) == 1]
+    assert len(cut) > 1 and len(asked) <= len(sources)  # one of each beam
+    asked.clear()
+    monkeypatch.setattr(engine, "_scores_are_read", False)
+    found = engine.search(sources, [[]] * len(sources), options)
+    assert [each[0].tokens for each in found] == [each[0].tokens for each in expected]
+    assert len(asked) < len(cut)
+
+
 def test_translate_exports_once_for_the_same_weights(run: Path, tmp_path: Path, capfdbinary):
     (tmp_path / "in").write_text("\n".join(["", *SENTENCES, " ", *reversed(SENTENCES)]) + "\n")
     arguments = ["translate", "--model", str(run), "--input", str(tmp_path / "in"), "--beam", "1"]
