@@ -42,7 +42,6 @@ def write_foreign(run: Run, search: SearchOptions, folder: Path) -> ForeignCount
     model = getattr(transformers, architecture.model_class).from_pretrained(folder, local_files_only=True).eval()
     if not (folder / "generation_config.json").exists():
         model.generation_config.save_pretrained(folder)
-    _say_how_to_search(search, config | model.generation_config.to_dict(), folder / "generation_config.json")
     description, theirs = run.description, numbering.target.theirs
     around = Conventions(
         numbering,
@@ -51,20 +50,28 @@ def write_foreign(run: Run, search: SearchOptions, folder: Path) -> ForeignCount
         start=theirs[description.arguments["start_token"]],
         first=None if network.first_token is None else theirs[network.first_token],
     )
+    _say_how_to_search(search, around, config | model.generation_config.to_dict(), folder / "generation_config.json")
+    if numbering.source_lang is not None:
+        _put(folder / "tokenizer_config.json", {"src_lang": numbering.source_lang, "tgt_lang": numbering.target_lang})
     return ForeignCounterpart(model, tokenizer.backend, around)
 
 
-def _say_how_to_search(search: SearchOptions, present: Mapping[str, Any], path: Path) -> None:
-    """Put into the file what is not already so, and nothing else."""
+def _say_how_to_search(search: SearchOptions, around: Conventions, present: Mapping[str, Any], path: Path) -> None:
+    """Put into the file what is not already so, and nothing else: how to search, and into which language."""
     wanted: dict[str, Any] = {"num_beams": search.beam_size, "no_repeat_ngram_size": search.no_repeat_ngram}
     wanted["min_length"] = search.min_length
+    wanted |= {"decoder_start_token_id": around.start, "forced_bos_token_id": around.first}
     usual = {"num_beams": 1, "no_repeat_ngram_size": 0, "min_length": 0, "length_penalty": 1.0}
     if search.beam_size > 1:
         wanted["length_penalty"] = average_alpha(search)
     if search.max_length is not None and search.max_length < present["max_position_embeddings"]:
         wanted["max_length"] = search.max_length + 1  # with what decoding starts from
     have = {name: usual.get(name) if present.get(name) is None else present[name] for name in wanted}
-    changed = {name: value for name, value in wanted.items() if value != have[name]}
-    if changed:
-        said = json.loads(path.read_text(encoding="utf-8"))
-        path.write_text(json.dumps(said | changed, indent=2) + "\n", encoding="utf-8")
+    _put(path, {name: value for name, value in wanted.items() if value != have[name]})
+
+
+def _put(path: Path, settings: dict[str, Any]) -> None:
+    """Change some settings of a JSON file; one that is so already is left as it is, byte by byte."""
+    said = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+    if said != said | settings:
+        path.write_text(json.dumps(said | settings, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from torch.nn.functional import gelu, relu, silu
 
 from beamtrain.base.errors import UserError
-from beamtrain.model.attention import attend
+from beamtrain.model.attention import attend, masked_
 from beamtrain.model.dropout import Dropout
 from beamtrain.model.packing import Linear
 from beamtrain.model.slots import OpenSlots
@@ -121,21 +121,21 @@ class CrossAttention(nn.Module):
         """x (B, T, D), or (B, K, D) while searching; mask (B, 1, 1, S) -> the same shape as x"""
         return self.output(self._attend(self.query(x), source, mask))
 
-    def step(self, x: Tensor, source: tuple[Tensor, Tensor], mask: Tensor, slots: OpenSlots) -> Tensor:
+    def step(self, x: Tensor, source: tuple[Tensor, Tensor], mask: Tensor | None, slots: OpenSlots) -> Tensor:
         """The same for the open slots only: (R, D) -> (R, D)"""
         queries = slots.unpack(self.query(x))  # (R, D) -> (B, K, D)
         return self.output(slots.pack(self._attend(queries, source, mask)))
 
-    def _attend(self, queries: Tensor, source: tuple[Tensor, Tensor], mask: Tensor) -> Tensor:
+    def _attend(self, queries: Tensor, source: tuple[Tensor, Tensor], mask: Tensor | None) -> Tensor:
         """(B, T, D) -> (B, T, D)"""
         dropout = self.dropout if self.training else 0.0
         return merge_heads(attend(split_heads(queries, self.heads), *source, mask, dropout))
 
-    def weights(self, x: Tensor, source: tuple[Tensor, Tensor], mask: Tensor) -> Tensor:
+    def weights(self, x: Tensor, source: tuple[Tensor, Tensor], mask: Tensor | None) -> Tensor:
         """The attention that `forward` uses, averaged over the heads: (B, T, S)"""
         queries, keys = split_heads(self.query(x), self.heads), source[0]
         logits = queries @ keys.transpose(2, 3) / math.sqrt(keys.size(-1))  # (B, H, T, S)
-        return logits.masked_fill(~mask, -math.inf).softmax(-1).mean(1)
+        return masked_(logits, mask).softmax(-1).mean(1)
 
 
 class FeedForward(nn.Module):

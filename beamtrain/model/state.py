@@ -14,7 +14,8 @@ from torch import Tensor
 from torch.nn.functional import dropout
 
 from beamtrain.base.recomputing import recomputed
-from beamtrain.model.attention import attend
+from beamtrain.base.waits import may_wait
+from beamtrain.model.attention import additive, attend
 from beamtrain.topk.transforms import product
 
 
@@ -63,15 +64,12 @@ class Past(ABC):
 class HardAncestry:
     """`visible[b, r, s * K + j]` says that beam r was beam j at position s."""
 
-    def __init__(self, sentences: int, beams: int, device: torch.device) -> None:
-        self.visible = torch.empty(sentences, beams, 0, dtype=torch.bool, device=device)  # (B, K, length * K)
-        self._positions = 0
+    mask: Tensor | None = None
+    """For attention, additive, (B, 1, K, length * K); None while there has been one beam, which sees all its past."""
 
-    @property
-    def mask(self) -> Tensor | None:
-        """For attention, (B, 1, K, length * K); None while there has been one beam, which sees all of its past."""
-        alone = self.visible.size(1) == 1 and self.visible.size(2) == self._positions
-        return None if alone else self.visible.unsqueeze(1)
+    def __init__(self, sentences: int, beams: int, like: Tensor) -> None:
+        self.visible = torch.empty(sentences, beams, 0, dtype=torch.bool, device=like.device)  # (B, K, length * K)
+        self._like, self._positions = like.new_empty(0), 0
 
     def extend(self) -> None:
         """Add the present position, where every beam sees itself."""
@@ -79,6 +77,8 @@ class HardAncestry:
         B, K, _ = self.visible.shape
         own = torch.eye(K, dtype=torch.bool, device=self.visible.device).expand(B, K, K)
         self.visible = torch.cat((self.visible, own), dim=2)
+        alone = K == 1 and self.visible.size(2) == self._positions
+        self.mask = None if alone else additive(self.visible, self._like).unsqueeze(1)
 
     def reorder(self, parents: Tensor) -> None:
         index = parents.unsqueeze(2).expand(-1, -1, self.visible.size(2))
@@ -220,30 +220,37 @@ class LayerCache:
 class TransformerState(DecoderState):
     """The caches of every layer, and the ancestry that all layers share."""
 
-    def __init__(self, ancestry: HardAncestry | SoftAncestry, layers: list[LayerCache], source_mask: Tensor) -> None:
-        self.ancestry, self.layers = ancestry, layers
-        self.source_mask = source_mask[:, None, None, :]  # (B, S) -> (B, 1, 1, S), True at real tokens
-        self.length = 0
+    def __init__(
+        self, ancestry: HardAncestry | SoftAncestry, layers: list[LayerCache], source_mask: Tensor | None
+    ) -> None:
+        self.ancestry, self.layers, self.length = ancestry, layers, 0
+        self.source_mask = source_mask  # for attention, (B, 1, 1, S); None where all tokens of the source are real
 
     @classmethod
     def hard(cls, sources: list[tuple[Tensor, Tensor]], source_mask: Tensor, beams: int) -> "TransformerState":
         """For inference; `sources` are the source's keys and values for each layer."""
-        ancestry = HardAncestry(source_mask.size(0), beams, source_mask.device)
+        keys = sources[0][0]
+        ancestry = HardAncestry(source_mask.size(0), beams, like=keys)
         by_head = [(keys.contiguous(), values.contiguous()) for keys, values in sources]
-        return cls(ancestry, [LayerCache(HardPast(ancestry), source) for source in by_head], source_mask)
+        whole = may_wait(source_mask) and bool(source_mask.all())
+        mask = None if whole else additive(_for_attention(source_mask), like=keys)
+        return cls(ancestry, [LayerCache(HardPast(ancestry), source) for source in by_head], mask)
 
     @classmethod
     def tree(cls, sources: list[tuple[Tensor, Tensor]], source_mask: Tensor, visible: Tensor) -> "TransformerState":
         """For all N prefixes of a search at once; `visible` (B, N, N) is their hard ancestry."""
-        ancestry = HardAncestry(visible.size(0), visible.size(1), visible.device)
+        ancestry = HardAncestry(visible.size(0), visible.size(1), like=sources[0][0])
         ancestry.visible = visible
-        return cls(ancestry, [LayerCache(TreePast(ancestry), source) for source in sources], source_mask)
+        layers = [LayerCache(TreePast(ancestry), source) for source in sources]
+        return cls(ancestry, layers, _for_attention(source_mask))
 
     @classmethod
     def soft(cls, sources: list[tuple[Tensor, Tensor]], source_mask: Tensor, beams: int) -> "TransformerState":
         """For a search that is differentiated."""
         ancestry = SoftAncestry(source_mask.size(0), beams, like=sources[0][0])
-        return cls(ancestry, [LayerCache(SoftPast(ancestry), source) for source in sources], source_mask)
+        return cls(
+            ancestry, [LayerCache(SoftPast(ancestry), source) for source in sources], _for_attention(source_mask)
+        )
 
     def reorder(self, parents: Tensor) -> None:
         assert isinstance(self.ancestry, HardAncestry), "a soft state is mixed, not reordered"
@@ -261,9 +268,15 @@ class TransformerState(DecoderState):
             layer.past.cut()
 
     def keep(self, rows: Tensor) -> None:
-        self.source_mask = self.source_mask[rows]
+        if self.source_mask is not None:
+            self.source_mask = self.source_mask[rows]
         self.ancestry.keep(rows)
         for layer in self.layers:
             layer.keep(rows)
         if self.attention is not None:
             self.attention = self.attention[rows]
+
+
+def _for_attention(source_mask: Tensor) -> Tensor:
+    """(B, S), True at real tokens -> (B, 1, 1, S)"""
+    return source_mask[:, None, None, :]

@@ -71,6 +71,7 @@ class BeamTraining(Mixture):
             raise UserError("annealing sets the temperature, and unroll.undecided sets it too; give one of them")
         if loss.reads_hard_prefixes:
             check_hard_prefixes(type(loss).__name__, unroll)
+        check_beams(loss, unroll)
         self.loss, self.unroll, self.annealing = loss, unroll, annealing
 
     def part(self, network: Seq2Seq, batch: Batch, step: int = 0) -> tuple[Tensor, dict[str, Tensor]]:
@@ -92,6 +93,16 @@ class BeamTraining(Mixture):
         search = two_pass_beam_search if allows_two_passes(self.unroll, network) else soft_beam_search
         asked = asked_of_search(self.loss, batch, self.unroll.beam_size)
         return search(network, memory, self.limits(network, batch), self.unroll, self.operator, *asked)
+
+
+def check_beams(loss: BeamLoss, unroll: UnrollOptions) -> None:
+    """Raises UserError if there is one beam only and the loss has no gradient but by how beams compare."""
+    by_choices = loss.reads_choices and unroll.selection != "hard"
+    if unroll.beam_size == 1 and loss.compares_beams and not by_choices:
+        raise UserError(
+            f"unroll.beam_size is 1, and {type(loss).__name__} learns which of several beams is the better one; set it "
+            "to 2 or more" + (", or unroll.selection to straight_through" if loss.reads_choices else "")
+        )
 
 
 def check_hard_prefixes(loss: str, unroll: UnrollOptions) -> None:

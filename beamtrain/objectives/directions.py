@@ -35,7 +35,7 @@ class Directions:
         self._gradient = [
             slope.contiguous() if p.is_contiguous() else slope for slope, p in zip(gradient, parameters, strict=True)
         ]
-        self._toward = -radius / float(length)  # g is so many times the gradient
+        self._toward = -radius / float(length) if length else 0.0  # g is so many times the gradient
         self._radius = radius
         self._deviation = noise * radius / math.sqrt(sum(parameter.numel() for parameter in parameters))
         self._along = [0.0] * len(self._seeds)  # n_j g

@@ -1,5 +1,7 @@
 """Greedy decoding with Gumbel noise whose tokens pass a gradient on to the reward."""
 
+import math
+
 import torch
 from torch import Tensor
 
@@ -52,8 +54,8 @@ class GumbelGreedy(Mixture):
         max_gradient_norm: float = 0.5,
     ) -> None:
         super().__init__(weight, start_step, label_smoothing, margin, dropout, max_gradient_norm)
-        if not temperature > 0:
-            raise UserError(f"temperature is {temperature}, but must be positive; 1 is usual")
+        if not 0 < temperature < math.inf:
+            raise UserError(f"temperature is {temperature}, but must be positive and finite; 1 is usual")
         self.reward, self.temperature = differentiable(reward or Gleu(), type(self).__name__), temperature
 
     def part(self, network: Seq2Seq, batch: Batch, step: int = 0) -> tuple[Tensor, dict[str, Tensor]]:

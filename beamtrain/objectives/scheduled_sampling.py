@@ -1,5 +1,6 @@
 """Teacher forcing whose inputs are the network's own words now and then, more often as training goes on."""
 
+import math
 from typing import Literal, get_args
 
 import torch
@@ -56,8 +57,10 @@ class ScheduledSampling(Objective):
         check_smoothing(label_smoothing)
         if own not in get_args(Own):
             raise UserError(f"own is {own!r}; it must be one of {', '.join(get_args(Own))}")
-        if not temperature > 0:
-            raise UserError(f"temperature is {temperature}, but must be positive; for the likeliest token, own: argmax")
+        if not 0 < temperature < math.inf:
+            raise UserError(
+                f"temperature is {temperature}, but must be positive and finite; for the likeliest token, own: argmax"
+            )
         self.gold_share, self.own, self.temperature = gold_share, own, temperature
         self.label_smoothing = label_smoothing
 

@@ -51,8 +51,8 @@ class SoftTeacherForcing(Mixture):
         max_gradient_norm: float = 0.5,
     ) -> None:
         super().__init__(weight, start_step, label_smoothing, 0, dropout, max_gradient_norm)
-        if candidates < 1:
-            raise UserError(f"candidates is {candidates}; it must be 1 or more")
+        if candidates < 2:
+            raise UserError(f"candidates is {candidates}; it must be 2 or more, as one would be all that is said")
         if not loss.takes_gold_prefixes:
             raise UserError(
                 f"{type(loss).__name__} asks what a search chose, and after gold prefixes nothing is chosen; take it "

@@ -33,6 +33,11 @@ class WordMovers(Metric):
     """A distance of a line from its reference, by exact optimal transport; with several references, the least.
 
     A line without a word that has a vector is as far from one with words as their vectors are from 0.
+
+    Args:
+        vectors: of the words.
+        lines: all that is to be compared, outputs and references: the signature names the share of their words that
+            have no vector and are left out.
     """
 
     _SIGNATURE_TYPE = _Signature
@@ -40,18 +45,14 @@ class WordMovers(Metric):
     cost: str
     mass: str
 
-    def __init__(self, vectors: Vectors) -> None:
+    def __init__(self, vectors: Vectors, lines: Iterable[str]) -> None:
         super().__init__()
-        self.vectors, self.unit, self.scale = vectors.name, vectors.unit, SCALE
-        self._vectors, self._unknown, self._seen = vectors, 0, 0
-
-    @property
-    def unk(self) -> str:
-        """The share of all words scored so far, those of references included, that have no vector and are left out."""
-        return f"{self._unknown / max(self._seen, 1):.1%}"
+        self.vectors, self.unit, self.scale, self._vectors = vectors.name, vectors.unit, SCALE, vectors
+        unknown = [vectors.find(word) is None for line in lines for word in vectors.words(line)]
+        self.unk = f"{sum(unknown) / max(len(unknown), 1):.1%}"
 
     def get_signature(self) -> Signature:
-        return _Signature({**self.__dict__, "unk": self.unk, "cost": self.cost, "mass": self.mass})
+        return _Signature({**self.__dict__, "cost": self.cost, "mass": self.mass})
 
     @abstractmethod
     def distance(self, one: _SHARE, other: _SHARE) -> float:
@@ -68,8 +69,6 @@ class WordMovers(Metric):
         for word in words:
             counts[word] = counts.get(word, 0) + 1
         known = {word: vector for word in counts if (vector := self._vectors.find(word)) is not None}
-        self._seen += len(words)
-        self._unknown += sum(count for word, count in counts.items() if word not in known)
         if not known:
             return numpy.zeros(0), numpy.zeros((0, 0))
         vectors = numpy.stack(list(known.values()))
@@ -143,5 +142,6 @@ def word_movers(path: Path, lines: Iterable[str]) -> tuple[WordMovers, WordMover
     Raises:
         UserError: the vectors cannot be read.
     """
+    lines = list(lines)
     vectors = load_vectors(path, lines)
-    return WordMoversDistance(vectors), WordRotatorsDistance(vectors)
+    return WordMoversDistance(vectors, lines), WordRotatorsDistance(vectors, lines)

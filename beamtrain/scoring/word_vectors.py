@@ -16,6 +16,7 @@ from beamtrain.runs.description import load_description
 from beamtrain.runs.loading import load_run
 
 Array = NDArray[numpy.float64]
+_GREATEST = 1e100  # of a vector's numbers, whose squares are added up
 
 
 class Vectors(ABC):
@@ -84,6 +85,10 @@ class FileVectors(Vectors):
                     self._found[word] = numpy.array(numbers, dtype=float)
                 except ValueError as error:
                     raise UserError(f"{path}, vector {number:,}: {error}") from error
+                if not (numpy.abs(self._found[word]) < _GREATEST).all():
+                    raise UserError(
+                        f"{path}, vector {number:,}: the numbers of {word!r} must be finite, below {_GREATEST:g}"
+                    )
 
     def words(self, line: str) -> list[str]:
         return self._tokenized(line).split()

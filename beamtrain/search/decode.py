@@ -80,8 +80,9 @@ def _filling_gaps(going: Tensor) -> Tensor:
 
 
 def _log_probs(logits: Tensor) -> Tensor:
-    """Log-probabilities in float32 or better, of logits of any precision."""
-    return logits.log_softmax(-1, dtype=torch.promote_types(logits.dtype, torch.float32))
+    """Log-probabilities in float32 or better, of logits of any precision, in their place if there is room."""
+    wide = logits.to(torch.promote_types(logits.dtype, torch.float32))
+    return torch.log_softmax(wide, -1, out=wide)
 
 
 def hypotheses(beams: Beams, slots: Tensor, scores: Tensor) -> list[list[Hypothesis]]:

@@ -24,6 +24,7 @@ SLOWER, FASTER = "teacher forcing, learning rate / 3", "teacher forcing, learnin
 RECIPE = "GLEU, straight-through"
 MINIMUM_RISK = "minimum risk, hard"
 MIXING = "minimum risk, mixing"
+WIDER = "minimum risk, hard, K 8"
 PAPER = "the paper's"
 OPEN = {"selection": "straight_through", "open_paths": ["embeddings"]}
 
@@ -33,6 +34,7 @@ BEAMS: dict[str, dict[str, Any]] = {
     MIXING: beam(RISK, unroll=OPEN),
     PAPER: beam(POSITIONS, unroll={"selection": "soft", "open_paths": ALL_PATHS}, margin=0, weight=0.5, dropout=True),
     "GLEU, mixing": beam(unroll=OPEN),
+    "GLEU, mixing, window 3": beam(unroll={**OPEN, "window": 3}),
     "GLEU, soft": beam(operator=soft(0.125), unroll={"selection": "soft"}),
     "GLEU, hard": beam(unroll={"selection": "hard"}),
     "GLEU, ancestry open": beam(unroll={"open_paths": ["ancestry"]}),
@@ -40,6 +42,8 @@ BEAMS: dict[str, dict[str, Any]] = {
     "GLEU, K 8": beam(unroll={"beam_size": 8}),
     "linear BLEU, straight-through": beam(expected(linear_bleu(0.5))),
     "minimum risk, hard, linear BLEU": beam(risk(linear_bleu(0.5)), unroll={"selection": "hard"}),
+    "minimum risk, hard, sentence BLEU": beam(risk(loss("SentenceBleu")), unroll={"selection": "hard"}),
+    "minimum risk, hard, chrF": beam(risk(loss("SentenceChrf")), unroll={"selection": "hard"}),
     "GLEU, NeuralSort": beam(operator=operator("NeuralSort", temperature=0.5, candidates=None)),
     "GLEU, relaxed subset": beam(operator=operator("RelaxedSubset", temperature=0.5, candidates=None)),
     "GLEU, dropout": beam(dropout=True),
@@ -52,15 +56,18 @@ BEAMS: dict[str, dict[str, Any]] = {
     "self-critical": objective("SelfCritical", {}),
     "aligned cross-entropy": beam(loss("AlignedCrossEntropy")),
     "optimal transport": beam(loss("OptimalTransport")),
-    "minimum risk, hard, K 8": beam(RISK, unroll={"selection": "hard", "beam_size": 8}),
+    WIDER: beam(RISK, unroll={"selection": "hard", "beam_size": 8}),
     "minimum risk, hard, dropout": beam(RISK, unroll={"selection": "hard"}, dropout=True),
 }
-DOUBLED = ", learning rate x 2"
-FASTER_BEAMS = {f"{name}{DOUBLED}": BEAMS[name] for name in (RECIPE, MINIMUM_RISK, MIXING)}
+AT_OTHER_RATES: dict[str, tuple[dict[str, Any], float]] = {
+    f"{name}, learning rate x {factor:g}": (BEAMS[name], factor)
+    for name in (RECIPE, MINIMUM_RISK, MIXING, WIDER)
+    for factor in (0.25, 0.5, 2)
+}
 CONTROLS = {CONTROL: 1.0, SLOWER: 1 / 3, FASTER: 2.0}  # by learning rate
-CONTROL_OF = {name: CONTROL for name in [*BEAMS, *FASTER_BEAMS, SLOWER, FASTER]}
+CONTROL_OF = {name: CONTROL for name in [*BEAMS, *AT_OTHER_RATES, SLOWER, FASTER]}
 STAGES = {
-    "ablations": [CONTROL, SLOWER, FASTER, *BEAMS, *FASTER_BEAMS],
+    "ablations": [CONTROL, SLOWER, FASTER, *BEAMS, *AT_OTHER_RATES],
     "final": [CONTROL, RECIPE, MINIMUM_RISK, MIXING, PAPER],
 }
 
@@ -70,7 +77,7 @@ def cells_of(tokens: int) -> dict[str, dict[str, Any]]:
     rate = RATE * (tokens / 2048) ** 0.5
     controls = {name: at_rate(TEACHER, rate * factor) for name, factor in CONTROLS.items()}
     beams = {name: at_rate(cell, rate) for name, cell in BEAMS.items()}
-    return controls | beams | {name: at_rate(cell, 2 * rate) for name, cell in FASTER_BEAMS.items()}
+    return controls | beams | {name: at_rate(cell, rate * factor) for name, (cell, factor) in AT_OTHER_RATES.items()}
 
 
 def at_rate(cell: dict[str, Any], rate: float) -> dict[str, Any]:

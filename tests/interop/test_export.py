@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from conftest import each_kind
+from conftest import LINES, each_kind
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from safetensors.torch import load_file
@@ -142,6 +142,25 @@ def test_what_was_imported_searches_as_the_command_says(imported, tmp_path: Path
     said = json.loads((out / "generation_config.json").read_text())
     assert (said["num_beams"], said["length_penalty"], said["no_repeat_ngram_size"]) == (2, pytest.approx(0.3), 0)
     assert (said["max_length"], said["repetition_penalty"]) == (14, 1.1)
+
+
+@pytest.mark.parametrize("name", ["m2m_100", "nllb", "mbart", "mbart50"])
+def test_generate_knows_the_languages_of_what_was_imported(name: str, imported, tmp_path: Path, capsys):
+    from transformers import AutoModelForSeq2SeqLM, AutoTokenizer
+
+    run, out = imported(name).run, tmp_path / "out"
+    (tmp_path / "lines.txt").write_text("".join(f"{line}\n" for line in LINES))
+    search = ["--beam", "1", "--no-repeat-ngram", "0", "--max-length", "9"]
+    assert main(["export", str(run), "--to", "huggingface", str(out), *search]) == 0
+    capsys.readouterr()
+    assert main(["translate", "--model", str(run), *search, "--input", str(tmp_path / "lines.txt")]) == 0
+    model, tokenizer = AutoModelForSeq2SeqLM.from_pretrained(out), AutoTokenizer.from_pretrained(out)
+    as_ours = {"repetition_penalty": 1.0, "suppress_tokens": [tokenizer.pad_token_id]}
+    as_ours["forced_eos_token_id"] = tokenizer.eos_token_id
+    rows = [model.generate(**tokenizer(line, return_tensors="pt"), **as_ours)[0] for line in LINES]
+    found = [tokenizer.decode(row, skip_special_tokens=True).replace("\n", " ") for row in rows]
+    ours = [said(each) for each in capsys.readouterr().out.splitlines()]
+    assert [said(each).removeprefix("__de__") for each in found] == ours
 
 
 @each_kind

@@ -30,6 +30,7 @@ from beamtrain.objectives.losses.optimal_transport import OptimalTransport
 from beamtrain.objectives.losses.position_cross_entropy import PositionCrossEntropy
 from beamtrain.objectives.losses.soft_survival import SoftSurvival
 from beamtrain.objectives.losses.weighted_sum import WeightedSum
+from beamtrain.objectives.mixture import gradient_by
 from beamtrain.objectives.rewards.gleu import Gleu
 from beamtrain.objectives.rewards.linear_bleu import LinearBleu
 from beamtrain.objectives.teacher_forcing import TeacherForcing
@@ -201,9 +202,12 @@ def test_the_search_drops_out_only_when_asked():
         (lambda: objective(start_step=-1), "start_step is -1, but must be 0 or more"),
         (lambda: objective(operator=SoftTopK(sorted=False)), "gives no one row of weights for each rank"),
         (lambda: Annealing(1.0, 0.0, 10), "annealing's final is 0.0, but must be positive"),
+        (lambda: Annealing(math.inf, 1.0, 10), "annealing's initial is inf, but must be positive and finite"),
         (lambda: WeightedSum([MinimumRisk()], [1.0, 2.0]), "weights has 2 numbers for 1 losses"),
+        (lambda: WeightedSum([MinimumRisk()], [math.nan]), "weights has nan; each must be a finite number"),
         (lambda: OptimalCompletion("each"), "target is 'each'; it must be uniform or any"),
         (lambda: GoldMargin(margin=-1.0), "margin is -1.0, but must be 0 or more"),
+        (lambda: GoldMargin(margin=math.inf), "margin is inf, but must be 0 or more, and finite"),
         (lambda: objective(margin=-1), "margin is -1, but must be 0 or more"),
         (lambda: objective(max_gradient_norm=0), "max_gradient_norm is 0, but must be positive"),
         (lambda: Gleu(order=0), "order is 0, but n-grams have at least 1 token"),
@@ -211,11 +215,51 @@ def test_the_search_drops_out_only_when_asked():
         (lambda: LinearBleu(precision=0.0), "precision is 0.0, but must be above 0 and at most 1"),
         (lambda: LinearBleu(decay=1.5), "decay is 1.5, but must be above 0 and at most 1"),
         (lambda: LinearBleu(length_cost=-1.0), "length_cost is -1.0, but must be 0 or more"),
+        (lambda: LinearBleu(length_cost=math.nan), "length_cost is nan, but must be 0 or more, and finite"),
     ],
 )
 def test_wrong_settings_are_refused(make, message):
     with pytest.raises(UserError, match=message):
         make()
+
+
+@pytest.mark.parametrize("selection", ["hard", "straight_through", "soft"])
+@pytest.mark.parametrize(
+    "loss",
+    [
+        ExpectedReward(),
+        MinimumRisk(),
+        OptimalTransport(),
+        PositionCrossEntropy(),
+        DescendantCredit(),
+        SoftSurvival("reference"),
+        WeightedSum([MinimumRisk(), MinimumRisk(LinearBleu())], [1.0, 0.5]),
+        WeightedSum([MinimumRisk(), ExpectedReward()], [1.0, 1.0]),
+        WeightedSum([MinimumRisk(), PositionCrossEntropy()], [1.0, 1.0]),
+    ],
+    ids=lambda loss: type(loss).__name__,
+)
+def test_one_beam_is_refused_where_it_would_have_no_gradient(loss, selection):
+    if loss.reads_hard_prefixes and selection == "soft":
+        return
+    aim = objective(loss=loss, unroll=UnrollOptions(2, 8, selection), margin=2)
+    aim.unroll = UnrollOptions(1, 8, selection)
+    network, batch = small("transformer", 12, layers=1).double(), batch_of([([5, 6, 7], [8, 9]), ([4], [10, 11, 4])])
+    mean, _ = aim.part(network, batch)
+    gradient = max(each.abs().max().item() for each in gradient_by(list(network.parameters()), mean))
+    if gradient > 1e-12:
+        BeamTraining(loss, unroll=aim.unroll)
+    else:
+        with pytest.raises(
+            UserError, match=r"unroll\.beam_size is 1, and .* learns which of several beams is the better"
+        ):
+            BeamTraining(loss, unroll=aim.unroll)
+
+
+def test_the_best_of_one_beam_is_refused():
+    """It is what the network says, whatever its reward."""
+    with pytest.raises(UserError, match=r"unroll\.beam_size is 1, and SoftSurvival learns which of several beams"):
+        BeamTraining(SoftSurvival(), unroll=UnrollOptions(1, 8))
 
 
 def test_before_its_start_step_it_is_teacher_forcing():

@@ -1,5 +1,7 @@
 """Gumbel-greedy decoding: an exact sample, and a gradient whose bias is known where all can be enumerated."""
 
+import math
+
 import pytest
 import torch
 from batches import batch_of
@@ -46,6 +48,7 @@ def test_without_noise_it_is_the_greedy_output_alone_and_in_a_batch(kind, monkey
     "settings, message",
     [
         ({"temperature": 0.0}, "temperature is 0.0, but must be positive"),
+        ({"temperature": math.inf}, "temperature is inf, but must be positive and finite"),
         ({"reward": SentenceChrf()}, "SentenceChrf is a number without a gradient, and GumbelGreedy goes through"),
         ({"weight": -0.1}, "weight is -0.1, but the gumbel part's share must be from 0 to 1"),
     ],

@@ -185,6 +185,14 @@ def test_processes_that_are_pooled_take_the_step_of_one():
         torch.testing.assert_close(torch.from_numpy(own), expected)
 
 
+def test_where_the_likelihood_has_no_gradient_no_step_is_taken():
+    """As where each gold token has all of the probability there is in float32."""
+    network, batch = small("transformer", 12, layers=1), batch_of(PAIRS)
+    weights = list(network.parameters())
+    step, figures = ParameterSearch()._search(network, weights, [batch], [torch.zeros_like(each) for each in weights])
+    assert not any(each.any() for each in step) and 0 < figures["task_loss"] <= 1
+
+
 def test_what_is_logged():
     network, batch = small("gru", 12, layers=1), batch_of(PAIRS)
     loss = ParameterSearch(candidates=2)(network, batch)

@@ -1,5 +1,7 @@
 """Scheduled sampling: what the decoder reads, its gradient, its schedules."""
 
+import math
+
 import pytest
 import torch
 from batches import batch_of
@@ -102,6 +104,7 @@ def test_schedules_fall_from_all_through_a_half_to_the_least(decay, half):
         (lambda: GoldShare(least=1.5), "least is 1.5, but must be a probability"),
         (lambda: ScheduledSampling(own="gold"), "own is 'gold'; it must be one of argmax, sample, expected"),
         (lambda: ScheduledSampling(temperature=0.0), "temperature is 0.0, but must be positive"),
+        (lambda: ScheduledSampling(temperature=math.inf), "temperature is inf, but must be positive and finite"),
         (lambda: ScheduledSampling(label_smoothing=1.0), "label_smoothing is 1.0, but must be"),
     ],
 )

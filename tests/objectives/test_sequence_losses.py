@@ -239,6 +239,7 @@ def test_after_gold_prefixes_each_falls_from_random_weights(loss):
     [
         (lambda: AlignedCrossEntropy(skip=0.0), "skip is 0.0, but must be positive"),
         (lambda: AlignedCrossEntropy(skip_token=-1.0), "skip_token is -1.0, but must be positive"),
+        (lambda: AlignedCrossEntropy(skip=math.inf), "skip is inf, but must be positive and finite"),
         (lambda: OptimalTransport(temperature=0.0), "temperature is 0.0, but must be positive and finite"),
         (lambda: OptimalTransport(position=-1.0), "position is -1.0, but must be 0 or more"),
         (lambda: OptimalTransport(iterations=0), "iterations is 0; Sinkhorn's algorithm needs at least 1"),
@@ -247,7 +248,7 @@ def test_after_gold_prefixes_each_falls_from_random_weights(loss):
             lambda: SoftTeacherForcing(WeightedSum([BagOfTokens(), MinimumRisk()], [1.0, 1.0])),
             "WeightedSum asks what a search chose",
         ),
-        (lambda: SoftTeacherForcing(BagOfTokens(), candidates=0), "candidates is 0; it must be 1 or more"),
+        (lambda: SoftTeacherForcing(BagOfTokens(), candidates=1), "candidates is 1; it must be 2 or more"),
     ],
 )
 def test_settings_that_make_no_sense_are_refused(make, message):

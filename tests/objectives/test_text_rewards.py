@@ -94,6 +94,16 @@ class Short(TextReward):
         return [1.0]
 
 
+class Worded(TextReward):
+    def scores(self, hypotheses, references, sources):
+        return ["good" for _ in hypotheses]
+
+
+class Silent(TextReward):
+    def scores(self, hypotheses, references, sources):
+        [len(line) for line in hypotheses]
+
+
 @pytest.mark.parametrize(
     "make, message",
     [
@@ -102,6 +112,8 @@ class Short(TextReward):
         (lambda _: SentenceTer(workers=-1), "workers is -1, but must be 1 or more"),
         (lambda tokenizer: SentenceTer().of(torch.zeros(2, 1, 1), batch(tokenizer)), "give it the subwords first"),
         (lambda tokenizer: of(Short(), tokenizer), "Short gave 1 scores for 5 hypotheses"),
+        (lambda tokenizer: of(Worded(), tokenizer), "Worded.scores must give a number for each hypothesis .*'good'"),
+        (lambda tokenizer: of(Silent(), tokenizer), "Silent.scores must give a number for each hypothesis .*NoneType"),
     ],
 )
 def test_wrong_settings_are_refused(tokenizer, make, message):

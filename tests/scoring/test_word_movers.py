@@ -79,7 +79,7 @@ def expected(said, meant, rotated):
 @pytest.mark.parametrize("metric, rotated", [(WordMoversDistance, False), (WordRotatorsDistance, True)])
 def test_the_distance_is_that_of_a_linear_programme(metric, rotated):
     lines = [(SENTENCES[i][:17], SENTENCES[j][:23]) for i in range(3) for j in range(3)]
-    found = metric(RandomVectors()).corpus_score([said for said, _ in lines], [[meant for _, meant in lines]])
+    found = metric(RandomVectors(), []).corpus_score([said for said, _ in lines], [[meant for _, meant in lines]])
     assert found.score == pytest.approx(100 * numpy.mean([expected(*pair, rotated) for pair in lines]), rel=1e-6)
 
 
@@ -101,8 +101,15 @@ def test_signatures_say_what_is_needed_to_compute_it_again(plane):
     assert (wmd.value, wrd.value) == (250.0, 50.0)
     for part in ("nrefs:1", "bs:100", "seed:12345", "vectors:plane.vec", "unit:word", "cost:euclidean", "mass:count"):
         assert part in wmd.signature.split("|")
-    assert "unk:20.0%" in estimates["a"][2].score.signature and "scale:100" in wrd.signature
+    assert "scale:100" in wrd.signature
     assert "cost:1-cosine" in wrd.signature and "mass:norm" in wrd.signature
+
+
+def test_the_share_without_a_vector_is_that_of_all_systems_whatever_their_order(plane):
+    systems = {"a": ["right", "up"], "b": ["up", "up what now"]}
+    for order in (["a", "b"], ["b", "a"]):
+        found = bootstrap({name: systems[name] for name in order}, ["right", "up"], samples=100, vectors=plane)
+        assert all("unk:25.0%" in row.score.signature for rows in found.values() for row in rows[2:])
 
 
 def test_words_with_spaces_and_packed_files(tmp_path):
@@ -125,7 +132,15 @@ def test_what_is_no_file_of_vectors_is_refused_before_the_work(tmp_path, content
         check_vectors(tmp_path / "v")
 
 
-@pytest.mark.parametrize("line, message", [("up 1", "1 numbers, but the first one has 2"), ("up 1 b", "'b'")])
+@pytest.mark.parametrize(
+    "line, message",
+    [
+        ("up 1", "1 numbers, but the first one has 2"),
+        ("up 1 b", "'b'"),
+        ("up 1 nan", r"vector 2: the numbers of 'up' must be finite, below 1e\+100"),
+        ("up 1e200 0", "must be finite"),
+    ],
+)
 def test_a_line_that_is_no_vector_is_refused(tmp_path, line, message):
     (tmp_path / "v").write_text(f"right 1 2\n{line}\n")
     with pytest.raises(UserError, match=message):

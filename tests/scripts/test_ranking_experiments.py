@@ -41,10 +41,26 @@ def test_finished_cells_are_kept_and_half_a_line_is_not(tmp_path: Path) -> None:
     assert [settings for settings, _ in Cells(path).finished] == [{"seed": 1}, {"seed": 2}]
 
 
+def test_a_step_costs_what_it_takes_beyond_the_start(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = [0.0]
+    monkeypatch.setattr("cached.time.process_time", lambda: clock[0])
+
+    def train(steps: int) -> None:
+        clock[0] += 5.0 + 0.25 * steps
+
+    cells = Cells(tmp_path / "cells.jsonl")
+    assert cells.cost({"method": "SOFT"}) is None
+    assert cells.seconds_a_step({"method": "SOFT"}, train) == 0.25
+    assert Cells(tmp_path / "cells.jsonl").cost({"method": "SOFT"}) == 0.25
+    cells.run({"method": "SOFT", "seed": 1}, lambda: {"accuracy": 1.0})
+    assert [each["accuracy"] for each in cells.results(method="SOFT")] == [1.0]
+    assert cells.results(method="SOFT", seed=None) == []
+
+
 def test_knn_through_soft() -> None:
     task = knn.TASKS["digits"]._replace(epochs=4)
-    assert knn.run(task, "SOFT", 0.1, 1, TRAIN, TEST, "cpu")["accuracy"] > 90
-    assert knn.run(task, "pixels", None, 1, TRAIN, TEST, "cpu")["accuracy"] > 97
+    assert knn.run(task, "SOFT", 0.1, 1, TRAIN, TEST)["accuracy"] > 90
+    assert knn.run(task, "pixels", None, 1, TRAIN, TEST)["accuracy"] > 97
 
 
 def test_numbers_are_sorted() -> None:

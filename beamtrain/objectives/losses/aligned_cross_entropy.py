@@ -1,5 +1,7 @@
 """Cross-entropy of the reference under its best monotone alignment with what the first beam says."""
 
+import math
+
 import torch
 from torch import Tensor
 from torch.nn.functional import pad
@@ -32,7 +34,7 @@ class AlignedCrossEntropy(BeamLoss):
         skip_token: of a token, in units of its own cross-entropy.
 
     Raises:
-        UserError: either is not positive.
+        UserError: either is not positive and finite.
     """
 
     reads_reference = takes_gold_prefixes = True
@@ -40,8 +42,10 @@ class AlignedCrossEntropy(BeamLoss):
     def __init__(self, skip: float = 3.0, skip_token: float = 1.0) -> None:
         super().__init__()
         for name, value in (("skip", skip), ("skip_token", skip_token)):
-            if not value > 0:
-                raise UserError(f"{name} is {value}, but must be positive: nothing is learned of what costs nothing")
+            if not 0 < value < math.inf:
+                raise UserError(
+                    f"{name} is {value}, but must be positive and finite: nothing is learned of what costs nothing"
+                )
         self.skip, self.skip_token = skip, skip_token
 
     def forward(self, beams: SoftBeams, batch: Batch, gold_log_probs: Tensor | None = None) -> Tensor:

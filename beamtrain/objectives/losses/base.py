@@ -20,6 +20,8 @@ class BeamLoss(nn.Module, ABC):
     reads_hard_prefixes: bool = False  # whether each slot must hold one hypothesis, and some candidates none
     follows_reference: bool = False  # whether it needs the reference among the candidates, and `beams.followed`
     keeps_reference: bool = False  # whether the followed reference takes a slot where it would have fallen out
+    compares_beams: bool = False  # whether all that it learns is which of several final beams is the better one
+    reads_choices: bool = False  # whether it has a gradient by the search's choices too, where the selection passes one
     takes_gold_prefixes: bool = False  # whether it makes sense of one beam that was predicted after gold prefixes
 
     @abstractmethod
@@ -30,7 +32,8 @@ class BeamLoss(nn.Module, ABC):
         """
 
 
-NEEDS = tuple(name for name in BeamLoss.__annotations__ if name != "takes_gold_prefixes")
+OF_ALL = ("takes_gold_prefixes", "compares_beams")  # of several losses together only where it is so of each
+NEEDS = tuple(name for name in BeamLoss.__annotations__ if name not in OF_ALL)
 
 
 def order_weights(beams: SoftBeams, sharpness: float) -> Tensor:

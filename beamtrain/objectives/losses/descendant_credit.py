@@ -39,7 +39,7 @@ class DescendantCredit(BeamLoss):
         UserError: a temperature that is not positive, or rivals below 1.
     """
 
-    reads_hard_prefixes = True
+    reads_hard_prefixes = compares_beams = True
 
     def __init__(self, temperature: float = 0.5, rivals: int | None = None, reward: Reward | None = None) -> None:
         super().__init__()

@@ -24,7 +24,7 @@ class ExpectedReward(BeamLoss):
         UserError: a sharpness that is not positive, or a reward without a gradient.
     """
 
-    takes_gold_prefixes = True
+    compares_beams = reads_choices = takes_gold_prefixes = True
 
     def __init__(self, reward: Reward | None = None, sharpness: float = 0.3) -> None:
         super().__init__()

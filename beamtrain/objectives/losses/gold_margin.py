@@ -27,15 +27,15 @@ class GoldMargin(BeamLoss):
         margin: in nats of the accumulated log-probability.
 
     Raises:
-        UserError: the margin is negative.
+        UserError: the margin is negative or not finite.
     """
 
     reads_gold = True
 
     def __init__(self, margin: float = 1.0) -> None:
         super().__init__()
-        if not margin >= 0:
-            raise UserError(f"margin is {margin}, but must be 0 or more; 1 is usual")
+        if not 0 <= margin < math.inf:
+            raise UserError(f"margin is {margin}, but must be 0 or more, and finite; 1 is usual")
         self.margin = margin
 
     def forward(self, beams: SoftBeams, batch: Batch, gold_log_probs: Tensor | None = None) -> Tensor:

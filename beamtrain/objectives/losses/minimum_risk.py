@@ -30,6 +30,8 @@ class MinimumRisk(BeamLoss):
         UserError: a sharpness that is not positive.
     """
 
+    compares_beams = True
+
     def __init__(self, reward: Reward | None = None, sharpness: float = 0.3) -> None:
         super().__init__()
         check_sharpness(sharpness)

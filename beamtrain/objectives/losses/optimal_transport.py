@@ -21,7 +21,7 @@ class OptimalTransport(BeamLoss):
     """sum_r w_r W_r over the K final beams, w as in `order_weights`, and for each of them
 
         W = min_P  sum_tu P_tu C_tu + temperature KL(P | a b')
-        C_tu = 1 - cos(x_t, e(y_u)) + position |t / n - u / U|
+        C_tu = 1 - cos(x_t, e(y_u)) + position |(t - 1/2) / n - (u - 1/2) / U|
 
     over the plans P that carry the beam's n tokens, of mass a_t = 1 / n each, to the U of the reference, of mass
     b_u = 1 / U, EOS included. x_t = sum_m A_tm e(m) is what the beam has at position t, mixed from the token vectors e
@@ -43,7 +43,7 @@ class OptimalTransport(BeamLoss):
         UserError: a value out of its range.
     """
 
-    reads_vectors = takes_gold_prefixes = True
+    reads_vectors = compares_beams = reads_choices = takes_gold_prefixes = True
 
     def __init__(
         self, temperature: float = 0.1, position: float = 0.0, iterations: int = 50, sharpness: float = 0.3

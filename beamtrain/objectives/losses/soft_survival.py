@@ -60,6 +60,7 @@ class SoftSurvival(BeamLoss):
             raise UserError("after_fall is put_back, but the best of the final beams never falls; leave it at stop")
         check_settings(temperature, rivals)
         self.target, self.temperature, self.rivals, self.reward = target, temperature, rivals, reward or Gleu()
+        self.compares_beams = target == "best"
         self.follows_reference, self.keeps_reference = target == "reference", after_fall == "put_back"
 
     def forward(self, beams: SoftBeams, batch: Batch, gold_log_probs: Tensor | None = None) -> Tensor:

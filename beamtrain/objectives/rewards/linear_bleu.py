@@ -1,5 +1,7 @@
 """Corpus BLEU to first order: what a sentence adds to the BLEU of the corpus it stands in."""
 
+import math
+
 from torch import Tensor
 
 from beamtrain.base.errors import UserError
@@ -33,8 +35,8 @@ class LinearBleu(NgramReward):
         for name, value in (("precision", precision), ("decay", decay)):
             if not 0 < value <= 1:
                 raise UserError(f"{name} is {value}, but must be above 0 and at most 1; 0.7 is usual")
-        if length_cost < 0:
-            raise UserError(f"length_cost is {length_cost}, but must be 0 or more; 1 is usual")
+        if not 0 <= length_cost < math.inf:
+            raise UserError(f"length_cost is {length_cost}, but must be 0 or more, and finite; 1 is usual")
         self.length_cost = length_cost
         self.values = [1 / (order * precision * decay**n) for n in range(order)]
 

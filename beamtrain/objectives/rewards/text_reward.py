@@ -97,9 +97,13 @@ def _lines(model: Subwords, rows: Tensor) -> list[str]:
 def _scores(reward: TextReward, triples: list[Triple]) -> list[float]:
     hypotheses, references, sources = ([triple[place] for triple in triples] for place in range(3))
     found = reward.scores(hypotheses, references, sources) if triples else []
-    if len(found) != len(triples):
-        raise UserError(f"{type(reward).__name__} gave {len(found)} scores for {len(triples)} hypotheses")
-    return [float(score) for score in found]
+    try:
+        scores = [float(score) for score in found]
+    except (TypeError, ValueError) as error:
+        raise UserError(f"{type(reward).__name__}.scores must give a number for each hypothesis ({error})") from error
+    if len(scores) != len(triples):
+        raise UserError(f"{type(reward).__name__} gave {len(scores)} scores for {len(triples)} hypotheses")
+    return scores
 
 
 def _start_worker(reward: TextReward) -> None:

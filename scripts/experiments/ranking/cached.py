@@ -13,6 +13,7 @@ from typing import Any
 
 Settings = dict[str, Any]
 Result = dict[str, Any]
+PROBES = 3, 23  # steps of two short trainings, to learn what one costs
 
 
 class Cells:
@@ -28,19 +29,49 @@ class Cells:
                     row = json.loads(line)
                     self.finished.append((row["settings"], row["result"]))
 
-    def run(self, settings: Settings, work: Callable[[], Result]) -> Result:
-        """The kept result of the cell with these settings, or that of `work`, with its CPU seconds, now kept."""
+    def run(self, settings: Settings, work: Callable[[], Result], device: str = "cpu") -> Result:
+        """The kept result of the cell with these settings, or that of `work`, with its CPU seconds, now kept.
+
+        On another device its name is kept instead of the seconds.
+        """
         for known, result in self.finished:
             if known == settings:
                 return result
         begin = time.process_time()
         result = work()
-        result = {"cpu_seconds": round(time.process_time() - begin, 1), **result}
+        seconds = round(time.process_time() - begin, 1)
+        result = {**({"cpu_seconds": seconds} if device == "cpu" else {"device": device}), **result}
         with self.path.open("a", encoding="utf-8") as file:
             file.write("\n" * self._torn() + json.dumps({"settings": settings, "result": result}) + "\n")
         self.finished.append((settings, result))
         print(f"{settings} {summary(result)}", file=sys.stderr, flush=True)
         return result
+
+    def seconds_a_step(self, settings: Settings, train: Callable[[int], Any]) -> float:
+        """CPU seconds of a training step: `train` is called with numbers of steps, on the CPU, once and for all."""
+
+        def work() -> Result:
+            took = []
+            for steps in (PROBES[0], *PROBES):  # the first is to warm up
+                begin = time.process_time()
+                train(steps)
+                took.append(time.process_time() - begin)
+            return {"seconds_a_step": round((took[2] - took[1]) / (PROBES[1] - PROBES[0]), 5)}
+
+        return self.run({"cost": True, **settings}, work)["seconds_a_step"]
+
+    def cost(self, settings: Settings) -> float | None:
+        """What `seconds_a_step` has found for these settings."""
+        known = [result["seconds_a_step"] for each, result in self.finished if each == {"cost": True, **settings}]
+        return known[0] if known else None
+
+    def results(self, **settings: Any) -> list[Result]:
+        """Those of the cells with these settings, whatever their other ones: one for each seed."""
+        return [
+            result
+            for known, result in self.finished
+            if "cost" not in known and all(known.get(name) == value for name, value in settings.items())
+        ]
 
     def _torn(self) -> bool:
         """Whether the file ends in half a line."""

@@ -7,6 +7,7 @@ FOLDER                                    parquet files train-* and test-* as on
 """
 
 import gzip
+from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
@@ -43,6 +44,11 @@ def load_digits() -> tuple[Images, Images]:
     return taken(whole, ~test), taken(whole, test)
 
 
+def on(device: str, *sets: Images) -> list[Images]:
+    """The same images on a device."""
+    return [Images(*(tensor.to(device) for tensor in images)) for images in sets]
+
+
 def taken(images: Images, which: Tensor) -> Images:
     return Images(images.pixels[which], images.labels[which])
 
@@ -53,17 +59,24 @@ def held_out(images: Images, count: int, seed: int = 0) -> tuple[Images, Images]
     return taken(images, order[count:]), taken(images, order[:count])
 
 
+def batches(images: int, batch: int, generator: torch.Generator) -> Iterator[Tensor]:
+    """Numbers (batch,) of images, in a new order in each epoch, without end; what is left of an epoch is dropped."""
+    while True:
+        yield from torch.randperm(images, generator=generator).split(batch)[: images // batch]
+
+
 def shifted(pixels: Tensor, reach: int, generator: torch.Generator, flip: bool = False) -> Tensor:
     """Each image moved by up to `reach` pixels in each direction, and flipped with probability 1/2 if asked for."""
     if reach:
         count, channels, height, width = pixels.shape
         padded = torch.nn.functional.pad(pixels, (reach,) * 4)
         down, right = torch.randint(0, 2 * reach + 1, (2, count, 1), generator=generator)
-        rows, columns = torch.arange(height) + down, torch.arange(width) + right  # (B, height), (B, width)
+        rows, columns = (torch.arange(size) + by for size, by in ((height, down), (width, right)))
+        rows, columns = rows.to(pixels.device), columns.to(pixels.device)  # (B, height), (B, width)
         padded = padded.gather(2, rows[:, None, :, None].expand(-1, channels, -1, padded.shape[-1]))
         pixels = padded.gather(3, columns[:, None, None, :].expand(-1, channels, height, -1))
     if flip:
-        turned = torch.rand(len(pixels), 1, 1, 1, generator=generator) < 0.5
+        turned = (torch.rand(len(pixels), 1, 1, 1, generator=generator) < 0.5).to(pixels.device)
         pixels = torch.where(turned, pixels.flip(-1), pixels)
     return pixels
 

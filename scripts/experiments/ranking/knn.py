@@ -9,16 +9,20 @@
 --source may be a folder; see images.py. A batch is its own set of neighbours: each of its images is a query among all
 others. After training, the test images are classified by exact kNN among all training images. 5,000 (digits: 200)
 training images are held out; --tune measures temperatures on them. Finished cells are kept in --out.
+
+What a step of each method costs on a CPU is measured first (20 steps) and kept. With --seconds every method trains for
+so many CPU seconds instead of the same number of epochs, on whatever --device.
 """
 
 import argparse
+from itertools import islice
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import torch
 from cached import Cells, spread, table
 from image_networks import Sphere, convolutional, in_blocks, resnet18
-from images import Images, held_out, load_images, shifted
+from images import Images, batches, held_out, load_images, on, shifted
 from methods import SETS
 from plots import save_plot
 from torch import Tensor, nn
@@ -29,6 +33,7 @@ from beamtrain.topk import Operator
 
 K = 9
 CLASSES = 10
+UNTRAINED = ["pixels", "PCA"]
 BASELINES = ["pixels", "PCA", "autoencoder", "cross-entropy", "classifier"]
 TEMPERATURES = {  # chosen on the digits' held-out images
     "SOFT": 0.1,
@@ -77,6 +82,8 @@ def main() -> None:
     parser.add_argument("--methods", nargs="+", default=[*BASELINES, *SETS], metavar="METHOD")
     parser.add_argument("--tune", type=float, nargs="+", metavar="TEMPERATURE", help="only measure these, held out")
     parser.add_argument("--epochs", type=int, help="other than the task's")
+    parser.add_argument("--seconds", type=int, help="CPU seconds of training, alike for every method")
+    parser.add_argument("--costs", action="store_true", help="only measure what a step costs")
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--out", type=Path, default=Path("docs/experiments/ranking"))
     parser.add_argument("--pictures", type=Path, default=Path("docs/images/ranking"))
@@ -85,41 +92,82 @@ def main() -> None:
     train, test = load_images(options.source)
     train, validation = held_out(train, task.held_out)
     cells = Cells(options.out / f"knn-{options.task}.jsonl")
+    for name in options.methods:
+        if name not in UNTRAINED:
+            cells.seconds_a_step(
+                cost_of(task, name), lambda steps, n=name: learned(task, n, TEMPERATURES.get(n), 1, train, steps)
+            )
+    if options.costs:
+        return
     for seed in options.seeds:
         for name in options.methods:
             for temperature in options.tune or [TEMPERATURES.get(name)]:
                 if options.tune and name not in SETS:
                     continue
-                settings = {"method": name, "seed": seed, "temperature": temperature, "epochs": task.epochs}
+                settings = {"method": name, "seed": seed, "temperature": temperature, "task": task._asdict()}
                 settings |= {"images": "held out"} if options.tune else {}
-                used = validation if options.tune else test
+                steps, used = steps_of(task, name, len(train.labels)), validation if options.tune else test
+                if options.seconds and name not in UNTRAINED:
+                    settings |= {"seconds": options.seconds}
+                    steps = round(options.seconds / cells.cost(cost_of(task, name)))
                 cells.run(
                     settings,
-                    lambda n=name, t=temperature, s=seed, u=used: run(task, n, t, s, train, u, options.device),
+                    lambda n=name, t=temperature, s=seed, u=used, m=steps: run(
+                        task, n, t, s, train, u, options.device, m
+                    ),
+                    options.device,
                 )
     if not options.tune:
-        print(report(cells, task.epochs))
-        plot(cells, options.pictures / f"knn-{options.task}.png", task.epochs)
+        print(report(cells, task))
+        plot(cells, options.pictures / f"knn-{options.task}.png", task)
+
+
+def cost_of(task: Task, name: str) -> dict[str, Any]:
+    """The cell of what a step costs, which depends on all but the number of steps."""
+    return {"method": name, "task": {**task._asdict(), "epochs": None}}
+
+
+def batch_of(task: Task, name: str) -> int:
+    return SLOW.get(name, {}).get("batch", task.batch)
+
+
+def steps_of(task: Task, name: str, images: int) -> int:
+    """Those of the task's epochs."""
+    return task.epochs * (images // batch_of(task, name))
 
 
 def run(
-    task: Task, name: str, temperature: float | None, seed: int, train: Images, test: Images, device: str
+    task: Task,
+    name: str,
+    temperature: float | None,
+    seed: int,
+    train: Images,
+    test: Images,
+    device: str = "cpu",
+    steps: int | None = None,
 ) -> dict[str, Any]:
-    """The test accuracy, in per cent, of one method."""
+    """The test accuracy, in per cent, of one method after so many steps (default: the task's epochs)."""
     torch.manual_seed(seed)
-    train, test = (Images(*(tensor.to(device) for tensor in images)) for images in (train, test))
-    if name in ("pixels", "PCA"):
+    train, test = on(device, train, test)
+    if name in UNTRAINED:
         return {"accuracy": by_knn(*linear_features(name, train, test), train, test)}
-    if name == "autoencoder":
-        network = autoencoder(task, train, seed, device)
-    elif name in SETS:
-        network = through_operator(task, SETS[name](temperature), name, train, seed, device)
-    else:
-        network = classifier(task, train, seed, device)
-        if name == "classifier":
-            return {"accuracy": percent(in_blocks(network, test.pixels).argmax(-1), test)}
+    steps = steps or steps_of(task, name, len(train.labels))
+    network = learned(task, name, temperature, seed, train, steps)
+    if name == "classifier":
+        return {"steps": steps, "accuracy": percent(in_blocks(network, test.pixels).argmax(-1), test)}
+    if name == "cross-entropy":
         network = Sphere(network[:-1])
-    return {"accuracy": by_knn(in_blocks(network, train.pixels), in_blocks(network, test.pixels), train, test)}
+    features, queries = (in_blocks(network, images.pixels) for images in (train, test))
+    return {"steps": steps, "accuracy": by_knn(features, queries, train, test)}
+
+
+def learned(task: Task, name: str, temperature: float | None, seed: int, train: Images, steps: int) -> nn.Module:
+    """The network of one method."""
+    if name == "autoencoder":
+        return autoencoder(task, train, seed, steps)
+    if name in SETS:
+        return through_operator(task, SETS[name](temperature), name, train, seed, steps)
+    return classifier(task, train, seed, steps)
 
 
 def by_knn(features: Tensor, queries: Tensor, train: Images, test: Images) -> float:
@@ -149,82 +197,92 @@ def embedding(task: Task, pixels: Tensor) -> nn.Module:
     return convolutional(channels, size, task.width, task.features)
 
 
-def through_operator(task: Task, operator: Operator, name: str, train: Images, seed: int, device: str) -> nn.Module:
+def through_operator(task: Task, operator: Operator, name: str, train: Images, seed: int, steps: int) -> nn.Module:
     """A network trained on the label mass of the k nearest in the batch."""
     knn = DifferentiableKNN(operator, K, CLASSES, "ranks" if "weights" not in operator.gives else "log")
     network = Sphere(embedding(task, train.pixels), RADIUS.get(name, 1.0))
-    generator = torch.Generator(device).manual_seed(seed)
-    batch, queries = task.batch, SLOW.get(name, {}).get("queries", task.batch)
+    generator = torch.Generator(train.pixels.device).manual_seed(seed)
+    batch = batch_of(task, name)
+    queries = SLOW.get(name, {}).get("queries", batch)
 
     def loss(features: Tensor, labels: Tensor) -> Tensor:
         itself = torch.eye(len(features), dtype=torch.bool, device=features.device)[:queries]
         return knn.loss(features[:queries], labels[:queries], features, labels, generator, itself).mean()
 
-    return trained(task._replace(batch=SLOW.get(name, {}).get("batch", batch)), network, loss, train, seed, device)
+    return trained(task._replace(batch=batch), network, loss, train, seed, steps)
 
 
-def classifier(task: Task, train: Images, seed: int, device: str) -> nn.Module:
+def classifier(task: Task, train: Images, seed: int, steps: int) -> nn.Module:
     """The same network with one more layer, trained by cross-entropy."""
     network = nn.Sequential(embedding(task, train.pixels), nn.Sequential(nn.ReLU(), nn.Linear(task.features, CLASSES)))
-    return trained(task, network, F.cross_entropy, train, seed, device)
+    return trained(task, network, F.cross_entropy, train, seed, steps)
 
 
-def autoencoder(task: Task, train: Images, seed: int, device: str) -> nn.Module:
+def autoencoder(task: Task, train: Images, seed: int, steps: int) -> nn.Module:
     """An encoder from which a two-layer network rebuilds the pixels."""
     encoder = embedding(task, train.pixels)
     pixels = train.pixels[0].numel()
     decoder = nn.Sequential(nn.ReLU(), nn.Linear(task.features, 512), nn.ReLU(), nn.Linear(512, pixels))
-    whole = nn.Sequential(encoder, decoder)
-    trained(task, whole, None, train, seed, device)
+    trained(task, nn.Sequential(encoder, decoder), None, train, seed, steps)
     return encoder
 
 
-def trained(task: Task, network: nn.Module, loss, train: Images, seed: int, device: str) -> nn.Module:
-    """The network after the task's epochs of Adam with a one-cycle rate; loss None: rebuild the input."""
-    network.to(device, memory_format=torch.channels_last).train()
+def trained(task: Task, network: nn.Module, loss, train: Images, seed: int, steps: int) -> nn.Module:
+    """The network after some steps of Adam with a one-cycle rate; loss None: rebuild the input."""
+    network.to(train.pixels.device, memory_format=torch.channels_last).train()
     optimizer = torch.optim.AdamW(network.parameters(), task.rate, weight_decay=1e-3, fused=True)
-    steps = task.epochs * (len(train.labels) // task.batch)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, task.rate, total_steps=steps, pct_start=0.2)
     generator = torch.Generator().manual_seed(seed)
-    for _ in range(task.epochs):
-        order = torch.randperm(len(train.labels), generator=generator)
-        for chosen in order.split(task.batch)[: len(train.labels) // task.batch]:
-            seen = shifted(train.pixels[chosen], task.reach, generator, task.flip)
-            output = network(seen.contiguous(memory_format=torch.channels_last))
-            value = F.mse_loss(output, seen.flatten(1)) if loss is None else loss(output, train.labels[chosen])
-            optimizer.zero_grad()
-            value.backward()
-            optimizer.step()
-            schedule.step()
+    for chosen in islice(batches(len(train.labels), task.batch, generator), steps):
+        seen = shifted(train.pixels[chosen.to(train.pixels.device)], task.reach, generator, task.flip)
+        output = network(seen.contiguous(memory_format=torch.channels_last))
+        labels = train.labels[chosen.to(train.labels.device)]
+        value = F.mse_loss(output, seen.flatten(1)) if loss is None else loss(output, labels)
+        optimizer.zero_grad()
+        value.backward()
+        optimizer.step()
+        schedule.step()
     return network
 
 
-def report(cells: Cells, epochs: int) -> str:
+def report(cells: Cells, task: Task) -> str:
+    """Accuracies after the task's epochs, and after equal CPU seconds where that has been run."""
+    budgets = sorted({each["seconds"] for each, _ in cells.finished if of_task(each, task) and "seconds" in each})
     rows = []
     for name in [*BASELINES, *SETS]:
-        found = of_method(cells, name, epochs)
-        if found:
-            accuracy, seconds = ([result[key] for result in found] for key in ("accuracy", "cpu_seconds"))
-            rows.append([name, spread(accuracy), spread(seconds, 0)])
-    return table(["method", "test accuracy", "CPU seconds"], rows)
+        found = of_method(cells, name, task)
+        equal = [of_method(cells, name, task, seconds) for seconds in budgets]
+        if found or any(equal):
+            accuracies = (spread(result["accuracy"] for result in each) for each in (found, *equal))
+            seconds = seconds_of(cells, name, task, found)
+            rows.append([name, next(accuracies), f"{seconds[0]:.0f}" if seconds else "", *accuracies])
+    head = ["method", "test accuracy", "CPU seconds of training"]
+    return table([*head, *(f"accuracy after {seconds} CPU seconds" for seconds in budgets)], rows)
 
 
-def of_method(cells: Cells, name: str, epochs: int) -> list[dict[str, Any]]:
+def of_task(settings: dict[str, Any], task: Task) -> bool:
+    return settings["task"] == task._asdict()
+
+
+def of_method(cells: Cells, name: str, task: Task, seconds: int | None = None) -> list[dict[str, Any]]:
     """The test results of all seeds."""
-    return [
-        result
-        for settings, result in cells.finished
-        if settings["method"] == name and settings["epochs"] == epochs and "images" not in settings
-    ]
+    return cells.results(method=name, task=task._asdict(), seconds=seconds, images=None)
 
 
-def plot(cells: Cells, path: Path, epochs: int) -> None:
+def seconds_of(cells: Cells, name: str, task: Task, found: list[dict[str, Any]]) -> list[float]:
+    """CPU seconds of training of each of these results: of their steps, at what one costs."""
+    cost = cells.cost(cost_of(task, name))
+    return [] if cost is None else [result["steps"] * cost for result in found]
+
+
+def plot(cells: Cells, path: Path, task: Task) -> None:
     """Accuracy against CPU seconds, one point for each seed."""
     points = {}
     for name in ["cross-entropy", "classifier", *SETS]:
-        found = of_method(cells, name, epochs)
-        points[name] = [result["cpu_seconds"] for result in found], [result["accuracy"] for result in found]
-    save_plot(path, {path.stem: points}, "CPU seconds, training and test", "test accuracy, %", "o")
+        found = [result for result in cells.results(method=name, task=task._asdict(), images=None) if "steps" in result]
+        seconds = seconds_of(cells, name, task, found)
+        points[name] = seconds, [result["accuracy"] for result in found][: len(seconds)]
+    save_plot(path, {path.stem: points}, "CPU seconds of training", "test accuracy, %", "o")
 
 
 if __name__ == "__main__":

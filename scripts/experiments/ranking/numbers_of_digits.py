@@ -12,17 +12,20 @@ class Numbers:
 
     def __init__(self, digits: Images, seed: int) -> None:
         self.pixels = digits.pixels
-        self.by_class = [torch.nonzero(digits.labels == digit).squeeze(-1) for digit in range(10)]
+        labels = digits.labels.cpu()
+        self.by_class = [torch.nonzero(labels == digit).squeeze(-1) for digit in range(10)]
         self.generator = torch.Generator().manual_seed(seed)
 
     def draw(self, *shape: int) -> tuple[Tensor, Tensor]:
-        """Digits' images (*shape, 4, 1, height, width), most significant first, and numbers (*shape) as floats."""
+        """Digits' images (*shape, 4, 1, height, width), most significant first, and numbers (*shape) as floats, both
+        where the digits are."""
         digits = torch.randint(10, (*shape, DIGITS), generator=self.generator)
         chosen = torch.empty_like(digits)
         for digit, pool in enumerate(self.by_class):
             here = digits == digit
             chosen[here] = pool[torch.randint(len(pool), (int(here.sum()),), generator=self.generator)]
-        return self.pixels[chosen], (digits * 10 ** torch.arange(DIGITS - 1, -1, -1)).sum(-1).float()
+        numbers = (digits * 10 ** torch.arange(DIGITS - 1, -1, -1)).sum(-1).float()
+        return self.pixels[chosen.to(self.pixels.device)], numbers.to(self.pixels.device)
 
 
 class NumberNetwork(nn.Module):

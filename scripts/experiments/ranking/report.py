@@ -37,12 +37,13 @@ def add(module, names, **settings) -> None:
         PARTS[name] = partial(module.report, **settings), partial(module.plot, **settings)
 
 
-for task, sizes in knn.TASKS.items():
-    add(knn, [f"knn-{task}"], epochs=sizes.epochs)
-for task, steps in sort_numbers.STEPS.items():
-    add(sort_numbers, [f"sort_numbers-{task}"], steps=steps)
+for name, task in knn.TASKS.items():
+    add(knn, [f"knn-{name}"], task=task)
+for name, steps in sort_numbers.STEPS.items():
+    add(sort_numbers, [f"sort_numbers-{name}"], steps=steps)
 add(medians, ["medians-digits", "medians-mnist"], steps=medians.STEPS, level=0.5)
-add(topk_classification, [f"topk_classification-{task}" for task in topk_classification.TASKS], k=1)
+for name, task in topk_classification.TASKS.items():
+    add(topk_classification, [f"topk_classification-{name}"], k=1, task=task)
 
 
 def main() -> None:

@@ -8,14 +8,18 @@ from operators that only rank, the squared distance of their soft ranks. Every m
 NeuralSort and SOFT, with the first seed, on sets of 3, 7, 9 and 15 too; each network is tested on sets of all sizes.
 Deviations from the paper: one small convolution network is applied to each of the four digits; 2,500 steps of 125
 images instead of 27,500 of 300 to 1,500.
+
+What a step of each method costs on a CPU is measured first (20 steps) and kept. With --seconds every method trains for
+so many CPU seconds, on sets of 5, instead of the same number of steps, on whatever --device.
 """
 
 import argparse
 from pathlib import Path
+from typing import Any
 
 import torch
 from cached import Cells, spread, table
-from images import held_out, load_images
+from images import Images, held_out, load_images, on
 from methods import SORTS
 from numbers_of_digits import NumberNetwork, Numbers, optimised, scored
 from plots import save_plot
@@ -40,6 +44,9 @@ def main() -> None:
     parser.add_argument("--methods", nargs="+", default=list(SORTS))
     parser.add_argument("--sizes", type=int, nargs="+", default=[5, 3, 7, 9, 15], help="of the sets in training")
     parser.add_argument("--steps", type=int, help="other than the task's")
+    parser.add_argument("--seconds", type=int, help="CPU seconds of training, alike for every method")
+    parser.add_argument("--costs", action="store_true", help="only measure what a step costs")
+    parser.add_argument("--device", default="cpu")
     parser.add_argument("--out", type=Path, default=Path("docs/experiments/ranking"))
     parser.add_argument("--pictures", type=Path, default=Path("docs/images/ranking"))
     options = parser.parse_args()
@@ -47,27 +54,44 @@ def main() -> None:
     train, _ = held_out(train, len(train.labels) // 12)
     steps = options.steps or STEPS[options.task]
     cells = Cells(options.out / f"sort_numbers-{options.task}.jsonl")
+    for name in options.methods:
+        cells.seconds_a_step(cost_of(name), lambda steps, n=name: run(n, 5, 1, steps, train, test, tested=5))
+    if options.costs:
+        return
     for seed in options.seeds:
-        for size in options.sizes:
+        for size in [5] if options.seconds else options.sizes:
             for name in options.methods:
                 if size == 5 or (name in ("NeuralSort", "sorted SOFT") and seed == options.seeds[0]):
+                    length = {"steps": steps}
+                    if options.seconds:
+                        length = {"seconds": options.seconds}
+                    count = round(options.seconds / cells.cost(cost_of(name))) if options.seconds else steps
                     cells.run(
-                        {"method": name, "size": size, "seed": seed, "steps": steps, "images": IMAGES},
-                        lambda n=name, s=size, r=seed: run(n, s, r, steps, train, test),
+                        {"method": name, "size": size, "seed": seed, **length, "images": IMAGES},
+                        lambda n=name, s=size, r=seed, m=count: run(n, s, r, m, train, test, options.device),
+                        options.device,
                     )
     print(report(cells, steps))
     plot(cells, options.pictures / f"sort_numbers-{options.task}.png", steps)
 
 
-def run(name: str, size: int, seed: int, steps: int, train, test) -> dict[str, float]:
-    """Accuracies of the orders of 1,000 test sets of every size."""
+def cost_of(name: str) -> dict[str, Any]:
+    """The cell of what a step costs, on sets of 5."""
+    return {"method": name, "size": 5, "images": IMAGES}
+
+
+def run(
+    name: str, size: int, seed: int, steps: int, train: Images, test: Images, device: str = "cpu", tested: int = 1000
+) -> dict[str, float]:
+    """Accuracies of the orders of so many test sets of every size."""
     torch.manual_seed(seed)
-    network = NumberNetwork(train.pixels.shape[-1])
+    train, test = on(device, train, test)
+    network = NumberNetwork(train.pixels.shape[-1]).to(device)
     fit(network, SORTS[name](TEMPERATURE), Numbers(train, seed), size, steps, seed)
-    result: dict[str, float] = {}
-    every = scored(network, Numbers(test, seed), 1000 * max(SIZES))
+    result: dict[str, float] = {"steps": steps}
+    every = scored(network, Numbers(test, seed), tested * max(SIZES))
     for other in SIZES:
-        scores, numbers = (tensor[: 1000 * other].view(1000, other) for tensor in every)
+        scores, numbers = (tensor[: tested * other].view(tested, other) for tensor in every)
         right = numbers.gather(-1, scores.argsort(-1, descending=True)) == numbers.sort(-1, descending=True).values
         result[f"all {other}"] = round(right.all(-1).double().mean().item(), 4)
         result[f"each {other}"] = round(right.double().mean().item(), 4)
@@ -76,7 +100,7 @@ def run(name: str, size: int, seed: int, steps: int, train, test) -> dict[str, f
 
 def fit(network: NumberNetwork, operator: Operator, numbers: Numbers, size: int, steps: int, seed: int) -> None:
     """Train on sets of `size` numbers."""
-    generator = torch.Generator().manual_seed(seed)
+    generator = torch.Generator(numbers.pixels.device).manual_seed(seed)
     optimizer, schedule = optimised(network, RATE, steps)
     for _ in range(steps):
         images, values = numbers.draw(IMAGES // size, size)
@@ -97,17 +121,24 @@ def order_loss(scores: Tensor, values: Tensor, operator: Operator, generator: to
 
 
 def report(cells: Cells, steps: int) -> str:
+    """Accuracies after so many steps, and after equal CPU seconds where that has been run."""
     rows = [["NeuralSort, Grover et al., each trained for its size", *PAPER.values(), ""]]
-    found = [(s, r) for s, r in cells.finished if s["steps"] == steps]
-    for name in SORTS:
-        on_five = [r for s, r in found if (s["method"], s["size"]) == (name, 5)]
-        on_own = {size: [r for s, r in found if (s["method"], s["size"]) == (name, size)] for size in SIZES}
-        if on_five:
-            seconds = spread((result["cpu_seconds"] for result in on_five), 0)
-            rows.append([f"{name}, trained on sets of 5", *(accuracies(on_five, size) for size in SIZES), seconds])
-        if any(results for size, results in on_own.items() if size != 5):
-            rows.append([f"{name}, each trained for its size", *(accuracies(on_own[n], n) for n in SIZES), ""])
+    for seconds in [None, *sorted({each["seconds"] for each, _ in cells.finished if "seconds" in each})]:
+        for name in SORTS:
+            on_five = of_method(cells, name, 5, steps, seconds)
+            cost = cells.cost(cost_of(name))
+            if on_five:
+                took = "" if cost is None else f"{on_five[0]['steps'] * cost:.0f}"
+                rows.append([f"{name}, trained on sets of 5", *(accuracies(on_five, size) for size in SIZES), took])
+            on_own = {size: of_method(cells, name, size, steps, seconds) for size in SIZES}
+            if any(results for size, results in on_own.items() if size != 5):
+                rows.append([f"{name}, each trained for its size", *(accuracies(on_own[n], n) for n in SIZES), ""])
     return table(["all in order (each in its place)", *(f"n = {size}" for size in SIZES), "CPU seconds"], rows)
+
+
+def of_method(cells: Cells, name: str, size: int, steps: int, seconds: int | None = None) -> list[dict[str, float]]:
+    """The results of all seeds."""
+    return cells.results(method=name, size=size, images=IMAGES, steps=None if seconds else steps, seconds=seconds)
 
 
 def accuracies(results: list[dict[str, float]], size: int) -> str:
@@ -120,7 +151,7 @@ def plot(cells: Cells, path: Path, steps: int) -> None:
     """Sets all in order against their size, by networks trained on sets of 5; means over seeds."""
     lines = {}
     for name in SORTS:
-        mine = [r for s, r in cells.finished if (s["method"], s["size"], s["steps"]) == (name, 5, steps)]
+        mine = of_method(cells, name, 5, steps)
         lines[name] = (SIZES if mine else [], [sum(r[f"all {n}"] for r in mine) / len(mine) for n in SIZES if mine])
     save_plot(path, {"trained on sets of 5": lines}, "numbers in a set", "share of sets all in order")
 
