@@ -23,23 +23,28 @@ PARTS = (Objective, BeamLoss, Reward, Operator)
 _MOST = 10_000  # values in a setting; a file can name one many times over
 
 
-def load_objective(folder: Path) -> Objective:
-    """The objective of the run in `folder`.
+def load_objective(folder: Path) -> Objective | None:
+    """The objective of the run in `folder`; None for one that was not made by training, as an imported one.
 
     Raises:
-        UserError: there is no readable config.yaml, or it names a class that is not imported, or wrong arguments.
+        UserError: config.yaml is not readable, or it names a class that is not imported, or wrong arguments.
     """
     path = folder / "config.yaml"
     try:
         content = yaml.safe_load(path.read_text(encoding="utf-8"))
+        if isinstance(content, dict) and "model" not in content:
+            return None
         setting = content["model"]["objective"]
+    except FileNotFoundError:
+        return None
     except OSError as error:
         raise UserError(f"{path} cannot be read: {error.strerror}") from error
     except (yaml.YAMLError, ValueError, RecursionError) as error:
         raise UserError(f"{path} is damaged: it is no YAML ({first_line(error)})") from error
     except (KeyError, TypeError) as error:
         raise UserError(f"{path} says nothing of model.objective") from error
-    return built(setting, Objective, f"{path}: model.objective")
+    made: Objective = built(setting, Objective, f"{path}: model.objective")
+    return made
 
 
 def built(setting: Any, kind: type, where: str) -> Any:

@@ -92,7 +92,7 @@ class Operator(ABC):  # noqa: B024 - which of the methods a subclass implements 
             if ability not in self.gives:
                 raise ValueError(
                     f"{self} gives no {MEANING[ability]}, which {purpose} needs; it gives "
-                    f"{', '.join(sorted(self.gives)) or 'nothing'}. Operators that do: {', '.join(giving(ability))}"
+                    f"{', '.join(sorted(self.gives)) or 'nothing'}. Operators that do: {', '.join(giving(*abilities))}"
                 )
 
     def needed(self, generator: torch.Generator | None) -> torch.Generator:
@@ -133,12 +133,12 @@ class Wrapper(Operator):
         return f"{type(self).__name__}({self.operator})"
 
 
-def giving(ability: Ability) -> list[str]:
-    """The names of the operators here that have the ability."""
+def giving(*abilities: Ability) -> list[str]:
+    """The names of the operators here that have all of the abilities."""
     found, classes = [], Operator.__subclasses__()
     while classes:
-        ours = [operator for operator in classes if operator.__module__.startswith("beamtrain.topk.")]
-        found += [operator.__name__ for operator in ours if ability in operator.gives]
+        ours = [each for each in classes if each.__module__.startswith("beamtrain.topk.") and each is not Wrapper]
+        found += [operator.__name__ for operator in ours if set(abilities) <= operator.gives]
         classes = [below for operator in classes for below in operator.__subclasses__()]
     return sorted(found)
 

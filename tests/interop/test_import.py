@@ -73,6 +73,12 @@ def test_commands_take_an_imported_run(imported, tmp_path, capsys):
     assert main(["translate", *model, "--sample", "--max-length", "12", "--input", "lines.txt"]) == 0
     assert main(["evaluate", *model, *short, "--source", "lines.txt", "--reference", "lines.txt"]) == 0
     assert "BLEU" in capsys.readouterr().out
+    assert (
+        main(["inspect", model[1], "Two men", "--reference", "Zwei", "--temperature", "0.5", "--html", "i.html"]) == 0
+    )
+    text = ["--source", "lines.txt", "--reference", "lines.txt", "--max-length", "4"]
+    assert main(["report", model[1], *text, "--sweep", "1", "--exact-tokens", "0", "--out", "report"]) == 0
+    assert capsys.readouterr().out.endswith("report/report.html\n")
     assert main(["evaluate", *model, "--split", "test"]) == 2
     assert len(capsys.readouterr().err.splitlines()) == 1
 

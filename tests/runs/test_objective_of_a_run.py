@@ -88,6 +88,12 @@ def test_a_damaged_config_is_one_line(tmp_path: Path, text):
         load_objective(tmp_path)
 
 
+def test_a_run_that_was_not_made_by_training_has_none(tmp_path: Path):
+    assert load_objective(tmp_path) is None
+    (tmp_path / "config.yaml").write_text("data: {source: ''}")
+    assert load_objective(tmp_path) is None
+
+
 def test_a_config_that_is_small_and_means_much_is_refused(tmp_path: Path):
     levels = [f"l{n + 1}: &l{n + 1} [{', '.join([f'*l{n}'] * 9)}]" for n in range(9)]
     text = "\n".join(

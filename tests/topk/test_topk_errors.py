@@ -10,6 +10,7 @@ from topk_family import FAMILY, SELECTORS, random_scores, select
 from beamtrain.topk import (
     FastSoftSort,
     Gumbel,
+    Hard,
     Perturbed,
     SinkhornSort,
     SoftTopK,
@@ -156,6 +157,15 @@ def test_drawing_needs_a_generator() -> None:
     for operator in (Gumbel(SoftTopK()), Perturbed()):
         with pytest.raises(ValueError, match=r"draws noise: pass generator=torch.Generator"):
             operator.select(random_scores(2, 5), 2)
+
+
+def test_operators_that_are_told_instead_give_all_that_is_needed() -> None:
+    for operator in (FastSoftSort(), Hard()):
+        with pytest.raises(ValueError, match="Operators that do: Gumbel, LapSum") as told:
+            operator.require("order", "gradient", purpose="a search")
+        names = str(told.value).partition("that do: ")[2].split(", ")
+        assert {"SoftTopK", "StraightThrough"} <= set(names)
+        assert not {"FastSoftSort", "Hard", "Wrapper"} & set(names)
 
 
 def test_what_an_operator_cannot_give() -> None:
