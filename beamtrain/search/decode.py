@@ -80,9 +80,8 @@ def _filling_gaps(going: Tensor) -> Tensor:
 
 
 def _log_probs(logits: Tensor) -> Tensor:
-    """Log-probabilities in float32 or better, of logits of any precision, in their place if there is room."""
-    wide = logits.to(torch.promote_types(logits.dtype, torch.float32))
-    return torch.log_softmax(wide, -1, out=wide)
+    """Log-probabilities in float32 or better, of logits of any precision."""
+    return logits.log_softmax(-1, dtype=torch.promote_types(logits.dtype, torch.float32))
 
 
 def hypotheses(beams: Beams, slots: Tensor, scores: Tensor) -> list[list[Hypothesis]]:
