@@ -7,6 +7,7 @@ from torch import Tensor
 from torch.nn.functional import scaled_dot_product_attention
 
 FEW = 16  # queries, up to which batched products are faster than the fused kernel
+_BY_LIBRARY = 400  # multiplications of one product, from which on `torch.bmm` leaves them to MKL; its own loop is slow
 
 
 def attend(
@@ -57,5 +58,7 @@ def _by_products(queries: Tensor, keys: Tensor, values: Tensor, mask: Tensor | N
     B, H, T, E = queries.shape
     unread, transposed = queries.new_empty(1), keys.flatten(0, 1).transpose(1, 2)  # (B * H, D/H, S)
     logits = torch.baddbmm(unread, queries.flatten(0, 1), transposed, beta=0, alpha=E**-0.5)  # (B * H, T, S)
-    masked_(logits.view(B, H, T, -1), mask)
-    return torch.bmm(logits.softmax(-1), values.flatten(0, 1)).view(B, H, T, E)
+    weights = masked_(logits.view(B, H, T, -1), mask).softmax(-1)  # (B, H, T, S)
+    if T * E * values.size(2) < _BY_LIBRARY:
+        return (weights.unsqueeze(-1) * values.unsqueeze(2)).sum(3)
+    return torch.bmm(weights.flatten(0, 1), values.flatten(0, 1)).view(B, H, T, E)

@@ -31,9 +31,10 @@ class Sinusoids(nn.Module):
 
     def up_to(self, end: int, like: Tensor) -> Tensor:
         """The vectors of the positions before `end`, and perhaps of more, of the type of `like`: (end, D)"""
-        if end > self._table.size(0):  # any length can be asked for; the table follows
-            self._table = sinusoids(2 * end, self._table.size(1))
-        self._table = self._table.to(like)
+        with torch.inference_mode(False):  # it outlives a search, and training reads it too
+            if end > self._table.size(0):  # any length can be asked for; the table follows
+                self._table = sinusoids(2 * end, self._table.size(1))
+            self._table = self._table.to(like.device, like.dtype)
         return self._table
 
 

@@ -35,7 +35,7 @@ class _BeamSearch(Strategy):
         return ranking(beams, self.penalties, self.n_best)
 
 
-@torch.no_grad()
+@torch.inference_mode()
 def beam_search(
     network: Seq2Seq,
     source: Tensor,

@@ -51,7 +51,7 @@ def decode(
     remaining = torch.arange(B, device=inputs.device)  # which sentences are still in the batch
     found: dict[int, list[Hypothesis]] = {}
     while True:
-        log_probs = _log_probs(network, network.step(inputs, state))  # (B, K, V)
+        log_probs = _log_probs(network.logits(network.step(inputs, state)))  # (B, K, V)
         constraints.forbid(log_probs, beams.tokens)
         chosen = strategy.choose(log_probs, beams)
         beams.advance(chosen, state.attention)
@@ -79,11 +79,9 @@ def _filling_gaps(going: Tensor) -> Tensor:
     return rows
 
 
-def _log_probs(network: Seq2Seq, hidden: Tensor) -> Tensor:
-    """Log-probabilities in float32 or better, of logits of any precision, in their place if nobody else has them."""
-    logits = network.logits(hidden)
-    wide = logits.to(torch.promote_types(logits.dtype, torch.float32))
-    return torch.log_softmax(wide, -1, out=None if network.has_own_logits else wide)
+def _log_probs(logits: Tensor) -> Tensor:
+    """Log-probabilities in float32 or better, of logits of any precision."""
+    return logits.log_softmax(-1, dtype=torch.promote_types(logits.dtype, torch.float32))
 
 
 def hypotheses(beams: Beams, slots: Tensor, scores: Tensor) -> list[list[Hypothesis]]:

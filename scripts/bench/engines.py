@@ -55,8 +55,7 @@ class Numbers:
 
 def ours(network: Transformer) -> Search:
     def search(sources: list[list[int]], options: SearchOptions) -> list[list[int]]:
-        with packed_weights():
-            return [found[0].tokens for found in beam_search(network, pad(sources), options)]
+        return [found[0].tokens for found in beam_search(network, pad(sources), options)]
 
     return search
 
@@ -182,7 +181,7 @@ def main() -> None:
     keep_freed_memory()
     network, vocabularies, sources = random_network(args) if args.model is None else read_run(args)
     batches = [sources[start : start + args.batch_size] for start in range(0, len(sources), args.batch_size)]
-    with tempfile.TemporaryDirectory() as name:
+    with tempfile.TemporaryDirectory() as name, packed_weights():  # CTranslate2 packs them when it loads them
         measure(args, engines_of(network, vocabularies, Path(name), args.only), batches)
 
 

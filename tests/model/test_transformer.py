@@ -44,6 +44,14 @@ def test_averaged_weights_survive_a_sentence_longer_than_any_before():
         theirs.copy_(mine)
 
 
+def test_a_table_that_a_search_made_longer_is_of_use_in_training():
+    network = make()
+    with torch.inference_mode():
+        network.decode(network.encode(sources()[:1]), torch.randint(4, V, (1, 600)))
+    table = network.target_embedding.positions.up_to(600, like=network.output_weight)
+    assert not table.is_inference()
+
+
 def test_positions_follow_the_formula():
     table = sinusoids(50, 8)
     assert table[3, 1].item() == pytest.approx(torch.sin(torch.tensor(3 / 10_000 ** (2 / 8))).item(), abs=1e-6)
