@@ -30,6 +30,7 @@ from beamtrain.scoring.parallel_text import from_split
 HERE = Path(__file__).parent
 PROBES = (5, 25)  # steps of two short runs, to learn what one costs
 START = "start"
+SHOWN_BELOW = 4.0  # how far below the start the plot goes, in points
 
 
 def main() -> None:
@@ -207,6 +208,7 @@ def plot(path: Path, results: list[dict[str, Any]], start: dict[str, float]) -> 
             minutes = [point["cpu_seconds"] / 60 for point in points]
             axis.plot(minutes, [point[key] for point in points], marker=".", label=label_of, **style)
         axis.set(xlabel="processor minutes of training", ylabel=f"{label}, development set")
+        axis.set_ylim(bottom=max(axis.get_ylim()[0], start[key] - SHOWN_BELOW))
         axis.grid(alpha=0.3)
     figure.legend(*axes[0].get_legend_handles_labels(), loc="outside right upper", fontsize="small")
     figure.savefig(path, dpi=110)
