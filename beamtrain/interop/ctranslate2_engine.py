@@ -1,13 +1,15 @@
 """Search by CTranslate2, with our limits of length, our ranking and our scores.
 
-CTranslate2 looks for the hypotheses of greatest log-probability, as we do, and hands over all K; they are ranked here,
-by whatever length penalty. Where its search is another one: a hypothesis that has ended leaves its slot to the next
-best open one, and the search ends when the best hypothesis and K in all have ended. It cannot be told to end at a
-limit: hypotheses that are cut there compete without their end, and the best of them with its end against those that
-ended by themselves. With an exact tie, where ended hypotheses would have crowded out open ones, or where the limit
-cuts, another translation may win.
+CTranslate2 looks for the hypotheses of greatest log-probability, as we do; the K best of what it hands over are ranked
+here, by whatever length penalty. Where its search is another one: a hypothesis that has ended leaves its slot to the
+next best open one, and the search ends when one has been the best of its position and a certain number have ended. Ours
+ends when no longer one can win any more; with a length penalty that is later, so more than K are asked to end. It
+cannot be told to end at a limit: hypotheses that are cut there compete without their end, and the best of them with its
+end against those that ended by themselves. With an exact tie, where ended hypotheses would have crowded out open ones,
+where the winner comes later still, or where the limit cuts, another translation may win.
 """
 
+import math
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -22,6 +24,12 @@ from beamtrain.search.options import SearchOptions
 Tokens = Sequence[int]
 Scored = tuple[list[int], float]
 """Tokens without EOS, and their log-probability."""
+_PATIENCE = 1.2
+"""As many times K hypotheses end before a search with a length penalty does.
+
+Of 2,460 sentences at K = 5 and lp(n) = n^.75, 25 came out otherwise than from our search at 1, 9 at 1.2, 6 at 1.5, 3 at
+2 and at 3. 1.2 costs a twentieth more time than 1, 1.5 a tenth and more, 2 a quarter.
+"""
 _PAIRS = 64  # scored at once: larger batches are slower, their logits leave the cache
 
 
@@ -85,7 +93,7 @@ class CTranslate2Engine:
                 found[row] = _best_of_cut(each, limit, options.n_best)
         found = self._with_ends(sources, found, limits, all_of_them=any(prefixes))
         penalties = length_penalties(max(limits), options.length_penalty, options.alpha).tolist()
-        return [_ranked(hypotheses, penalties, options.n_best) for hypotheses in found]
+        return [_ranked(hypotheses, penalties, options) for hypotheses in found]
 
     def log_probs(self, sources: Sequence[Tokens], targets: Sequence[Tokens]) -> list[list[float]]:
         """The log-probability of each token of the targets and, last, of EOS."""
@@ -104,17 +112,20 @@ class CTranslate2Engine:
     def _search(
         self, sources: Sequence[Tokens], prefixes: Sequence[Tokens], options: SearchOptions, longest: int
     ) -> list[list[Scored]]:
-        """Up to K hypotheses of at most `longest` tokens besides EOS, with their log-probabilities.
+        """Hypotheses of at most `longest` tokens besides EOS, with their log-probabilities, the greatest first.
 
         One that is as long may have been cut.
         """
         if longest == 0:
             return self._scored(sources, [[[]]] * len(sources))
+        by_log_prob = options.length_penalty == "none" or options.beam_size == 1
+        ended = options.n_best if by_log_prob else math.ceil(_PATIENCE * options.beam_size)
         results = self._model.translate_batch(
             [self._pieces(self._source, source[:-1]) for source in sources],
             [self._pieces(self._target, prefix) for prefix in prefixes] if any(prefixes) else None,
             beam_size=options.beam_size,
-            num_hypotheses=options.n_best if options.length_penalty == "none" else options.beam_size,
+            patience=max(1.0, ended / options.beam_size),
+            num_hypotheses=ended,
             length_penalty=0,
             max_input_length=0,
             max_decoding_length=longest,
@@ -167,9 +178,11 @@ def _best_of_cut(found: list[Scored], limit: int, n_best: int) -> list[Scored]:
     return whole + sorted(cut, key=lambda each: -each[1])[:n_best]
 
 
-def _ranked(hypotheses: list[Scored], penalties: list[float], n_best: int) -> list[Hypothesis]:
+def _ranked(found: list[Scored], penalties: list[float], options: SearchOptions) -> list[Hypothesis]:
+    """The K of greatest log-probability, by their score."""
+    beam = sorted(found, key=lambda each: -each[1])[: options.beam_size]
     ranked = [
         Hypothesis(tokens, log_prob / penalties[len(tokens) + 1], log_prob, token_log_probs=[])
-        for tokens, log_prob in hypotheses
+        for tokens, log_prob in beam
     ]
-    return sorted(ranked, key=lambda hypothesis: -hypothesis.score)[:n_best]
+    return sorted(ranked, key=lambda hypothesis: -hypothesis.score)[: options.n_best]

@@ -109,6 +109,29 @@ def test_candidates_come_by_our_score(both, penalty):
             assert hypothesis.score == pytest.approx(sum(each) / lp, abs=1e-3)
 
 
+@pytest.mark.parametrize(
+    ("options", "asked", "best"),
+    [
+        (SearchOptions(beam_size=2, length_penalty="average", alpha=1), 3, 4),  # of 3 that ended, K = 2 are ranked
+        (SearchOptions(beam_size=4, length_penalty="average", alpha=1), 5, 20),
+        (SearchOptions(beam_size=4, length_penalty="none"), 1, 1),  # the first to end as the best of its position wins
+        (SearchOptions(beam_size=1, length_penalty="average", alpha=1), 1, 1),
+    ],
+)
+def test_a_search_with_a_length_penalty_waits_for_longer_ones(both, options, asked: int, best: int, monkeypatch):
+    _, engine, sources = both
+    ended = [(["70"], -1.0), (["70"] * 4, -1.2), (["70"] * 20, -1.3)]
+
+    def translate_batch(sources, prefixes, *, beam_size, num_hypotheses, patience, **rest):
+        assert num_hypotheses == asked <= round(beam_size * patience)
+        found = ended[:num_hypotheses]
+        return [SimpleNamespace(hypotheses=[h for h, _ in found], scores=[s for _, s in found]) for _ in sources]
+
+    monkeypatch.setattr(engine, "_model", SimpleNamespace(translate_batch=translate_batch))
+    long = replace(options, max_length_offset=30)
+    assert len(engine.search(sources[:1], [[]], long)[0][0].tokens) == best
+
+
 @pytest.mark.parametrize("beam_size", [1, 3])
 def test_ends_at_the_limit_are_scored_only_if_anyone_reads_them(both, beam_size: int, monkeypatch):
     _, engine, sources = both
