@@ -19,7 +19,7 @@ from beamtrain.base.files import write_text
 from beamtrain.data.corpus import ROLES, Split, Text, open_corpus
 
 Pairs = tuple[list[str], list[str]]
-_LINE_END = re.compile(r"[\r\n]+")
+_LINE_END = re.compile(r"\r?\n")
 
 
 def main() -> None:
