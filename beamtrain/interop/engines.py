@@ -8,9 +8,11 @@ import torch
 
 from beamtrain.base.errors import UserError
 from beamtrain.base.files import UNFINISHED, atomic_folder
+from beamtrain.data.tokenizer import Tokenizer
 from beamtrain.interop.ctranslate2_engine import CTranslate2Engine
 from beamtrain.interop.export_ctranslate2 import positions_of, write_ctranslate2
 from beamtrain.interop.quantization import Quantization
+from beamtrain.model.base import Seq2Seq
 from beamtrain.runs.loading import Run
 from beamtrain.runs.weights import digest
 
@@ -38,14 +40,13 @@ def ctranslate2_engine(run: Run, quantization: Quantization, scored: bool = True
             if not folder.exists():  # nor has another process made it
                 raise UserError(f"{folder} cannot be written: {error.strerror or error}") from error
         _remove_others(folder, f"ctranslate2-{quantization}-*")
-    return load_engine(run, folder, scored)
+    return load_engine(run.network, run.tokenizer, folder, scored)
 
 
-def load_engine(run: Run, folder: Path, scored: bool = True) -> CTranslate2Engine:
-    """What was written of the run into `folder`, with as many threads as torch has."""
-    network = run.network
+def load_engine(network: Seq2Seq, tokenizer: Tokenizer, folder: Path, scored: bool = True) -> CTranslate2Engine:
+    """What was written of network and tokenizer into `folder`, with as many threads as torch has."""
     threads, positions = torch.get_num_threads(), positions_of(network)
-    return CTranslate2Engine(folder, run.tokenizer, threads, positions, network.first_token, scored)
+    return CTranslate2Engine(folder, tokenizer, threads, positions, network.first_token, scored)
 
 
 def _remove_others(folder: Path, pattern: str) -> None:

@@ -66,7 +66,7 @@ def _write(
     if target == "ctranslate2":
         write_ctranslate2(run.network, run.tokenizer, quantization, folder)
         return (
-            CTranslate2Counterpart(load_engine(run, folder), run.tokenizer),
+            CTranslate2Counterpart(load_engine(run.network, run.tokenizer, folder), run.tokenizer),
             _unlike_in_beams(search),
             quantization == "float32",
         )

@@ -188,7 +188,7 @@ class Bench:
         seconds = defaultdict(list)
         memory = {}
         for name in names:
-            memory[name] = peak(lambda name=name: self.step(objectives[name], batch), self.options.device)
+            memory[name] = peak(partial(self.step, objectives[name], batch), self.options.device)
         for _ in range(self.options.rounds):
             for name in names:
                 begin = self.now()

@@ -15,8 +15,12 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
+
+if TYPE_CHECKING:
+    from beamtrain.data.datamodule import TranslationData
 
 CHUNK = 50_000
 WORD_TYPES, ZIPF_EXPONENT = 1_000_000, 1.15
@@ -180,7 +184,7 @@ def epoch(options: argparse.Namespace) -> None:
     )
 
 
-def _open(options: argparse.Namespace):
+def _open(options: argparse.Namespace) -> "TranslationData":
     from beamtrain.data.datamodule import TranslationData
 
     return TranslationData(

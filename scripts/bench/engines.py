@@ -86,7 +86,7 @@ def generate(folder: Path, early_stopping: bool) -> Search:
 
 
 def by_our_engine(network: Transformer, folder: Path, vocabularies: Any) -> Search:
-    engine = load_engine(SimpleNamespace(network=network, tokenizer=vocabularies), folder, scored=False)
+    engine = load_engine(network, vocabularies, folder, scored=False)
 
     def search(sources: list[list[int]], options: SearchOptions) -> list[list[int]]:
         return [found[0].tokens for found in engine.search(sources, [[]] * len(sources), options)]

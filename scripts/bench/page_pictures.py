@@ -5,11 +5,13 @@ import io
 import os
 import shutil
 from pathlib import Path
+from typing import Literal
 
 from PIL import Image
 from playwright.sync_api import sync_playwright
 
-PICTURES = {  # name: tab, width and height in pixels, colours
+Colours = Literal["light", "dark"]
+PICTURES: dict[str, tuple[str, int, int, Colours]] = {  # name: tab, width and height in pixels, colours
     "report_sentences": ("sentences", 1400, 900, "light"),
     "report_phone": ("sentences", 400, 900, "dark"),
     "report_errors": ("errors", 1400, 1180, "light"),

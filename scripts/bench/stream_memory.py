@@ -13,7 +13,7 @@ import sys
 import threading
 from itertools import cycle, islice
 
-from beamtrain.base.assets import find
+from beamtrain.base.assets import folder
 
 
 def main() -> None:
@@ -36,7 +36,7 @@ def measure(model: str, count: int, processes: int) -> tuple[int, float, int]:
     def feed() -> None:
         nonlocal handed_over
         assert process.stdin is not None
-        with gzip.open(find("data", "phrasebook/train.en.gz"), "rb") as file:
+        with gzip.open(folder("data") / "phrasebook" / "train.en.gz", "rb") as file:
             text = file.read().splitlines(keepends=True)
         for line in islice(cycle(text), count):
             process.stdin.write(line)

@@ -19,7 +19,7 @@ import statistics
 import sys
 import time
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -137,7 +137,7 @@ def both_ways(method: Method, scores: Tensor, k: int, temperature: float) -> Non
     output.backward(output.detach())
 
 
-def seconds(call: Callable[[], None], device: str, limit: float) -> float:
+def seconds(call: Callable[[], object], device: str, limit: float) -> float:
     """The median of up to 15 calls, or of as many as fit into `limit` seconds."""
     taken: list[float] = []
     while len(taken) < 15 and (not taken or sum(taken) + taken[-1] < limit):
@@ -279,7 +279,7 @@ def plot(sizes: list[int], results: dict[str, list[Measured]], path: Path) -> No
     figure.savefig(path, dpi=110)
 
 
-def interleaved(calls: dict[str, Callable[[], None]], device: str, rounds: int) -> dict[str, float]:
+def interleaved(calls: Mapping[str, Callable[[], object]], device: str, rounds: int) -> dict[str, float]:
     """Medians over rounds in which every call runs in turn, quick ones up to 20 times, after one turn to warm up."""
     taken: dict[str, list[float]] = {name: [] for name in calls}
     for _ in range(rounds + 1):
@@ -342,11 +342,9 @@ def headline(device: str, temperature: float, rounds: int) -> None:
     print("|---|---|---:|---:|---:|---:|---:|")
     for rows, k, columns in ((64, 5, 1025), (32, 4, 32000), (4, 8, 256000)):
         scores = scores_like_logits(rows, columns, device)
-        calls = {
-            name: lambda method=method, scores=scores, k=k: both_ways(method, scores, k, temperature)
-            for name, method in (mine | rivals).items()
-        }
-        taken = interleaved(calls, device, rounds)
+        taken = interleaved(
+            {n: partial(both_ways, m, scores, k, temperature) for n, m in (mine | rivals).items()}, device, rounds
+        )
         for name, method in (mine | rivals).items():
             ratios = "".join(f" {taken[rival] / taken[name]:,.0f} |" for rival in rivals)
             work = partial(memory_of, method, scores, k, temperature)
@@ -358,9 +356,9 @@ def headline(device: str, temperature: float, rounds: int) -> None:
     )
     for rows, columns in ((1, 1000), (32, 1000), (1, 100_000), (32, 100_000)):
         scores = scores_like_logits(rows, columns, device)
-        calls = {f"{n}+": lambda m=m, x=scores: both_ways(m, x, 1, temperature) for n, m in rank.items()}
-        calls |= {n: lambda m=m, x=scores: (m(x, 1, temperature), None)[1] for n, m in rank.items()}
-        taken = interleaved(calls, device, rounds)
+        forward = {n: partial(m, scores, 1, temperature) for n, m in rank.items()}
+        both = {f"{n}+": partial(both_ways, m, scores, 1, temperature) for n, m in rank.items()}
+        taken = interleaved({**both, **forward}, device, rounds)
         cells = [f"{taken[name] * 1e3:.3f}, {taken[name + '+'] * 1e3:.3f}" for name in rank]
         print(f"| {rows}, {columns:,} | " + " | ".join(cells) + " |", flush=True)
 

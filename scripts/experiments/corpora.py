@@ -307,13 +307,13 @@ def print_table(options: argparse.Namespace) -> None:
         for result, path in sorted(finished, key=lambda item: (item[0]["seed"], item[1])):
             options.steps, options.tokens = int(path.name.split("_steps")[1].split("_")[0]), result["tokens"]
             control = CONTROL_OF.get(result["name"])
-            beside = control and cell_folder(options, start, control, result["seed"])
-            ours = outputs_of(path)
+            ours, against = outputs_of(path), ""
+            if control:
+                beside = cell_folder(options, start, control, result["seed"])
+                if (beside / "result.json").exists():
+                    against = differences(outputs_of(beside), ours, gold)
             row = [result["name"], result["seed"], result["steps"], result["seconds"], *scores(ours, gold)]
-            known = beside and (beside / "result.json").exists()
-            print(
-                "| " + " | ".join(map(str, [*row, differences(outputs_of(beside), ours, gold) if known else ""])) + " |"
-            )
+            print("| " + " | ".join(map(str, [*row, against])) + " |")
 
 
 def scores(ours: dict[str, list[str]], gold: dict[str, list[str]]) -> list[str]:
@@ -326,10 +326,11 @@ def differences(before: dict[str, list[str]], ours: dict[str, list[str]], gold: 
     cells = []
     for name in gold:
         if name.partition("-")[2].startswith("test") or name.startswith("test"):
-            first, second = paired_bootstrap({"control": before[name], "ours": ours[name]}, gold[name]).values()
+            found = paired_bootstrap({"control": before[name], "ours": ours[name]}, gold[name])["ours"]
             apart = (
-                f"{b.score.value - a.score.value:+.2f} {b.score.name} (p {b.difference.p_value:.3f})"
-                for a, b in zip(first, second, strict=True)
+                f"{each.difference.value:+.2f} {each.score.name} (p {each.difference.p_value:.3f})"
+                for each in found
+                if each.difference
             )
             cells.append(f"{name}: {', '.join(apart)}")
     return "; ".join(cells)

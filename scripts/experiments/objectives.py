@@ -187,7 +187,9 @@ def difference(control: list[str] | None, ours: list[str] | None, gold: list[str
         return ""
     found = paired_bootstrap({"control": control, "ours": ours}, gold)
     return ", ".join(
-        f"{each.difference.value:+.2f} {each.score.name} (p {each.difference.p_value:.3f})" for each in found["ours"]
+        f"{each.difference.value:+.2f} {each.score.name} (p {each.difference.p_value:.3f})"
+        for each in found["ours"]
+        if each.difference
     )
 
 

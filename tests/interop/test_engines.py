@@ -42,7 +42,7 @@ def engine_of(network, folder: Path):
     tokenizer = SimpleNamespace(source=source, target=target, save=lambda folder: None)
     folder.mkdir()
     write_ctranslate2(network, tokenizer, "float32", folder)
-    return load_engine(SimpleNamespace(network=network, tokenizer=tokenizer), folder)
+    return load_engine(network, tokenizer, folder)
 
 
 @each_architecture

@@ -9,7 +9,7 @@ FOLDER                                    parquet files train-* and test-* as on
 import gzip
 from collections.abc import Iterator
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -31,7 +31,7 @@ def load_images(source: str) -> tuple[Images, Images]:
         return _idx(Path(source), "train"), _idx(Path(source), "t10k")
     from datasets import load_dataset
 
-    return tuple(_from_hub(load_dataset(source, split=split)) for split in ("train", "test"))
+    return _from_hub(load_dataset(source, split="train")), _from_hub(load_dataset(source, split="test"))
 
 
 def load_digits() -> tuple[Images, Images]:
@@ -81,7 +81,8 @@ def shifted(pixels: Tensor, reach: int, generator: torch.Generator, flip: bool =
     return pixels
 
 
-def _from_hub(rows) -> Images:
+def _from_hub(rows: Any) -> Images:
+    """rows: a `Dataset` of `datasets`, which has no types."""
     column = "image" if "image" in rows.column_names else "img"
     pixels = torch.stack([torch.tensor(np.asarray(image)) for image in rows[column]])
     pixels = pixels.unsqueeze(1) if pixels.dim() == 3 else pixels.movedim(-1, 1)  # one channel, or (B, h, w, 3)

@@ -15,13 +15,15 @@ so many CPU seconds instead of the same number of epochs, on whatever --device.
 """
 
 import argparse
+from collections.abc import Callable
+from functools import partial
 from itertools import islice
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import torch
 from cached import Cells, spread, table
-from image_networks import Sphere, convolutional, in_blocks, resnet18
+from image_networks import Sphere, convolutional, in_blocks, placed, resnet18
 from images import Images, batches, held_out, load_images, on, shifted
 from methods import SETS
 from plots import save_plot
@@ -31,6 +33,7 @@ from torch.nn import functional as F
 from beamtrain.ranking import DifferentiableKNN
 from beamtrain.topk import Operator
 
+Loss = Callable[[Tensor, Tensor], Tensor]  # outputs (B, ...) and classes (B,) -> ()
 K = 9
 CLASSES = 10
 UNTRAINED = ["pixels", "PCA"]
@@ -94,9 +97,7 @@ def main() -> None:
     cells = Cells(options.out / f"knn-{options.task}.jsonl")
     for name in options.methods:
         if name not in UNTRAINED:
-            cells.seconds_a_step(
-                cost_of(task, name), lambda steps, n=name: learned(task, n, TEMPERATURES.get(n), 1, train, steps)
-            )
+            cells.seconds_a_step(cost_of(task, name), partial(learned, task, name, TEMPERATURES.get(name), 1, train))
     if options.costs:
         return
     for seed in options.seeds:
@@ -112,9 +113,7 @@ def main() -> None:
                     steps = round(options.seconds / cells.cost(cost_of(task, name)))
                 cells.run(
                     settings,
-                    lambda n=name, t=temperature, s=seed, u=used, m=steps: run(
-                        task, n, t, s, train, u, options.device, m
-                    ),
+                    partial(run, task, name, temperature, seed, train, used, options.device, steps),
                     options.device,
                 )
     if not options.tune:
@@ -156,6 +155,7 @@ def run(
     if name == "classifier":
         return {"steps": steps, "accuracy": percent(in_blocks(network, test.pixels).argmax(-1), test)}
     if name == "cross-entropy":
+        assert isinstance(network, nn.Sequential)
         network = Sphere(network[:-1])
     features, queries = (in_blocks(network, images.pixels) for images in (train, test))
     return {"steps": steps, "accuracy": by_knn(features, queries, train, test)}
@@ -166,6 +166,7 @@ def learned(task: Task, name: str, temperature: float | None, seed: int, train: 
     if name == "autoencoder":
         return autoencoder(task, train, seed, steps)
     if name in SETS:
+        assert temperature is not None, name
         return through_operator(task, SETS[name](temperature), name, train, seed, steps)
     return classifier(task, train, seed, steps)
 
@@ -227,9 +228,9 @@ def autoencoder(task: Task, train: Images, seed: int, steps: int) -> nn.Module:
     return encoder
 
 
-def trained(task: Task, network: nn.Module, loss, train: Images, seed: int, steps: int) -> nn.Module:
+def trained(task: Task, network: nn.Module, loss: Loss | None, train: Images, seed: int, steps: int) -> nn.Module:
     """The network after some steps of Adam with a one-cycle rate; loss None: rebuild the input."""
-    network.to(train.pixels.device, memory_format=torch.channels_last).train()
+    placed(network, train.pixels.device).train()
     optimizer = torch.optim.AdamW(network.parameters(), task.rate, weight_decay=1e-3, fused=True)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, task.rate, total_steps=steps, pct_start=0.2)
     generator = torch.Generator().manual_seed(seed)

@@ -12,13 +12,14 @@ same weight decay everywhere instead of a search, Adam on batches of 256 (no pro
 
 import argparse
 import gzip
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 import torch
 from cached import Cells, spread, table
-from plots import save_plot
+from plots import Points, save_plot
 from torch import Tensor
 
 from beamtrain.ranking import kendall, spearman, spearman_loss
@@ -60,7 +61,7 @@ def main() -> None:
             for name in names:
                 cells.run(
                     {"set": name, "method": method, "seed": seed, "steps": STEPS},
-                    lambda n=name, m=method, s=seed: cross_validated(read(options.source, n), METHODS[m], s),
+                    partial(cross_validated_set, options.source, name, METHODS[method], seed),
                 )
     print(report(cells))
     plot(cells, options.pictures / "label_ranking.png")
@@ -71,6 +72,10 @@ def read(folder: Path, name: str) -> Labelled:
         _, inputs, _ = (int(value) for value in file.readline().split(","))
         values = torch.from_numpy(np.loadtxt(file, delimiter=",", dtype=np.float32))
     return Labelled(values[:, :inputs], values[:, inputs:])
+
+
+def cross_validated_set(folder: Path, name: str, operator: Operator | None, seed: int) -> dict[str, float]:
+    return cross_validated(read(folder, name), operator, seed)
 
 
 def cross_validated(data: Labelled, operator: Operator | None, seed: int, steps: int = STEPS) -> dict[str, float]:
@@ -162,10 +167,10 @@ def plot(cells: Cells, path: Path) -> None:
     """What each method gains on each set."""
     found = {name: row for name, row in collected(cells).items() if NONE in row}
     names = sorted(found, key=lambda name: np.mean(found[name][NONE]))
-    gains = {}
+    gains: dict[str, Points] = {}
     for method in [m for m in METHODS if m != NONE]:
         places = [place for place, name in enumerate(names) if method in found[name]]
-        higher = [np.mean(found[names[p]][method]) - np.mean(found[names[p]][NONE]) for p in places]
+        higher = [float(np.mean(found[names[p]][method]) - np.mean(found[names[p]][NONE])) for p in places]
         gains[method] = places, higher
     save_plot(path, {"what the projection gains": gains}, "", "rho less that without a projection", "o", names)
 

@@ -11,6 +11,7 @@ digits instead of 5, two outputs of one small network instead of two networks, 1
 """
 
 import argparse
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,7 @@ from cached import Cells, spread, table
 from images import Images, held_out, load_images, on
 from methods import SORTS
 from numbers_of_digits import NumberNetwork, Numbers, optimised, scored
-from plots import save_plot
+from plots import Points, points, save_plot
 from torch import Tensor
 
 from beamtrain.ranking import quantile_loss
@@ -50,7 +51,7 @@ def main() -> None:
     cells = Cells(options.out / f"medians-{options.task}.jsonl")
     for name in options.methods:
         cells.seconds_a_step(
-            cost_of(name), lambda steps, n=name: run(n, 5, 1, steps, options.level, train, test, tested=5)
+            cost_of(name), partial(run, name, 5, 1, level=options.level, train=train, test=test, tested=5)
         )
     if options.costs:
         return
@@ -61,9 +62,7 @@ def main() -> None:
                     settings = {"method": name, "size": size, "seed": seed, "steps": options.steps}
                     cells.run(
                         settings | {"level": options.level},
-                        lambda n=name, s=size, r=seed: run(
-                            n, s, r, options.steps, options.level, train, test, options.device
-                        ),
+                        partial(run, name, size, seed, options.steps, options.level, train, test, options.device),
                         options.device,
                     )
     print(report(cells, options.steps, options.level))
@@ -107,7 +106,9 @@ def run(
     }
 
 
-def fit(network: NumberNetwork, operator: Operator, numbers: Numbers, size, steps, level, seed) -> None:
+def fit(
+    network: NumberNetwork, operator: Operator, numbers: Numbers, size: int, steps: int, level: float, seed: int
+) -> None:
     """Train on the quantiles of sets of `size` numbers."""
     generator = torch.Generator(numbers.pixels.device).manual_seed(seed)
     optimizer, schedule = optimised(network, 5e-3, steps)
@@ -151,11 +152,10 @@ def of_method(cells: Cells, name: str, size: int, steps: int, level: float) -> l
 
 def plot(cells: Cells, path: Path, steps: int, level: float) -> None:
     """R2 against the size of the sets, means over seeds."""
-    lines = {}
+    lines: dict[str, Points] = {}
     for name in SORTS:
         found = {size: [r["R2"] for r in of_method(cells, name, size, steps, level)] for size in SIZES}
-        done = [(size, sum(each) / len(each)) for size, each in found.items() if each]
-        lines[name] = tuple(zip(*done, strict=True)) or ((), ())
+        lines[name] = points((size, sum(each) / len(each)) for size, each in found.items() if each)
     save_plot(path, {f"quantile at {level}": lines}, "numbers in a set", "R2")
 
 

@@ -3,6 +3,8 @@
 import torch
 from images import Images
 from torch import Tensor, nn
+from torch.optim import Optimizer
+from torch.optim.lr_scheduler import LRScheduler, OneCycleLR
 
 DIGITS = 4
 
@@ -54,10 +56,10 @@ class NumberNetwork(nn.Module):
         return self.number(found.view(*images.shape[:-4], -1)).squeeze(-1)
 
 
-def optimised(network: nn.Module, rate: float, steps: int) -> tuple[torch.optim.Optimizer, object]:
+def optimised(network: nn.Module, rate: float, steps: int) -> tuple[Optimizer, LRScheduler]:
     """Adam and its one-cycle schedule."""
     optimizer = torch.optim.Adam(network.parameters(), rate, fused=True)
-    return optimizer, torch.optim.lr_scheduler.OneCycleLR(optimizer, rate, total_steps=steps, pct_start=0.2)
+    return optimizer, OneCycleLR(optimizer, rate, total_steps=steps, pct_start=0.2)
 
 
 @torch.no_grad()

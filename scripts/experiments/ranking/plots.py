@@ -1,9 +1,16 @@
 """Pictures of the experiments, in one style."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 Points = tuple[Sequence[float], Sequence[float]]
+"""x and y."""
+
+
+def points(pairs: Iterable[tuple[float, float]]) -> Points:
+    """Of pairs of x and y."""
+    kept = list(pairs)
+    return [x for x, _ in kept], [y for _, y in kept]
 
 
 def save_plot(

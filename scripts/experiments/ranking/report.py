@@ -31,19 +31,20 @@ PARTS: dict[str, tuple[Table, Picture]] = {
 }
 
 
-def add(module, names, **settings) -> None:
-    """An experiment with one file of cells for each task."""
-    for name in names:
-        PARTS[name] = partial(module.report, **settings), partial(module.plot, **settings)
-
-
 for name, task in knn.TASKS.items():
-    add(knn, [f"knn-{name}"], task=task)
+    PARTS[f"knn-{name}"] = partial(knn.report, task=task), partial(knn.plot, task=task)
 for name, steps in sort_numbers.STEPS.items():
-    add(sort_numbers, [f"sort_numbers-{name}"], steps=steps)
-add(medians, ["medians-digits", "medians-mnist"], steps=medians.STEPS, level=0.5)
-for name, task in topk_classification.TASKS.items():
-    add(topk_classification, [f"topk_classification-{name}"], k=1, task=task)
+    PARTS[f"sort_numbers-{name}"] = partial(sort_numbers.report, steps=steps), partial(sort_numbers.plot, steps=steps)
+for name in ("medians-digits", "medians-mnist"):
+    PARTS[name] = (
+        partial(medians.report, steps=medians.STEPS, level=0.5),
+        partial(medians.plot, steps=medians.STEPS, level=0.5),
+    )
+for name, settings in topk_classification.TASKS.items():
+    PARTS[f"topk_classification-{name}"] = (
+        partial(topk_classification.report, k=1, task=settings),
+        partial(topk_classification.plot, k=1, task=settings),
+    )
 
 
 def main() -> None:

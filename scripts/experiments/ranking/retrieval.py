@@ -18,6 +18,7 @@ outputs instead of the input of the last feed-forward layer.
 import argparse
 import gzip
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
@@ -121,6 +122,7 @@ def main() -> None:
     read = {split: pairs(options.source, split, options.languages) for split in ("train", "validation", "test")}
     known = collected(run.network, run.tokenizer, read["train"][: options.pairs])
     tuning = collected(run.network, run.tokenizer, read["validation"][:200])
+    test = read["test"][: options.test]
     for seed in options.seeds:
         for name in options.methods:
             if seed != options.seeds[0] and not name.startswith("learned"):
@@ -128,9 +130,7 @@ def main() -> None:
             settings = {"method": name, "seed": seed, "run": options.run.name, "source": options.source.name}
             cells.run(
                 settings | {"pairs": options.pairs, "test": options.test, "beam": options.beam},
-                lambda n=name, s=seed: measured(
-                    n, s, run.network, run.tokenizer, known, tuning, read["test"][: options.test], options.beam
-                ),
+                partial(measured, name, seed, run.network, run.tokenizer, known, tuning, test, options.beam),
             )
     print(report(cells))
     plot(cells, options.pictures / "retrieval.png")
@@ -171,7 +171,14 @@ def batches(tokenizer: Tokenizer, text: list[tuple[str, str]], most: int = 64) -
 
 
 def measured(
-    name: str, seed: int, network: Seq2Seq, tokenizer: Tokenizer, known: States, tuning: States, test, beam: int
+    name: str,
+    seed: int,
+    network: Seq2Seq,
+    tokenizer: Tokenizer,
+    known: States,
+    tuning: States,
+    test: list[tuple[str, str]],
+    beam: int,
 ) -> dict[str, float]:
     """Perplexity of the development set and BLEU of the test set."""
     torch.manual_seed(seed)

@@ -14,6 +14,7 @@ so many CPU seconds, on sets of 5, instead of the same number of steps, on whate
 """
 
 import argparse
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -55,7 +56,7 @@ def main() -> None:
     steps = options.steps or STEPS[options.task]
     cells = Cells(options.out / f"sort_numbers-{options.task}.jsonl")
     for name in options.methods:
-        cells.seconds_a_step(cost_of(name), lambda steps, n=name: run(n, 5, 1, steps, train, test, tested=5))
+        cells.seconds_a_step(cost_of(name), partial(run, name, 5, 1, train=train, test=test, tested=5))
     if options.costs:
         return
     for seed in options.seeds:
@@ -68,7 +69,7 @@ def main() -> None:
                     count = round(options.seconds / cells.cost(cost_of(name))) if options.seconds else steps
                     cells.run(
                         {"method": name, "size": size, "seed": seed, **length, "images": IMAGES},
-                        lambda n=name, s=size, r=seed, m=count: run(n, s, r, m, train, test, options.device),
+                        partial(run, name, size, seed, count, train, test, options.device),
                         options.device,
                     )
     print(report(cells, steps))

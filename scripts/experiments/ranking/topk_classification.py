@@ -12,23 +12,25 @@ temperature 1 everywhere.
 
 import argparse
 from collections.abc import Callable
+from functools import partial
 from itertools import islice
 from pathlib import Path
 from typing import Any
 
 import torch
 from cached import Cells, spread, table
-from image_networks import convolutional, in_blocks
+from image_networks import convolutional, in_blocks, placed
 from images import Images, batches, load_images, on, shifted
 from methods import AllPairs
-from plots import save_plot
+from plots import Points, points, save_plot
 from torch import Tensor
 from torch.nn import functional as F
 
 from beamtrain.ranking import topk_cross_entropy, topk_hinge
 from beamtrain.topk import FastSoftSort, LapSum, SinkhornSort, SoftSort, SoftTopK
 
-LOSSES: dict[str, Callable[[Tensor, Tensor, int], Tensor]] = {
+Loss = Callable[[Tensor, Tensor, int], Tensor]  # scores (B, C), classes (B,), k -> (B,)
+LOSSES: dict[str, Loss] = {
     "cross-entropy": lambda x, y, k: F.cross_entropy(x, y, reduction="none"),
     "rank, quadratic": lambda x, y, k: topk_hinge(x, y, k, FastSoftSort(1.0)),
     "rank, entropic": lambda x, y, k: topk_hinge(x, y, k, FastSoftSort(1.0, "entropic")),
@@ -61,16 +63,14 @@ def main() -> None:
     task = TASKS[options.task]
     cells = Cells(options.out / f"topk_classification-{options.task}.jsonl")
     for name in options.losses:
-        cells.seconds_a_step(
-            cost_of(name), lambda steps, n=name: run(task, LOSSES[n], options.k, 1, train, test, steps=steps)
-        )
+        cells.seconds_a_step(cost_of(name), partial(run, task, LOSSES[name], options.k, 1, train, test, "cpu"))
     if options.costs:
         return
     for seed in options.seeds:
         for name in options.losses:
             cells.run(
                 {"loss": name, "seed": seed, "k": options.k, "task": task},
-                lambda n=name, s=seed: run(task, LOSSES[n], options.k, s, train, test, options.device),
+                partial(run, task, LOSSES[name], options.k, seed, train, test, options.device),
                 options.device,
             )
     print(report(cells, options.k, task))
@@ -84,7 +84,7 @@ def cost_of(name: str) -> dict[str, Any]:
 
 def run(
     task: dict[str, Any],
-    loss,
+    loss: Loss,
     k: int,
     seed: int,
     train: Images,
@@ -97,7 +97,7 @@ def run(
     train, test = on(device, train, test)
     generator = torch.Generator().manual_seed(seed)
     _, channels, size, _ = train.pixels.shape
-    network = convolutional(channels, size, task["width"], 10).to(device, memory_format=torch.channels_last)
+    network = placed(convolutional(channels, size, task["width"], 10), device)
     optimizer = torch.optim.AdamW(network.parameters(), RATE, weight_decay=1e-3, fused=True)
     epochs, epoch = (1, steps) if steps else (task["epochs"], len(train.labels) // task["batch"])
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, RATE, total_steps=epochs * epoch)
@@ -127,18 +127,18 @@ def report(cells: Cells, k: int, task: dict[str, Any]) -> str:
         mine = cells.results(loss=name, k=k, task=task)
         if mine:
             accuracies = [spread(result[column] for result in mine) for column in columns]
-            rows.append([name, *accuracies, f"{mine[0]['curve'][-1][0] * cells.cost(cost_of(name)):.0f}"])
+            cost = cells.cost(cost_of(name))
+            rows.append([name, *accuracies, "" if cost is None else f"{mine[0]['curve'][-1][0] * cost:.0f}"])
     return table(["loss", *columns, "CPU seconds of training"], rows)
 
 
 def plot(cells: Cells, path: Path, k: int, task: dict[str, Any]) -> None:
     """Top-1 accuracy against CPU seconds of training, of each loss's first seed."""
-    curves = {}
+    curves: dict[str, Points] = {}
     for name in LOSSES:
-        mine = cells.results(loss=name, k=k, task=task)
-        if mine:
-            steps, accuracies = zip(*mine[0]["curve"], strict=True)
-            curves[name] = [step * cells.cost(cost_of(name)) for step in steps], accuracies
+        mine, cost = cells.results(loss=name, k=k, task=task), cells.cost(cost_of(name))
+        if mine and cost is not None:
+            curves[name] = points((step * cost, accuracy) for step, accuracy in mine[0]["curve"])
     save_plot(path, {f"k = {k}": curves}, "CPU seconds of training", "top-1 accuracy, %")
 
 

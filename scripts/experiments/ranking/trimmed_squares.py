@@ -11,12 +11,13 @@ sets, and the number of trimmed losses is not searched.
 
 import argparse
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import torch
 from cached import Cells, spread, table
-from plots import save_plot
+from plots import Points, points, save_plot
 from sklearn.datasets import load_diabetes, load_digits
 from sklearn.linear_model import HuberRegressor, Ridge
 from torch import Tensor
@@ -53,7 +54,7 @@ def main() -> None:
                 for share in SHARES:
                     cells.run(
                         {"data": data, "method": method, "share": share, "seed": seed},
-                        lambda d=data, m=method, q=share, s=seed: run(d, m, q, s),
+                        partial(run, data, method, share, seed),
                     )
     print(report(cells))
     plot(cells, options.pictures / "trimmed_squares.png")
@@ -142,7 +143,7 @@ def report(cells: Cells) -> str:
 
 def plot(cells: Cells, path: Path) -> None:
     """R2 against the share of outliers."""
-    panels = {}
+    panels: dict[str, dict[str, Points]] = {}
     for data in DATA:
         panels[data] = {}
         for method in METHODS:
@@ -150,8 +151,8 @@ def plot(cells: Cells, path: Path) -> None:
                 [r["R2"] for s, r in cells.finished if (s["data"], s["method"], s["share"]) == (data, method, share)]
                 for share in SHARES
             ]
-            done = [(share, np.mean(each)) for share, each in zip(SHARES, scores, strict=True) if each]
-            panels[data][method] = tuple(zip(*done, strict=True)) or ((), ())
+            means = ((share, float(np.mean(each))) for share, each in zip(SHARES, scores, strict=True) if each)
+            panels[data][method] = points(means)
     save_plot(path, panels, "share of outliers in training", "R2 without outliers")
 
 
