@@ -184,8 +184,9 @@ def test_post_norm_is_marian(tmp_path: Path, capsys, apart: bool):
 def test_ctranslate2(tmp_path: Path, capsys, norm: str, quantization: str):
     tokenizer = Tokenizer(subwords("unigram").source, subwords("unigram", vocab_size=60).source)
     run = write_run(tmp_path / "run", tokenizer, norm=norm, embedding_norm=norm == "post", activation="gelu")
-    assert export(run, "ctranslate2", tmp_path / "out", "--quantization", quantization) == 0
+    assert export(run, "ctranslate2", tmp_path / "out", "--quantization", quantization, "--min-length", "3") == 0
     table = capsys.readouterr().out
+    assert "not the same: what min_length and no_repeat_ngram forbid" in table
     assert ("greedy translations" in table) and ("within 1e-04" in table) == (quantization == "float32")
     assert (tmp_path / "out" / "model.bin").is_file()
 
