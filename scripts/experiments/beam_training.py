@@ -32,7 +32,7 @@ from beamtrain.scoring.metrics import corpus_score, paired_bootstrap, score_corp
 from beamtrain.scoring.parallel_text import from_split
 
 SCRIPTS = Path(__file__).parent.parent
-BEAM_CONFIG = SCRIPTS.parent / "configs" / "multi30k_ende_beam.yaml"
+BEAM_CONFIG = SCRIPTS.parent / "configs" / "multi30k_ende_soft.yaml"
 SPLITS = ("validation", "test")
 START = "start"
 ALPHAS = ("0.6", "1", "1.4", "1.8")

@@ -1,4 +1,4 @@
-"""What is compared: each cell is a name and the settings in which it differs from configs/multi30k_ende_beam.yaml."""
+"""What is compared: each cell is a name and the settings in which it differs from configs/multi30k_ende_soft.yaml."""
 
 from typing import Any
 

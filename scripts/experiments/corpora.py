@@ -106,20 +106,13 @@ def arguments() -> argparse.Namespace:
 def joined_corpus(options: argparse.Namespace, name: str) -> Path:
     """The folder with a start's text: train, validation and test of its corpora, one after another."""
     start, folder = STARTS[name], options.out / "text" / name
-    if (folder / "whole").exists():
-        return folder
-    folder.mkdir(parents=True, exist_ok=True)
-    for split, names in SPLIT_NAMES.items():
-        for language in ("en", start.target_lang):
-            parts = []
-            for corpus in start.folders:
-                files = [options.data / corpus / f"{each}.{language}.gz" for each in names]
-                whole = text(next(file for file in files if file.exists()))
-                if split == "validation" and len(start.folders) > 1:
-                    whole = "".join(f"{line}\n" for line in whole.split("\n")[:VALIDATED_ON])
-                parts.append(whole)
-            write_text(folder / f"{split}.{language}", "".join(parts))
-    write_text(folder / "whole", "")
+    if not (folder / "whole").exists():
+        command = [sys.executable, str(REPOSITORY / "scripts" / "join_corpora.py"), str(folder)]
+        command += [str(options.data / corpus) for corpus in start.folders]
+        command += ["--languages", "en", start.target_lang]
+        command += ["--validation", str(VALIDATED_ON)] if len(start.folders) > 1 else []
+        subprocess.run(command, check=True)
+        write_text(folder / "whole", "")
     return folder
 
 

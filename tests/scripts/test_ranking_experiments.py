@@ -161,6 +161,11 @@ def test_retrieval_says_again_what_it_has_kept(tokenizer: Tokenizer, transformer
     share, _, log_probs = retrieval.tuned(network.metric, known, known)
     assert share == max(retrieval.SHARES)
     assert log_probs.mean() > known.log_probs.mean() + 1
+    without, mixed = (
+        retrieval.measured(name, 1, transformer, tokenizer, known, known, text[:4], 1)["BLEU"]
+        for name in ("without", "kNN-MT")
+    )
+    assert mixed > without + 30
 
 
 def test_a_metric_is_learned_that_finds_the_next_token() -> None:

@@ -106,7 +106,10 @@ def test_the_operator_and_the_loss_are_one_line_each(train, start):
     assert (objective["loss"]["class_path"], objective["operator"]["class_path"]) == (loss, operator)
 
 
-@pytest.mark.parametrize("config", ["multi30k_ende_beam.yaml", "multi30k_ende_paper.yaml"])
+@pytest.mark.parametrize(
+    "config",
+    [f"{name}.yaml" for name in ("multi30k_ende_beam", "multi30k_ende_soft", "multi30k_ende_paper", "mixed_ende_beam")],
+)
 def test_the_shipped_configs_train_from_a_run(start, tmp_path, monkeypatch, config):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("XDG_CACHE_HOME", str(start / "cache"))

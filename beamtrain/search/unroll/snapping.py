@@ -31,12 +31,12 @@ class Snapping:
             A: (B, K, M) by which they are mixed, with its gradient, of the tokens (B, M).
             finished: (B, K) how much of each slot has ended.
         """
-        table = self._table.to(mixed.dtype)
+        table = self._table.to(A.dtype)  # whose precision autocast leaves alone
         with torch.no_grad():
-            nearest = table[(self._squares - 2 * product(mixed, table.t())).argmin(-1)]  # (B, K, V) -> (B, K, D)
+            nearest = table[(self._squares - 2 * product(mixed.to(A.dtype), table.t())).argmin(-1)]  # (B, K, D)
         self._distances.append((product(A, table[tokens]) - nearest).square().sum(-1))
         self._going.append(1 - finished.detach())
-        return mixed + (nearest - mixed).detach()
+        return mixed + (nearest.to(mixed.dtype) - mixed).detach()
 
     def commitment(self) -> Tensor:
         """(B,)"""

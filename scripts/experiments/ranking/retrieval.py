@@ -32,6 +32,7 @@ from beamtrain.model.base import Memory, Seq2Seq
 from beamtrain.model.state import DecoderState
 from beamtrain.ranking import membership, squared_distances
 from beamtrain.runs.loading import load_run
+from beamtrain.runs.scoring_options import ScoringOptions
 from beamtrain.scoring.evaluation import evaluate
 from beamtrain.search.options import SearchOptions
 from beamtrain.topk import Operator, SoftTopK
@@ -183,8 +184,9 @@ def measured(
         used = Retrieving(network, known, metric, share, temperature)
     search = SearchOptions(beam_size=beam)
     sources, references = ([pair[side] for pair in test] for side in (0, 1))
+    scoring = ScoringOptions()
     with torch.no_grad():
-        found = evaluate(used, tokenizer, search, sources, references, data="test", checkpoint="")
+        found = evaluate(used, tokenizer, search, sources, references, data="test", checkpoint="", scoring=scoring)
     return {
         "perplexity": round(torch.exp(-log_probs.mean()).item(), 3),
         "BLEU": round(found.scores.bleu.value, 2),
