@@ -53,7 +53,9 @@ def export(
     search = search_options(loaded, {**searching, "n_best": 1})
     lines = LINES if check is None else list(read_lines(check))
     try:
-        parity = write(loaded, to.value, cast(Any, quantization or "float32"), search, out, lines)
+        parity = write(
+            loaded, to.value, cast(Any, "float32" if quantization is None else quantization), search, out, lines
+        )
     except DisagreementError as error:
         print_parity(error.parity)
         print(f"{out} was not written: {error.parity.name} does not do what {run} does")

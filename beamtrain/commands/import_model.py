@@ -1,6 +1,7 @@
 """`beamtrain import`: a model of Hugging Face's library as a run, compared with what it was."""
 
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Annotated
 
 import typer
@@ -47,9 +48,11 @@ def import_model(
             raise UserError(f"{folder} exists and is not a run: give another --name, or another folder by --runs")
         imported = convert(load_foreign(find_model(model)), source_lang, target_lang)
         imported.check_lines(lines)
+        with TemporaryDirectory() as trial:  # what fails there neither replaces a run nor leaves one
+            imported.write(Path(trial), environment(seed=0))
+            parity = imported.compared(Path(trial), lines)
         folder.claim(resume=False, replace=overwrite)
         imported.write(folder.path, environment(seed=0))
-        parity = imported.compared(folder.path, lines)
     print_parity(parity)
     if not parity.holds:
         print(f"{folder} is written, but does not do what {model} does")

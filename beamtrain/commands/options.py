@@ -162,7 +162,7 @@ def load_engine(run: "Run", engine: str, quantization: str | None, scored: bool)
         return run.network
     from beamtrain.interop.engines import ctranslate2_engine
 
-    return ctranslate2_engine(run, cast(Any, quantization or "float32"), scored)
+    return ctranslate2_engine(run, cast(Any, "float32" if quantization is None else quantization), scored)
 
 
 def scoring_options(scoring: "ScoringOptions", tokenizer: str | None) -> "ScoringOptions":

@@ -55,6 +55,9 @@ class Architecture:
             one, other = config[f"encoder_{name}"], config[f"decoder_{name}"]
             if one != other:
                 raise UserError(f"encoder_{name} is {one} and decoder_{name} {other}: here both sides have the same")
+        for name in ("dropout", "attention_dropout"):
+            if not 0 <= config[name] <= 1:
+                raise UserError(f"{name} is {config[name]}; it must be from 0 to 1")
         activation = config["activation_function"]
         if activation not in ACTIVATIONS:
             raise UserError(f"activation_function is {activation}; here it can be {', '.join(ACTIVATIONS)}")
@@ -127,6 +130,6 @@ def architecture_of(config: Config, where: str) -> Architecture:
         UserError: it is none that our Transformer can be.
     """
     model_type = config.get("model_type")
-    if model_type not in ARCHITECTURES:
+    if not isinstance(model_type, str) or model_type not in ARCHITECTURES:
         raise UserError(f"{where}: a model of the type {model_type}; those that can be used here: {NAMES}")
     return ARCHITECTURES[model_type]

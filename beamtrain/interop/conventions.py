@@ -55,8 +55,8 @@ def conventions(
     many = hasattr(tokenizer, "src_lang")
     if many:
         speak_between(tokenizer, source_lang, target_lang)
-    before_source, after_source = _around(tokenizer("")["input_ids"], eos)
-    before_target, _ = _around(tokenizer(text_target="")["input_ids"], eos)
+    before_source, after_source = _around(tokenizer, "text", eos)
+    before_target, _ = _around(tokenizer, "text_target", eos)
     if len(after_source) > 1:
         raise UserError(f"the tokenizer ends a source with {1 + len(after_source)} tokens; here it can be two")
     start, first = (_said(name, generation, config) for name in ("decoder_start_token_id", "forced_bos_token_id"))
@@ -117,8 +117,12 @@ def _id_of(tokenizer: Any, language: str) -> int:
     return ids[language] if language in ids else tokenizer.convert_tokens_to_ids(language)
 
 
-def _around(empty: list[int], eos: int) -> tuple[list[int], list[int]]:
+def _around(tokenizer: Any, side: str, eos: int) -> tuple[list[int], list[int]]:
     """What an empty text is, before and after EOS."""
+    try:
+        empty = tokenizer(**{side: ""})["input_ids"]
+    except Exception as error:  # what its settings lead to: a limit that is no number, a class that is another's
+        raise UserError(f"its tokenizer cannot be used ({' '.join(str(error).split())[:200]})") from error
     if eos not in empty:
         raise UserError("the tokenizer ends a text without the model's EOS")
     end = empty.index(eos)
@@ -126,8 +130,11 @@ def _around(empty: list[int], eos: int) -> tuple[list[int], list[int]]:
 
 
 def _said(name: str, *settings: Mapping[str, Any]) -> Any:
-    """The first value among the settings; None where none has one."""
-    return next((each[name] for each in settings if each.get(name) is not None), None)
+    """The first id of a token among the settings; None where none has one."""
+    said = next((each[name] for each in settings if each.get(name) is not None), None)
+    if type(said) not in (int, type(None)):
+        raise UserError(f"{name} is {said!r} in the model's settings; it must be the id of a token")
+    return said
 
 
 def _one(eos: int | list[int]) -> int:

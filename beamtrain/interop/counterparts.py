@@ -37,7 +37,13 @@ class HuggingFaceCounterpart:
 
     @torch.no_grad()
     def search(self, sources: Rows, options: SearchOptions) -> list[list[int]]:
-        greedy = {"num_beams": 1, "early_stopping": None, "length_penalty": None, "no_repeat_ngram_size": None}
+        greedy = {
+            "num_beams": 1,
+            "early_stopping": None,
+            "length_penalty": None,
+            "no_repeat_ngram_size": options.no_repeat_ngram,
+            "min_new_tokens": max(0, options.min_length - 1),
+        }
         rows = self._model.generate(
             pad(sources),
             attention_mask=torch.ones(len(sources), len(sources[0]), dtype=torch.long),

@@ -4,9 +4,10 @@ CTranslate2 looks for the hypotheses of greatest log-probability, as we do; the 
 here, by whatever length penalty. Where its search is another one: a hypothesis that has ended leaves its slot to the
 next best open one, and the search ends when one has been the best of its position and a certain number have ended. Ours
 ends when no longer one can win any more; with a length penalty that is later, so more than K are asked to end. It
-cannot be told to end at a limit: hypotheses that are cut there compete without their end, and the best of them with its
-end against those that ended by themselves. With an exact tie, where ended hypotheses would have crowded out open ones,
-where the winner comes later still, or where the limit cuts, another translation may win.
+cannot be told to end at a limit: the K hypotheses there are scored anew, with their end. With an exact tie, where ended
+hypotheses would have crowded out open ones, or where the winner comes later still, another translation may win. So it
+may with a least length or without repeated n-grams, where it searches by other probabilities: what is forbidden has no
+share in its softmax, and has one in ours.
 """
 
 import math
@@ -40,8 +41,8 @@ class CTranslate2Engine:
         threads: those that compute one batch.
         positions: the most tokens of a source or a translation.
         first_token: the only one that a translation may begin with.
-        scored: whether anyone reads the scores. If not, they lack the end of a translation that the limit cut, unless
-            it has to be known for the order.
+        scored: whether anyone reads the scores. If not, they may lack the end of a translation that the limit cut, and
+            be those of the engine's probabilities.
 
     Raises:
         UserError: ctranslate2 is not installed.
@@ -81,19 +82,23 @@ class CTranslate2Engine:
         limits = [
             min(self.max_positions, max(limit, len(prefix) + 1)) for limit, prefix in zip(limits, prefixes, strict=True)
         ]
-        found = self._search(sources, prefixes, options, max(limits) - 1)
+        found = self._search(sources, prefixes, options, max(limits) - 1, _enough(options))
+        beams = [each[: options.beam_size] for each in found]
         cut = [row for row, each in enumerate(found) if any(len(tokens) >= limits[row] - 1 for tokens, _ in each)]
         for limit in {limits[row] for row in cut}:
             rows = [row for row in cut if limits[row] == limit]
+            all_the_same_length = limit <= options.min_length  # no end was chosen, so none counts for the order
+            wanted = options.n_best if all_the_same_length else options.beam_size
             of_rows = [found[row] for row in rows]
-            if limit < max(limits):
-                forced = [prefixes[row] for row in rows]
-                of_rows = self._search([sources[row] for row in rows], forced, options, limit - 1)
+            if limit < max(limits) or _enough(options) < wanted:
+                beginnings = [prefixes[row] for row in rows]
+                enough = max(_enough(options), wanted)
+                of_rows = self._search([sources[row] for row in rows], beginnings, options, limit - 1, enough)
             for row, each in zip(rows, of_rows, strict=True):
-                found[row] = _best_of_cut(each, limit, options.n_best)
-        found = self._with_ends(sources, found, limits, all_of_them=any(prefixes))
+                beams[row] = each[:wanted]
+        beams = self._with_ends(sources, beams, limits, all_of_them=any(prefixes) or has_rules(options))
         penalties = length_penalties(max(limits), options.length_penalty, options.alpha).tolist()
-        return [_ranked(hypotheses, penalties, options) for hypotheses in found]
+        return [_ranked(beam, penalties, options.n_best) for beam in beams]
 
     def log_probs(self, sources: Sequence[Tokens], targets: Sequence[Tokens]) -> list[list[float]]:
         """The log-probability of each token of the targets and, last, of EOS."""
@@ -110,22 +115,25 @@ class CTranslate2Engine:
         return () if self._first_token is None else (self._first_token,)
 
     def _search(
-        self, sources: Sequence[Tokens], prefixes: Sequence[Tokens], options: SearchOptions, longest: int
+        self,
+        sources: Sequence[Tokens],
+        prefixes: Sequence[Tokens],
+        options: SearchOptions,
+        longest: int,
+        enough: int,
     ) -> list[list[Scored]]:
-        """Hypotheses of at most `longest` tokens besides EOS, with their log-probabilities, the greatest first.
+        """Different hypotheses of at most `longest` tokens besides EOS, the likeliest to the engine first.
 
-        One that is as long may have been cut.
+        One that is as long may have been cut; `enough` are to end before the search does.
         """
         if longest == 0:
             return self._scored(sources, [[[]]] * len(sources))
-        by_log_prob = options.length_penalty == "none" or options.beam_size == 1
-        ended = options.n_best if by_log_prob else math.ceil(_PATIENCE * options.beam_size)
         results = self._model.translate_batch(
             [self._pieces(self._source, source[:-1]) for source in sources],
             [self._pieces(self._target, prefix) for prefix in prefixes] if any(prefixes) else None,
             beam_size=options.beam_size,
-            patience=max(1.0, ended / options.beam_size),
-            num_hypotheses=ended,
+            patience=max(1.0, enough / options.beam_size),
+            num_hypotheses=enough,
             length_penalty=0,
             max_input_length=0,
             max_decoding_length=longest,
@@ -134,30 +142,28 @@ class CTranslate2Engine:
             suppress_sequences=[[self._target[PAD]], [self._target[BOS]]],
             return_scores=True,
         )
-        return [
-            [
-                ([self._ids[piece] for piece in pieces], score)
-                for pieces, score in zip(result.hypotheses, result.scores, strict=True)
-            ]
-            for result in results
-        ]
+        found = []
+        for result in results:
+            scores = dict(zip(map(tuple, result.hypotheses), result.scores, strict=True))  # a cut prefix comes K times
+            found.append([([self._ids[piece] for piece in pieces], score) for pieces, score in scores.items()])
+        return found
 
     def _with_ends(
-        self, sources: Sequence[Tokens], found: list[list[Scored]], limits: list[int], all_of_them: bool
+        self, sources: Sequence[Tokens], beams: list[list[Scored]], limits: list[int], all_of_them: bool
     ) -> list[list[Scored]]:
-        """The same with the log-probability of EOS where the limit cut a hypothesis, as far as it is wanted.
+        """The same with the log-probability of EOS where the limit cut a hypothesis, unless no one wants to know it.
 
-        `all_of_them` are to be scored anew after a prefix, whose log-probability the engine leaves out.
+        `all_of_them` are to be scored anew where the engine means another probability: it leaves out that of a prefix,
+        and shares that of a forbidden token among the others.
         """
         wanted: list[list[list[int]]] = []
-        for each, limit in zip(found, limits, strict=True):
-            cut = [tokens for tokens, _ in each if len(tokens) == limit - 1]
-            needed = self._scores_are_read or len(cut) < len(each)
-            wanted.append([tokens for tokens, _ in each] if all_of_them else cut if needed else [])
+        for beam, limit in zip(beams, limits, strict=True):
+            unlike = [tokens for tokens, _ in beam if all_of_them or len(tokens) == limit - 1]
+            wanted.append(unlike if self._scores_are_read or len(beam) > 1 else [])
         scored = self._scored(sources, wanted)
         return [
-            [*new, *(old for old in each if old[0] not in tokens)]
-            for each, tokens, new in zip(found, wanted, scored, strict=True)
+            [*new, *(old for old in beam if old[0] not in tokens)]
+            for beam, tokens, new in zip(beams, wanted, scored, strict=True)
         ]
 
     def _scored(self, sources: Sequence[Tokens], targets: list[list[list[int]]]) -> list[list[Scored]]:
@@ -171,18 +177,21 @@ class CTranslate2Engine:
         return [vocabulary[token] for token in tokens]
 
 
-def _best_of_cut(found: list[Scored], limit: int, n_best: int) -> list[Scored]:
-    """The hypotheses that ended before the limit, and the best of those that it cut."""
-    whole = [each for each in found if len(each[0]) < limit - 1]
-    cut = [each for each in found if len(each[0]) == limit - 1]
-    return whole + sorted(cut, key=lambda each: -each[1])[:n_best]
+def has_rules(options: SearchOptions) -> bool:
+    """Whether some tokens are forbidden at some positions, so that the engine's probabilities are others than ours."""
+    return options.min_length > 1 or options.no_repeat_ngram > 0
 
 
-def _ranked(found: list[Scored], penalties: list[float], options: SearchOptions) -> list[Hypothesis]:
-    """The K of greatest log-probability, by their score."""
-    beam = sorted(found, key=lambda each: -each[1])[: options.beam_size]
-    ranked = [
+def _enough(options: SearchOptions) -> int:
+    """How many hypotheses have to end."""
+    by_log_prob = options.length_penalty == "none" and not has_rules(options)
+    return options.n_best if by_log_prob or options.beam_size == 1 else math.ceil(_PATIENCE * options.beam_size)
+
+
+def _ranked(beam: list[Scored], penalties: list[float], n_best: int) -> list[Hypothesis]:
+    """The best by their score."""
+    hypotheses = [
         Hypothesis(tokens, log_prob / penalties[len(tokens) + 1], log_prob, token_log_probs=[])
         for tokens, log_prob in beam
     ]
-    return sorted(ranked, key=lambda hypothesis: -hypothesis.score)[: options.n_best]
+    return sorted(hypotheses, key=lambda hypothesis: -hypothesis.score)[:n_best]

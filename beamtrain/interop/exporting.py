@@ -7,6 +7,7 @@ from typing import Literal
 from beamtrain.base.files import atomic_folder
 from beamtrain.data.foreign_tokenizer import ForeignTokenizer
 from beamtrain.interop.counterparts import CTranslate2Counterpart, HuggingFaceCounterpart, RunCounterpart
+from beamtrain.interop.ctranslate2_engine import has_rules
 from beamtrain.interop.engines import load_engine
 from beamtrain.interop.export_ctranslate2 import write_ctranslate2
 from beamtrain.interop.export_foreign import write_foreign
@@ -18,6 +19,7 @@ from beamtrain.runs.loading import Run
 from beamtrain.runs.weights import save_weights
 from beamtrain.search.options import SearchOptions
 
+SHARED_OUT = "what min_length and no_repeat_ngram forbid has no share in its softmax, which its search goes by"
 UNKNOWN = "unknown characters (UNK) in a translation are left out of its text, and are ⁇ here"
 Target = Literal["huggingface", "ctranslate2", "safetensors"]
 
@@ -65,9 +67,12 @@ def _write(
         return HuggingFaceCounterpart(folder), unlike, True
     if target == "ctranslate2":
         write_ctranslate2(run.network, run.tokenizer, quantization, folder)
+        unlike = _unlike_in_beams(search)
+        if unlike and has_rules(search):
+            unlike.append(SHARED_OUT)
         return (
             CTranslate2Counterpart(load_engine(run.network, run.tokenizer, folder), run.tokenizer),
-            _unlike_in_beams(search),
+            unlike,
             quantization == "float32",
         )
     save_run(run, folder)

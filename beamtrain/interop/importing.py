@@ -125,9 +125,11 @@ def _tokenizer(foreign: ForeignModel, around: Conventions) -> ForeignTokenizer:
 def _search(foreign: ForeignModel, positions: int) -> SearchOptions:
     """The search that is most like what `generate` does with this model."""
     said = foreign.generation
-    for name in ("num_beams", "length_penalty", "no_repeat_ngram_size", "max_length", "min_length"):
-        if not isinstance(said.get(name), int | float | None):
-            raise UserError(f"generation_config.json: {name} is {said[name]!r}; it must be a number")
+    if not isinstance(said.get("length_penalty"), int | float | None):
+        raise UserError(f"generation_config.json: length_penalty is {said['length_penalty']!r}; it must be a number")
+    for name in ("num_beams", "no_repeat_ngram_size", "max_length", "min_length"):
+        if type(said.get(name)) not in (int, type(None)):
+            raise UserError(f"generation_config.json: {name} is {said[name]!r}; it must be a whole number")
     longest = said.get("max_length") if "max_length" in _written(foreign) else None
     return SearchOptions(
         beam_size=said.get("num_beams") or 1,
@@ -148,6 +150,9 @@ def _not_taken_over(foreign: ForeignModel) -> list[str]:
     if searching.get("bad_words_ids") == [[foreign.config["pad_token_id"]]]:  # Marian's; PAD is never said here
         del searching["bad_words_ids"]
     others = {name: value for name, value in searching.items() if name not in _OURS and value not in (None, False, [])}
+    ends, end = searching.get("eos_token_id"), foreign.config["eos_token_id"]
+    if ends not in (None, end, [end]):
+        others["eos_token_id"] = ends
     training = {
         name: foreign.config[name]
         for name in ("activation_dropout", "encoder_layerdrop", "decoder_layerdrop")

@@ -184,10 +184,25 @@ def test_post_norm_is_marian(tmp_path: Path, capsys, apart: bool):
 def test_ctranslate2(tmp_path: Path, capsys, norm: str, quantization: str):
     tokenizer = Tokenizer(subwords("unigram").source, subwords("unigram", vocab_size=60).source)
     run = write_run(tmp_path / "run", tokenizer, norm=norm, embedding_norm=norm == "post", activation="gelu")
-    assert export(run, "ctranslate2", tmp_path / "out", "--quantization", quantization) == 0
+    assert export(run, "ctranslate2", tmp_path / "out", "--quantization", quantization, "--min-length", "3") == 0
     table = capsys.readouterr().out
+    assert "not the same: what min_length and no_repeat_ngram forbid" in table
     assert ("greedy translations" in table) and ("within 1e-04" in table) == (quantization == "float32")
     assert (tmp_path / "out" / "model.bin").is_file()
+
+
+def test_rules_of_the_search_go_with_a_run(tmp_path: Path, capsys):
+    run = write_run(tmp_path / "run", subwords("unigram"))
+    weights = load_run(run).network.state_dict()
+    end = weights["target_embedding.table.weight"][EOS]
+    weights["decoder_norm.bias"] += 20 * end / end.square().sum()  # to the logit of EOS 20 nats
+    save_weights(run, weights)
+    rules = ["--min-length", "7", "--no-repeat-ngram", "1", "--beam", "1"]
+    assert export(run, "huggingface", tmp_path / "out", *rules) == 0
+    rows = [line.split("  ")[0] for line in capsys.readouterr().out.splitlines() if "all 2 identical" in line]
+    assert rows == ["subwords", "greedy translations", "translations with beam 1"]
+    said = json.loads((tmp_path / "out" / "generation_config.json").read_text())
+    assert (said["min_new_tokens"], said["no_repeat_ngram_size"]) == (6, 1)
 
 
 def test_safetensors_is_a_run_without_what_only_training_needs(gru_run: Path, tmp_path: Path):
@@ -262,5 +277,6 @@ def test_nothing_to_compare_is_a_mistake(transformer_run: Path, tmp_path: Path, 
 
 def test_quantization_belongs_to_ctranslate2(transformer_run: Path, tmp_path: Path, capsys):
     assert export(transformer_run, "huggingface", tmp_path / "out", "--quantization", "int8") == 2
+    assert export(transformer_run, "ctranslate2", tmp_path / "out", "--quantization", "") == 2
     assert export(transformer_run, "ctranslate2", tmp_path / "out", "--quantization", "int4") == 2
     assert "--quantization int4: must be float32, int8" in capsys.readouterr().err

@@ -87,7 +87,33 @@ FAULTS = {
     ),
     "beams of words": (
         lambda f: edited(f / "generation_config.json", num_beams="many"),
-        "generation_config.json: num_beams is 'many'; it must be a number",
+        "generation_config.json: num_beams is 'many'; it must be a whole number",
+    ),
+    "half a beam": (
+        lambda f: edited(f / "generation_config.json", num_beams=2.5),
+        "generation_config.json: num_beams is 2.5; it must be a whole number",
+    ),
+    "beams that are true": (
+        lambda f: edited(f / "generation_config.json", num_beams=True),
+        "generation_config.json: num_beams is True; it must be a whole number",
+    ),
+    "several first tokens": (
+        lambda f: edited(f / "generation_config.json", forced_bos_token_id=[1]),
+        "forced_bos_token_id is [1] in the model's settings; it must be the id of a token",
+    ),
+    "a start of words": (
+        lambda f: edited(f / "generation_config.json", decoder_start_token_id="</s>"),
+        "decoder_start_token_id is '</s>' in the model's settings; it must be the id of a token",
+    ),
+    "too much dropout": (lambda f: edited(f / "config.json", dropout=2.0), "dropout is 2.0; it must be from 0 to 1"),
+    "several types": (lambda f: edited(f / "config.json", model_type=["bart"]), "a model of the type ['bart']"),
+    "weights that are no numbers": (
+        weights(lambda t: t["model.encoder.layers.0.fc1.weight"].fill_(torch.nan)),
+        "are its weights finite?",
+    ),
+    "a limit of words": (
+        lambda f: edited(f / "tokenizer_config.json", model_max_length="long"),
+        "its tokenizer cannot be used (",
     ),
     "own network": (
         lambda f: edited(f / "config.json", auto_map={"AutoModelForSeq2SeqLM": "own.Model"}),
@@ -150,12 +176,12 @@ def test_what_cannot_be_used_gets_a_line(fault, folder, capsys, tmp_path):
 
 
 def test_what_is_said_of_searching_is_taken_over_or_told(folder, capsys):
-    said = {"min_length": 7, "bad_words_ids": [[9]], "suppress_tokens": [8], "do_sample": True}
+    said = {"min_length": 7, "bad_words_ids": [[9]], "suppress_tokens": [8], "do_sample": True, "eos_token_id": [2, 9]}
     edited(folder / "generation_config.json", **said)
     (folder / "lines.txt").write_text("Hello\n")
     assert main(["import", str(folder), "--name", "a", *languages("bart"), "--check", str(folder / "lines.txt")]) == 0
     out = capsys.readouterr().out
-    for each in ("bad_words_ids [[9]]", "suppress_tokens [8]", "do_sample true"):
+    for each in ("bad_words_ids [[9]]", "suppress_tokens [8]", "do_sample true", "eos_token_id [2, 9]"):
         assert f"not the same: {each}\n" in out
     assert load_run(Path("runs/a")).description.search.min_length == 7
 
@@ -166,6 +192,17 @@ def test_nothing_to_compare_is_told_before_a_run_is_replaced(folder, capsys):
         capsys, str(folder), *languages("bart"), "--check", str(folder / "lines.txt")
     )
     assert not Path("runs").exists()
+
+
+def test_an_import_that_fails_leaves_the_run_that_it_was_to_replace(folder, capsys):
+    (folder / "lines.txt").write_text("Hello\n")
+    arguments = [str(folder), "--name", "imported", *languages("bart"), "--check", str(folder / "lines.txt")]
+    assert main(["import", *arguments]) == 0
+    before = Path("runs/imported/model.safetensors").read_bytes()
+    weights(lambda t: t["model.encoder.layers.0.fc1.weight"].fill_(torch.nan))(folder)
+    capsys.readouterr()
+    refused(capsys, *arguments, "--overwrite")
+    assert Path("runs/imported/model.safetensors").read_bytes() == before
 
 
 def test_what_a_killed_import_left_is_replaced(folder, capsys):
