@@ -82,7 +82,7 @@ def main() -> None:
     parser.add_argument("--task", choices=TASKS, default="digits")
     parser.add_argument("--source", default="digits", help="an id of the hub or a folder")
     parser.add_argument("--seeds", type=int, nargs="+", default=[1, 2, 3])
-    parser.add_argument("--methods", nargs="+", default=[*BASELINES, *SETS], metavar="METHOD")
+    parser.add_argument("--methods", nargs="+", choices=[*BASELINES, *SETS], default=[*BASELINES, *SETS])
     parser.add_argument("--tune", type=float, nargs="+", metavar="TEMPERATURE", help="only measure these, held out")
     parser.add_argument("--epochs", type=int, help="other than the task's")
     parser.add_argument("--seconds", type=int, help="CPU seconds of training, alike for every method")

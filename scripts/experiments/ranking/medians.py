@@ -19,7 +19,7 @@ import torch
 from cached import Cells, spread, table
 from images import Images, held_out, load_images, on
 from methods import SORTS
-from numbers_of_digits import NumberNetwork, Numbers, optimised, scored
+from numbers_of_digits import NumberNetwork, Numbers, number_of_steps, optimised, scored
 from plots import Points, points, save_plot
 from torch import Tensor
 
@@ -37,10 +37,10 @@ def main() -> None:
     parser.add_argument("--task", choices=["digits", "mnist"], default="digits")
     parser.add_argument("--source", default="digits", help="an id of the hub or a folder")
     parser.add_argument("--seeds", type=int, nargs="+", default=[1, 2, 3])
-    parser.add_argument("--methods", nargs="+", default=list(SORTS))
+    parser.add_argument("--methods", nargs="+", choices=SORTS, default=list(SORTS))
     parser.add_argument("--sizes", type=int, nargs="+", default=SIZES)
     parser.add_argument("--level", type=float, default=0.5)
-    parser.add_argument("--steps", type=int, default=STEPS)
+    parser.add_argument("--steps", type=number_of_steps, default=STEPS)
     parser.add_argument("--costs", action="store_true", help="only measure what a step costs")
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--out", type=Path, default=Path("docs/experiments/ranking"))

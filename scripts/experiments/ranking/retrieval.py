@@ -20,13 +20,14 @@ import gzip
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from cached import Cells, spread, table
-from plots import save_plot
+from plots import Points, save_plot
 from torch import Tensor, nn
 
+from beamtrain.base.allocator import keep_freed_memory
 from beamtrain.data.batch import Batch, pad
 from beamtrain.data.tokenizer import EOS, Tokenizer
 from beamtrain.model.base import Memory, Seq2Seq
@@ -238,24 +239,37 @@ def tuned(metric: Metric, known: States, tuning: States) -> tuple[float, float, 
     return best
 
 
+def setups(cells: Cells) -> list[dict[str, Any]]:
+    """What the finished cells differ in besides method and seed."""
+    alike = [{k: v for k, v in settings.items() if k not in ("method", "seed")} for settings, _ in cells.finished]
+    return [each for number, each in enumerate(alike) if each not in alike[:number]]
+
+
 def report(cells: Cells) -> str:
     rows = []
-    for name in METHODS:
-        mine = [result for settings, result in cells.finished if settings["method"] == name]
-        figures = (spread((result[key] for result in mine), 2) for key in ("BLEU", "perplexity", "share"))
-        rows.append([name, *figures, spread((result["cpu_seconds"] for result in mine), 0)])
-    return table(["method", "BLEU", "perplexity of the development set", "share", "CPU seconds"], rows)
+    for setup in setups(cells):
+        for name in METHODS:
+            if mine := cells.results(method=name, **setup):
+                figures = (spread((result[key] for result in mine), 2) for key in ("BLEU", "perplexity", "share"))
+                seconds = spread((result["cpu_seconds"] for result in mine), 0)
+                rows.append([name, f"{setup['pairs']:,}", f"{setup['test']:,}", *figures, seconds])
+    head = ["method", "pairs kept", "test pairs", "BLEU", "perplexity of the development set", "share", "CPU seconds"]
+    return table(head, rows)
 
 
 def plot(cells: Cells, path: Path) -> None:
     """BLEU against perplexity, one point for each seed."""
-    points = {}
-    for name in METHODS:
-        mine = [result for settings, result in cells.finished if settings["method"] == name]
-        points[name] = [result["perplexity"] for result in mine], [result["BLEU"] for result in mine]
-    save_plot(path, {"another domain": points}, "perplexity of the development set", "BLEU of the test set", "o")
+    panels: dict[str, dict[str, Points]] = {}
+    for setup in setups(cells):
+        points: dict[str, Points] = {}
+        for name in METHODS:
+            mine = cells.results(method=name, **setup)
+            points[name] = [result["perplexity"] for result in mine], [result["BLEU"] for result in mine]
+        panels[f"{setup['run']} on {setup['source']}, {setup['pairs']:,} pairs kept"] = points
+    save_plot(path, panels, "perplexity of the development set", "BLEU of the test set", "o")
 
 
 if __name__ == "__main__":
     torch.set_num_threads(1)
+    keep_freed_memory()
     main()

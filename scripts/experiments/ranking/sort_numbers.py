@@ -22,7 +22,7 @@ import torch
 from cached import Cells, spread, table
 from images import Images, held_out, load_images, on
 from methods import SORTS
-from numbers_of_digits import NumberNetwork, Numbers, optimised, scored
+from numbers_of_digits import NumberNetwork, Numbers, number_of_steps, optimised, scored
 from plots import save_plot
 from torch import Tensor
 
@@ -42,9 +42,9 @@ def main() -> None:
     parser.add_argument("--task", choices=STEPS, default="digits")
     parser.add_argument("--source", default="digits", help="an id of the hub or a folder")
     parser.add_argument("--seeds", type=int, nargs="+", default=[1, 2, 3])
-    parser.add_argument("--methods", nargs="+", default=list(SORTS))
+    parser.add_argument("--methods", nargs="+", choices=SORTS, default=list(SORTS))
     parser.add_argument("--sizes", type=int, nargs="+", default=[5, 3, 7, 9, 15], help="of the sets in training")
-    parser.add_argument("--steps", type=int, help="other than the task's")
+    parser.add_argument("--steps", type=number_of_steps, help="other than the task's")
     parser.add_argument("--seconds", type=int, help="CPU seconds of training, alike for every method")
     parser.add_argument("--costs", action="store_true", help="only measure what a step costs")
     parser.add_argument("--device", default="cpu")
