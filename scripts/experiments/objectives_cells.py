@@ -12,6 +12,7 @@ _CELLS: dict[str, dict[str, Any]] = {
     CONTROL: TEACHER,
     # the search in the loop
     "expected GLEU, straight-through": beam(),
+    "expected GLEU, hard": beam(unroll=HARD),
     "minimum risk, hard": beam(RISK, unroll=HARD),
     "minimum risk, sentence BLEU": beam(risk(loss("SentenceBleu")), unroll=HARD),
     "minimum risk, chrF": beam(risk(loss("SentenceChrf")), unroll=HARD),
