@@ -1,0 +1,230 @@
+"""The map of where the search in the loop pays: what recipes gain over their controls, beside what the start has
+learned by heart (its BLEU on training sentences less that on test), its size and the length of its sentences.
+
+    python scripts/experiments/corpora_map.py --data FOLDER --out OUT
+    python scripts/experiments/corpora_map.py --data FOLDER --out OUT --report docs/experiments/corpora
+
+FOLDER and OUT are those of corpora.py; a cell of OUT counts if it and its control of the same seed are finished.
+`--report FOLDER` (default: OUT/map) gets the figures, map.json, and the plot, map.png; the plot shows also what other
+scripts have measured, which FOLDER/elsewhere.json holds in the form of map.json.
+"""
+
+import argparse
+import json
+import math
+from itertools import pairwise
+from pathlib import Path
+from statistics import mean, median_low
+from typing import Any
+
+from corpora import STARTS, outputs_of, test_sets
+from corpora_cells import MINIMUM_RISK, RECIPE
+from corpora_results import (
+    Corpus,
+    Texts,
+    bleu,
+    control_of,
+    corpora_of,
+    finished_cells,
+    header,
+    joined,
+    kept,
+    plain,
+    row,
+    signed,
+)
+from safetensors import safe_open
+
+from beamtrain.base.files import write_text
+from beamtrain.scoring.metrics import paired_bootstrap
+
+EDGES = (1, 10, 20, 10_000)  # words of a source sentence
+FEWEST = 50  # sentences of a bucket that is scored
+PLOTTED = {RECIPE: "C0", MINIMUM_RISK: "C1"}
+MARKERS = "os^vD<>pPX*hd8H"
+AXES = {  # a figure of the start, its unit, a label
+    "gap": (1, "learned by heart (BLEU, training sentences less test)"),
+    "parameters": (1e6, "million parameters"),
+    "words": (1, "words of a source sentence, median"),
+}
+
+
+def main() -> None:
+    options = arguments()
+    starts = [
+        figures
+        for start in options.start or list(STARTS)
+        if (options.out / "starts" / start / "translations").exists()
+        for figures in of_start(options, start)
+    ]
+    write_text(options.report / "map.json", json.dumps(starts, indent=1) + "\n")
+    print_starts(starts)
+    print_gains(starts)
+    print_buckets(starts)
+    elsewhere = options.report / "elsewhere.json"
+    plot(options.report / "map.png", starts + (json.loads(elsewhere.read_text()) if elsewhere.exists() else []))
+
+
+def arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--data", type=Path, required=True, help="the folder with the corpora's folders")
+    parser.add_argument("--out", type=Path, required=True, help="the folder of corpora.py's runs and results")
+    parser.add_argument("--start", nargs="+", choices=STARTS, help="default: all")
+    parser.add_argument("--report", type=Path, help="the folder for figures and plot")
+    options = parser.parse_args()
+    options.report = options.report or options.out / "map"
+    return options
+
+
+def of_start(options: argparse.Namespace, start: str) -> list[dict[str, Any]]:
+    """The figures of a start and of the cells that began there, on each of its corpora apart."""
+    sets, folder = test_sets(options, start), options.out / "starts" / start
+    sources, gold = ({name: pair[side] for name, pair in sets.items()} for side in (0, 1))
+    ours, cells = outputs_of(folder), finished_cells(options.out, start)
+    figures = []
+    for corpus in corpora_of(sets):
+        train, test = (bleu(ours[name], gold[name]).score for name in (corpus.train, corpus.test))
+        buckets = by_length(joined(sources, corpus.held_out))
+        recipes: dict[tuple[str, str], dict[str, Any]] = {}
+        for cell in cells:
+            if control := control_of(cell, cells):
+                seeds = recipes.setdefault((cell.name, cell.stage), {})
+                inputs = cell.outputs, control.outputs, corpus, gold, buckets
+                seeds[str(cell.seed)] = kept(options.out / "map", gain, *inputs)
+        figures.append(
+            {
+                "start": f"{start}, {corpus.name}" if corpus.name else start,
+                "parameters": parameters(folder),
+                "words": median_low(len(line.split()) for line in sources[corpus.test]),
+                "train": round(train, 2),
+                "test": round(test, 2),
+                "gap": round(train - test, 2),
+                "sentences": {bucket: len(places) for bucket, places in buckets.items()},
+                "recipes": [{"name": name, "stage": stage, "seeds": of} for (name, stage), of in recipes.items()],
+            }
+        )
+    return figures
+
+
+def by_length(sources: list[str]) -> dict[str, list[int]]:
+    """The places of the sentences that have so many words."""
+    words = [len(line.split()) for line in sources]
+    return {
+        f"{low} to {high - 1} words" if high < EDGES[-1] else f"{low} words and more": [
+            place for place, count in enumerate(words) if low <= count < high
+        ]
+        for low, high in pairwise(EDGES)
+    }
+
+
+def parameters(run: Path) -> int | None:
+    """How many numbers its weights are, of whatever precision; None where they are not kept."""
+    for path in run.glob("model*.safetensors"):
+        with safe_open(path, "np") as file:
+            return sum(math.prod(file.get_slice(name).get_shape()) for name in list(file.keys()))
+    return None
+
+
+def gain(ours: Texts, theirs: Texts, corpus: Corpus, gold: Texts, buckets: dict[str, list[int]]) -> dict[str, Any]:
+    """What a cell has over its control: on test, with p of the paired bootstrap; BLEU on training sentences; BLEU and
+    length by the length of sentences, of test and validation together."""
+    found: dict[str, Any] = {}
+    test = corpus.test
+    estimates = paired_bootstrap({"control": theirs[test], "ours": ours[test]}, gold[test])["ours"]
+    for name, each in zip(("bleu", "chrf"), estimates, strict=True):
+        assert each.difference
+        found |= {name: round(each.difference.value, 4), f"p_{name}": round(each.difference.p_value, 4)}
+    after, before = (bleu(texts[corpus.train], gold[corpus.train]) for texts in (ours, theirs))
+    found["train"] = round(after.score - before.score, 4)
+    found["buckets"] = {}
+    lines = [joined(texts, corpus.held_out) for texts in (ours, theirs, gold)]
+    for bucket, places in buckets.items():
+        if len(places) >= FEWEST:
+            *systems, references = ([text[place] for place in places] for text in lines)
+            after, before = (bleu(system, references) for system in systems)
+            found["buckets"][bucket] = {
+                "bleu": round(after.score - before.score, 4),
+                "length": round(after.ratio, 4),
+                "control_length": round(before.ratio, 4),
+            }
+    return found
+
+
+def print_starts(starts: list[dict[str, Any]]) -> None:
+    print(header("start", "parameters", "words, median", "BLEU on training sentences", "on test", "by heart"))
+    for each in starts:
+        size = f"{each['parameters']:,}" if each["parameters"] else ""
+        print(row(each["start"], size, each["words"], *(f"{each[key]:.2f}" for key in ("train", "test", "gap"))))
+
+
+def print_gains(starts: list[dict[str, Any]]) -> None:
+    """BLEU and chrF2 less the control on test; **bold where p < .05**."""
+    print()
+    print(header("start", "recipe", "stage", "seeds", "BLEU", "mean", "chrF2", "mean", "BLEU on training sentences"))
+    for start in starts:
+        for recipe in start["recipes"]:
+            seeds, cells = recipe["seeds"], []
+            for name in ("bleu", "chrf"):
+                cells += [", ".join(with_p(each[name], each[f"p_{name}"]) for each in seeds.values())]
+                cells += [signed(mean(each[name] for each in seeds.values()))]
+            on_training = ", ".join(signed(each["train"]) for each in seeds.values())
+            print(row(start["start"], recipe["name"], recipe["stage"], ", ".join(seeds), *cells, on_training))
+
+
+def with_p(value: float, p: float) -> str:
+    return f"**{signed(value)}** (p {plain(p, 3)})" if p < 0.05 else f"{signed(value)} (p {plain(p)})"
+
+
+def print_buckets(starts: list[dict[str, Any]]) -> None:
+    """BLEU less the control, and its ratio of lengths with that of the control, by the length of the source."""
+    for start in filter(lambda start: start["recipes"], starts):
+        counts = start["sentences"]
+        print(f"\n{start['start']}, test and validation:\n")
+        print(header("recipe", "stage", "seeds", *(f"{bucket} ({counts[bucket]:,})" for bucket in counts)))
+        for recipe in start["recipes"]:
+            cells = []
+            for bucket in counts:
+                found = [each["buckets"][bucket] for each in recipe["seeds"].values() if bucket in each["buckets"]]
+                gains = ", ".join(signed(each["bleu"]) for each in found)
+                lengths = ", ".join(
+                    f"{plain(each['length'], 3)} ({plain(each['control_length'], 3)})" for each in found
+                )
+                cells.append(f"{gains}; {lengths}" if found else "-")
+            print(row(recipe["name"], recipe["stage"], ", ".join(recipe["seeds"]), *cells))
+
+
+def plot(path: Path, starts: list[dict[str, Any]]) -> None:
+    """What two recipes gain on test, a point for each seed: filled where p < .05."""
+    import matplotlib
+
+    matplotlib.use("Agg")
+    import matplotlib.pyplot as plt
+    from matplotlib.lines import Line2D
+
+    figure, axes = plt.subplots(1, len(AXES), figsize=(15, 5), sharey=True, layout="constrained")
+    shown = [start for start in starts if any(recipe["name"] in PLOTTED for recipe in start["recipes"])]
+    for start, marker in zip(shown, MARKERS, strict=False):
+        for recipe in start["recipes"]:
+            color = PLOTTED.get(recipe["name"])
+            for each in recipe["seeds"].values() if color else []:
+                fill = color if each["p_bleu"] < 0.05 else "none"
+                for axis, key in zip(axes, AXES, strict=True):
+                    axis.plot(
+                        start[key] or math.nan, each["bleu"], marker, color=color, markerfacecolor=fill, markersize=8
+                    )
+    for axis, (_, label) in zip(axes, AXES.values(), strict=True):
+        axis.axhline(0, color="black", linewidth=0.8)
+        axis.set(xlabel=label)
+        axis.grid(alpha=0.3)
+    axes[0].set(ylabel="BLEU on test less the control's (filled: p < .05)")
+    legend = [Line2D([], [], color=color, marker="o", linestyle="none", label=name) for name, color in PLOTTED.items()]
+    for start, marker in zip(shown, MARKERS, strict=False):
+        size = f", {start['parameters'] / 1e6:.1f} million" if start["parameters"] else ""
+        legend.append(Line2D([], [], color="gray", marker=marker, linestyle="none", label=start["start"] + size))
+    figure.legend(handles=legend, loc="outside right upper", fontsize="small")
+    figure.savefig(path, dpi=110)
+    plt.close(figure)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,105 @@
+"""What corpora.py left in OUT: its finished cells with their controls, and the corpora that each start is tested on."""
+
+import json
+from collections.abc import Callable, Iterable
+from hashlib import sha256
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from corpora import SPLIT_NAMES, outputs_of
+from corpora_cells import CONTROL_OF, CONTROLS
+from sacrebleu.metrics import BLEU
+from sacrebleu.metrics.bleu import BLEUScore
+
+from beamtrain.base.files import write_text
+
+Texts = dict[str, list[str]]
+"""The lines of every set."""
+ORDER = {name: place for place, name in enumerate([*CONTROLS, *CONTROL_OF])}
+
+
+class Cell(NamedTuple):
+    """A finished run with its translations of every set."""
+
+    name: str
+    seed: int
+    stage: str
+    """Steps and tokens in the name of its folder: what it shares with its control."""
+    outputs: Texts
+
+
+class Corpus(NamedTuple):
+    """One of the corpora of a start, by the names of its sets."""
+
+    name: str
+    """Empty for the only one."""
+    train: str
+    validation: str
+    test: str
+
+    @property
+    def held_out(self) -> list[str]:
+        return [self.test, self.validation]
+
+
+def finished_cells(out: Path, start: str) -> list[Cell]:
+    """Those of a stage together, controls first; those of a name by seed."""
+    cells = []
+    for path in out.glob(f"cells/{start}_*/result.json"):
+        result, (*_, steps, tokens, _) = json.loads(path.read_text()), path.parent.name.split("_")
+        cells.append(Cell(result["name"], result["seed"], f"{steps}, {tokens}", outputs_of(path.parent)))
+    return sorted(cells, key=lambda cell: (cell.stage, ORDER.get(cell.name, len(ORDER)), cell.name, cell.seed))
+
+
+def control_of(cell: Cell, cells: list[Cell]) -> Cell | None:
+    """The finished control of the same stage and seed."""
+    name = CONTROL_OF.get(cell.name)
+    return next((each for each in cells if each[:3] == (name, cell.seed, cell.stage)), None)
+
+
+def corpora_of(sets: Iterable[str]) -> list[Corpus]:
+    """The names that `test_sets` gives, by corpus."""
+    found: dict[str, dict[str, str]] = {}
+    for name in sets:
+        corpus, _, split = name.rpartition("-")
+        role = next((role for role, names in SPLIT_NAMES.items() if split in names), None)
+        if role:
+            found.setdefault(corpus, {})[role] = name
+    return [Corpus(name, **roles) for name, roles in found.items()]
+
+
+def joined(texts: Texts, names: list[str]) -> list[str]:
+    """The lines of several sets, one set after another."""
+    return [line for name in names for line in texts[name]]
+
+
+def bleu(ours: list[str], gold: list[str]) -> BLEUScore:
+    """BLEU, with its `score` and the `ratio` of lengths, as `score_corpus` computes them beside slower scores."""
+    return BLEU(force=True).corpus_score(ours, [gold])
+
+
+def row(*cells: object) -> str:
+    """A row of a table in Markdown."""
+    return "| " + " | ".join(map(str, cells)) + " |"
+
+
+def header(*cells: object) -> str:
+    return row(*cells) + "\n|" + "---|" * len(cells)
+
+
+def signed(value: float, digits: int = 2) -> str:
+    """Such as +.15 and -1.10."""
+    return f"{value:+.{digits}f}".replace("+0.", "+.").replace("-0.", "-.")
+
+
+def plain(value: float, digits: int = 2) -> str:
+    """Such as .97 and 1.02."""
+    return signed(value, digits).removeprefix("+")
+
+
+def kept(folder: Path, compute: Callable[..., Any], *inputs: Any) -> Any:
+    """What `compute` makes of these inputs, all of it JSON; computed once, as long as there is `folder`."""
+    path = folder / f"{compute.__name__}-{sha256(json.dumps(inputs).encode()).hexdigest()[:20]}.json"
+    if not path.exists():
+        write_text(path, json.dumps(compute(*inputs)))
+    return json.loads(path.read_text())

@@ -1,0 +1,130 @@
+"""What is made of the cells that scripts/experiments/corpora.py leaves: the map of gains, and long sentences."""
+
+import gzip
+import json
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import save_file
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "scripts" / "experiments"))
+
+import corpora_map
+import long_sentences
+from corpora_cells import CONTROL, RECIPE
+from corpora_results import Cell, control_of, corpora_of, kept, plain, signed
+
+SOURCES = [" ".join(f"w{place}" for place in range(length)) for length in (3, 12, 24)]
+REFERENCES = ["der erste Satz ist kurz", "der zweite Satz hat mehr Wörter als der erste", " ".join(map(str, range(24)))]
+WORSE = ["der erste Satz ist lang", *REFERENCES[1:]]
+
+
+@pytest.fixture
+def folders(tmp_path: Path) -> list[str]:
+    """--data and --out, with a start, a control that is worse in a short sentence, and a cell that repeats itself."""
+    data, out = tmp_path / "data", tmp_path / "out"
+    start = out / "starts" / "tatoeba"
+    cells = {name: out / "cells" / f"tatoeba_{key}_steps2_tokens64_seed1" for name, key in CELLS.items()}
+    for split in ("train", "validation", "test"):
+        times = 1000 // len(SOURCES) + 1  # as many as are taken of the training text
+        for language, lines in (("en", SOURCES), ("de", REFERENCES)):
+            write(data / "tatoeba_en_de" / f"{split}.{language}.gz", lines * times)
+        taken = times * len(SOURCES) if split != "train" else 1000
+        for folder in (start, *cells.values()):
+            lines = REFERENCES if folder is cells[RECIPE] else WORSE
+            write(folder / "translations" / f"{split}.txt", (lines * times)[:taken])
+    for name, folder in cells.items():
+        (folder / "result.json").write_text(json.dumps({"name": name, "seed": 1}))
+    save_file({"weight": torch.zeros(3, 4, dtype=torch.half), "bias": torch.zeros(3)}, start / "model.half.safetensors")
+    (out / "cells" / "tatoeba_unfinished_steps2_tokens64_seed1").mkdir()
+    return ["--data", str(data), "--out", str(out)]
+
+
+CELLS = {RECIPE: "recipe", CONTROL: "control"}
+
+
+def write(path: Path, lines: list[str]) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with (gzip.open if path.suffix == ".gz" else open)(path, "wt", encoding="utf-8") as file:
+        file.writelines(f"{line}\n" for line in lines)
+
+
+def test_the_map_has_the_gains_over_the_control(
+    folders: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("sys.argv", ["corpora_map.py", *folders])
+    corpora_map.main()
+    report = Path(folders[-1]) / "map"
+    (start,) = json.loads((report / "map.json").read_text())
+    (recipe,) = start["recipes"]
+    gain = recipe["seeds"]["1"]
+    assert start["parameters"] == 15
+    assert (recipe["name"], recipe["stage"], start["words"]) == (RECIPE, "steps2, tokens64", 12)
+    assert start["gap"] == pytest.approx(start["train"] - start["test"], abs=0.01)
+    assert gain["bleu"] == pytest.approx(100 - start["test"], abs=0.01) and gain["p_bleu"] < 0.05
+    short, *longer = gain["buckets"].values()
+    assert short["bleu"] > gain["bleu"] and [each["bleu"] for each in longer] == [0, 0]
+    assert short["length"] == short["control_length"] == 1
+    assert f"{RECIPE} | steps2, tokens64 | 1 | **{signed(gain['bleu'])}** (p .001)" in capsys.readouterr().out
+    assert (report / "map.png").stat().st_size > 10_000
+
+
+def test_long_sentences_are_those_of_the_source(
+    folders: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("sys.argv", ["long_sentences.py", *folders, "--test_only"])
+    long_sentences.main()
+    printed = capsys.readouterr().out
+    assert "tatoeba, test: 334 sentences of 20 words and more" in printed
+    assert "| references |  |  |  |  | 1 | 0 (0.0%) |  |" in printed
+    assert f"| {RECIPE} | 1 | steps2, tokens64 | 100.00 | +.00 | 1.000 | 0 (0.0%) | met |" in printed
+
+
+@pytest.mark.parametrize(
+    ("line", "twice"),
+    [
+        ("a b c d e a b c d e", True),
+        ("a b c d e x a b c d f", False),
+        ("ja ja ja ja ja ja", True),
+        ("ja ja ja ja ja", False),
+        ("", False),
+    ],
+)
+def test_five_words_in_a_row_twice(line: str, twice: bool) -> None:
+    assert long_sentences.repeats(line.split()) == twice
+
+
+def test_the_control_has_the_same_seed_and_stage() -> None:
+    cells = [
+        Cell(name, seed, stage, {}) for name in (CONTROL, RECIPE) for seed in (1, 2) for stage in ("steps2", "steps4")
+    ]
+    control = control_of(Cell(RECIPE, 2, "steps4", {}), cells)
+    assert control and control[:3] == (CONTROL, 2, "steps4")
+    assert control_of(Cell(RECIPE, 3, "steps4", {}), cells) is None
+    assert control_of(control, cells) is None
+
+
+def test_sets_belong_to_corpora() -> None:
+    joined = ["docs-train", "docs-validation", "docs-test", "multi30k-train", "multi30k-validation"]
+    docs, multi30k = corpora_of([*joined, "multi30k-test_2016_flickr", "docs-test_hard"])
+    assert docs == ("docs", "docs-train", "docs-validation", "docs-test")
+    assert multi30k.held_out == ["multi30k-test_2016_flickr", "multi30k-validation"]
+    assert corpora_of(["test", "test_hard", "train", "validation"]) == [("", "train", "validation", "test")]
+
+
+def test_a_result_is_kept_for_its_inputs(tmp_path: Path) -> None:
+    calls = []
+
+    def compute(*inputs: object) -> list[object]:
+        calls.append(inputs)
+        return list(inputs)
+
+    assert [kept(tmp_path, compute, each) for each in (1, 1, "1")] == [[1], [1], ["1"]]
+    assert calls == [(1,), ("1",)]
+
+
+def test_figures_are_written_without_the_zero() -> None:
+    assert [signed(each) for each in (0.154, -0.2, 1.5, -10.04, 0)] == ["+.15", "-.20", "+1.50", "-10.04", "+.00"]
+    assert [plain(each, 3) for each in (0.9768, 1.02, 1)] == [".977", "1.020", "1.000"]
