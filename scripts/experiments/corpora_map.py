@@ -208,10 +208,9 @@ def plot(path: Path, starts: list[dict[str, Any]]) -> None:
             color = PLOTTED.get(recipe["name"])
             for each in recipe["seeds"].values() if color else []:
                 fill = color if each["p_bleu"] < 0.05 else "none"
-                for axis, key in zip(axes, AXES, strict=True):
-                    axis.plot(
-                        start[key] or math.nan, each["bleu"], marker, color=color, markerfacecolor=fill, markersize=8
-                    )
+                for axis, (key, (unit, _)) in zip(axes, AXES.items(), strict=True):
+                    place = math.nan if start[key] is None else start[key] / unit
+                    axis.plot(place, each["bleu"], marker, color=color, markerfacecolor=fill, markersize=8)
     for axis, (_, label) in zip(axes, AXES.values(), strict=True):
         axis.axhline(0, color="black", linewidth=0.8)
         axis.set(xlabel=label)
