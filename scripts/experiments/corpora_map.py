@@ -12,6 +12,7 @@ scripts have measured, which FOLDER/elsewhere.json holds in the form of map.json
 import argparse
 import json
 import math
+from functools import partial
 from itertools import pairwise
 from pathlib import Path
 from statistics import mean, median_low
@@ -19,20 +20,9 @@ from typing import Any
 
 from corpora import STARTS, outputs_of, test_sets
 from corpora_cells import MINIMUM_RISK, RECIPE
-from corpora_results import (
-    Corpus,
-    Texts,
-    bleu,
-    control_of,
-    corpora_of,
-    finished_cells,
-    header,
-    joined,
-    kept,
-    plain,
-    row,
-    signed,
-)
+from corpora_results import Corpus, Texts, control_of, corpora_of, finished_cells, joined
+from figures import bleu, header, plain, row, signed, with_p
+from kept import kept
 from safetensors import safe_open
 
 from beamtrain.base.files import write_text
@@ -90,7 +80,7 @@ def of_start(options: argparse.Namespace, start: str) -> list[dict[str, Any]]:
             if control := control_of(cell, cells):
                 seeds = recipes.setdefault((cell.name, cell.stage), {})
                 inputs = cell.outputs, control.outputs, corpus, gold, buckets
-                seeds[str(cell.seed)] = kept(options.out / "map", gain, *inputs)
+                seeds[str(cell.seed)] = kept(options.out / "map", partial(gain, *inputs), start, *inputs)
         figures.append(
             {
                 "start": f"{start}, {corpus.name}" if corpus.name else start,
@@ -169,10 +159,6 @@ def print_gains(starts: list[dict[str, Any]]) -> None:
                 cells += [signed(mean(each[name] for each in seeds.values()))]
             on_training = ", ".join(signed(each["train"]) for each in seeds.values())
             print(row(start["start"], recipe["name"], recipe["stage"], ", ".join(seeds), *cells, on_training))
-
-
-def with_p(value: float, p: float) -> str:
-    return f"**{signed(value)}** (p {plain(p, 3)})" if p < 0.05 else f"{signed(value)} (p {plain(p)})"
 
 
 def print_buckets(starts: list[dict[str, Any]]) -> None:

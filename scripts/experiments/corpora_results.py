@@ -1,17 +1,12 @@
 """What corpora.py left in OUT: its finished cells with their controls, and the corpora that each start is tested on."""
 
 import json
-from collections.abc import Callable, Iterable
-from hashlib import sha256
+from collections.abc import Iterable
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from corpora import SPLIT_NAMES, outputs_of
 from corpora_cells import CONTROL_OF, CONTROLS
-from sacrebleu.metrics import BLEU
-from sacrebleu.metrics.bleu import BLEUScore
-
-from beamtrain.base.files import write_text
 
 Texts = dict[str, list[str]]
 """The lines of every set."""
@@ -71,35 +66,3 @@ def corpora_of(sets: Iterable[str]) -> list[Corpus]:
 def joined(texts: Texts, names: list[str]) -> list[str]:
     """The lines of several sets, one set after another."""
     return [line for name in names for line in texts[name]]
-
-
-def bleu(ours: list[str], gold: list[str]) -> BLEUScore:
-    """BLEU, with its `score` and the `ratio` of lengths, as `score_corpus` computes them beside slower scores."""
-    return BLEU(force=True).corpus_score(ours, [gold])
-
-
-def row(*cells: object) -> str:
-    """A row of a table in Markdown."""
-    return "| " + " | ".join(map(str, cells)) + " |"
-
-
-def header(*cells: object) -> str:
-    return row(*cells) + "\n|" + "---|" * len(cells)
-
-
-def signed(value: float, digits: int = 2) -> str:
-    """Such as +.15 and -1.10."""
-    return f"{value:+.{digits}f}".replace("+0.", "+.").replace("-0.", "-.")
-
-
-def plain(value: float, digits: int = 2) -> str:
-    """Such as .97 and 1.02."""
-    return signed(value, digits).removeprefix("+")
-
-
-def kept(folder: Path, compute: Callable[..., Any], *inputs: Any) -> Any:
-    """What `compute` makes of these inputs, all of it JSON; computed once, as long as there is `folder`."""
-    path = folder / f"{compute.__name__}-{sha256(json.dumps(inputs).encode()).hexdigest()[:20]}.json"
-    if not path.exists():
-        write_text(path, json.dumps(compute(*inputs)))
-    return json.loads(path.read_text())

@@ -12,7 +12,8 @@ import argparse
 from pathlib import Path
 
 from corpora import STARTS, outputs_of, test_sets
-from corpora_results import Texts, bleu, control_of, corpora_of, finished_cells, header, joined, plain, row, signed
+from corpora_results import Texts, control_of, corpora_of, finished_cells, joined
+from figures import bleu, header, plain, row, signed
 
 RATIOS = 0.97, 1.03
 MORE = 1.1  # times the references' rate of repetition
