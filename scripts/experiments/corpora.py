@@ -200,7 +200,12 @@ def cell_settings(
     cell = cells_of(options.tokens)[name]
     return {
         "init_from": str((options.out / "starts" / start).resolve()),
-        "data": {"batch_tokens": options.tokens, "seed": seed, **cell.get("data", {})},
+        "data": {
+            "source": str(joined_corpus(options, start).resolve()),
+            "batch_tokens": options.tokens,
+            "seed": seed,
+            **cell.get("data", {}),
+        },
         "model": {"schedule": cosine(steps, min(50, steps // 2)), **cell["model"]},
         "trainer": {"max_steps": steps, "precision": "bf16-mixed", "val_check_interval": max(1, interval)},
         "score_test": False,
