@@ -43,6 +43,8 @@ class Start(NamedTuple):
     target_lang: str = "de"
     network: str = "Transformer"
     width: int = 128
+    layers: int = 4  # of the encoder, and as many of the decoder
+    heads: int = 4
     dropout: float = 0.1
     vocab_size: int = 6000
     rate: float = 0.005
@@ -54,8 +56,12 @@ STARTS = {
     "mixed": Start(
         ["tatoeba_en_de", "docs_en_de", "newstest_en_de", "multi30k_en_de"], width=192, vocab_size=8000, rate=0.004
     ),
-    "tatoeba-gru": Start(["tatoeba_en_de"], network="GRUEncoderDecoder", width=256, dropout=0.2, rate=0.002),
+    "tatoeba-gru": Start(
+        ["tatoeba_en_de"], network="GRUEncoderDecoder", width=256, layers=2, heads=1, dropout=0.2, rate=0.002
+    ),
     "tatoeba-fr": Start(["tatoeba_en_fr"], target_lang="fr"),
+    "tatoeba-small": Start(["tatoeba_en_de"], width=64, layers=2, heads=2, vocab_size=4000, rate=0.006),
+    "docs-small": Start(["docs_en_de"], width=64, layers=2, heads=2, vocab_size=4000, rate=0.006),
 }
 SPLIT_NAMES = {"train": ["train"], "validation": ["validation", "val"], "test": ["test", "test_2016_flickr"]}
 
@@ -91,6 +97,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--start_steps", type=int, default=12000, help="optimiser steps of a start")
     parser.add_argument("--start_tokens", type=int, default=4096, help="tokens in a batch of a start")
     parser.add_argument("--start_validations", type=int, default=6, help="of a start; the best is kept")
+    parser.add_argument("--start_from", type=Path, help="a folder with starts of these names, to train them on")
     parser.add_argument("--recipes", choices=STAGES, default="ablations")
     parser.add_argument("--only", nargs="+", help="names of cells instead of a stage's")
     parser.add_argument("--seeds", type=int, nargs="+", default=[1])
@@ -124,11 +131,10 @@ def text(path: Path) -> str:
 def train_start(options: argparse.Namespace, name: str) -> None:
     folder = options.out / "starts" / name
     start, steps = STARTS[name], options.start_steps
-    network: dict[str, Any] = {"width": start.width, "dropout": start.dropout}
+    network: dict[str, Any] = {"width": start.width, "heads": start.heads, "dropout": start.dropout}
+    network |= {"encoder_layers": start.layers, "decoder_layers": start.layers}
     if start.network == "Transformer":
-        network |= {"inner_width": 2 * start.width, "heads": 4, "encoder_layers": 4, "decoder_layers": 4}
-    else:
-        network |= {"heads": 1, "encoder_layers": 2, "decoder_layers": 2}
+        network["inner_width"] = 2 * start.width
     settings = {
         "data": {
             "source": str(joined_corpus(options, name).resolve()),
@@ -155,6 +161,8 @@ def train_start(options: argparse.Namespace, name: str) -> None:
         },
         "score_test": False,
     }
+    if options.start_from:
+        settings["init_from"] = str((options.start_from / name).resolve())
     train(options, folder, settings)
     translate(options, name, folder)
 
@@ -192,7 +200,12 @@ def cell_settings(
     cell = cells_of(options.tokens)[name]
     return {
         "init_from": str((options.out / "starts" / start).resolve()),
-        "data": {"batch_tokens": options.tokens, "seed": seed, **cell.get("data", {})},
+        "data": {
+            "source": str(joined_corpus(options, start).resolve()),
+            "batch_tokens": options.tokens,
+            "seed": seed,
+            **cell.get("data", {}),
+        },
         "model": {"schedule": cosine(steps, min(50, steps // 2)), **cell["model"]},
         "trainer": {"max_steps": steps, "precision": "bf16-mixed", "val_check_interval": max(1, interval)},
         "score_test": False,
