@@ -13,13 +13,13 @@ import argparse
 import json
 import math
 from functools import partial
-from itertools import pairwise
+from itertools import cycle, pairwise
 from pathlib import Path
 from statistics import mean, median_low
 from typing import Any
 
 from corpora import STARTS, outputs_of, test_sets
-from corpora_cells import MINIMUM_RISK, RECIPE
+from corpora_cells import MINIMUM_RISK, RECIPE, WIDER
 from corpora_results import Corpus, Texts, control_of, corpora_of, finished_cells, joined
 from figures import bleu, header, plain, row, signed, with_p
 from kept import kept
@@ -30,7 +30,7 @@ from beamtrain.scoring.metrics import paired_bootstrap
 
 EDGES = (1, 10, 20, 10_000)  # words of a source sentence
 FEWEST = 50  # sentences of a bucket that is scored
-PLOTTED = {RECIPE: "C0", MINIMUM_RISK: "C1"}
+PLOTTED = {RECIPE: "C0", MINIMUM_RISK: "C1", WIDER: "C2", "minimum risk, hard, sentence BLEU": "C3"}
 MARKERS = "os^vD<>pPX*hd8H"
 AXES = {  # a figure of the start, its unit, a label
     "gap": (1, "learned by heart (BLEU, training sentences less test)"),
@@ -180,7 +180,7 @@ def print_buckets(starts: list[dict[str, Any]]) -> None:
 
 
 def plot(path: Path, starts: list[dict[str, Any]]) -> None:
-    """What two recipes gain on test, a point for each seed: filled where p < .05."""
+    """What some recipes gain on test, a point for each seed: filled where p < .05."""
     import matplotlib
 
     matplotlib.use("Agg")
@@ -189,7 +189,7 @@ def plot(path: Path, starts: list[dict[str, Any]]) -> None:
 
     figure, axes = plt.subplots(1, len(AXES), figsize=(15, 5), sharey=True, layout="constrained")
     shown = [start for start in starts if any(recipe["name"] in PLOTTED for recipe in start["recipes"])]
-    for start, marker in zip(shown, MARKERS, strict=False):
+    for start, marker in zip(shown, cycle(MARKERS), strict=False):
         for recipe in start["recipes"]:
             color = PLOTTED.get(recipe["name"])
             for each in recipe["seeds"].values() if color else []:
@@ -203,7 +203,7 @@ def plot(path: Path, starts: list[dict[str, Any]]) -> None:
         axis.grid(alpha=0.3)
     axes[0].set(ylabel="BLEU on test less the control's (filled: p < .05)")
     legend = [Line2D([], [], color=color, marker="o", linestyle="none", label=name) for name, color in PLOTTED.items()]
-    for start, marker in zip(shown, MARKERS, strict=False):
+    for start, marker in zip(shown, cycle(MARKERS), strict=False):
         size = f", {start['parameters'] / 1e6:.1f} million" if start["parameters"] else ""
         legend.append(Line2D([], [], color="gray", marker=marker, linestyle="none", label=start["start"] + size))
     figure.legend(handles=legend, loc="outside right upper", fontsize="small")
