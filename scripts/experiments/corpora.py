@@ -3,13 +3,13 @@
     python scripts/experiments/corpora.py starts --data FOLDER --out OUT
     python scripts/experiments/corpora.py cells  --data FOLDER --out OUT --start tatoeba --recipes ablations
     python scripts/experiments/corpora.py cells  --data FOLDER --out OUT --start tatoeba --recipes final --seeds 1 2 3
-    python scripts/experiments/corpora.py table  --data FOLDER --out OUT
 
 FOLDER holds folders of parallel text with the splits train, validation and test (multi30k: val, test_2016_flickr);
 what else begins with `test` is reported too. Every start is trained by teacher forcing, every cell from its start by
 `beamtrain train` in a process of its own, and translated with a beam of 5 and GNMT's length penalty at alpha = 1. A
 cell has `--steps` optimiser steps, a control `--control_steps`, which `probe` finds: as many as take the same time.
-What was interrupted goes on, what is finished stays; `--jobs N` runs N processes at a time.
+What was interrupted goes on, what is finished stays; `--jobs N` runs N processes at a time. The results:
+corpora_table.py, corpora_map.py, long_sentences.py.
 """
 
 import argparse
@@ -28,7 +28,6 @@ from cells import ADAM
 from corpora_cells import CONTROL_OF, CONTROLS, STAGES, cells_of
 
 from beamtrain.base.files import write_text
-from beamtrain.scoring.metrics import paired_bootstrap, score_corpus
 
 REPOSITORY = Path(__file__).parent.parent.parent
 TRAINED_ON = 1000  # training sentences that are translated too, to see how much was learnt by heart
@@ -75,7 +74,7 @@ def main() -> None:
             list(pool.map(lambda name: train_start(options, name), names))
     elif options.stage == "probe":
         print_costs(options)
-    elif options.stage == "cells":
+    else:
         work = [
             (start, name, seed)
             for seed in options.seeds
@@ -84,13 +83,11 @@ def main() -> None:
         ]
         with ThreadPoolExecutor(options.jobs) as pool:
             list(pool.map(lambda cell: run_cell(options, *cell), work))
-    else:
-        print_table(options)
 
 
 def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("stage", choices=["starts", "probe", "cells", "table"])
+    parser.add_argument("stage", choices=["starts", "probe", "cells"])
     parser.add_argument("--data", type=Path, required=True, help="the folder with the corpora's folders")
     parser.add_argument("--out", type=Path, required=True, help="the folder for runs and results")
     parser.add_argument("--start", nargs="+", choices=STARTS, help="default: all")
@@ -300,53 +297,6 @@ def print_costs(options: argparse.Namespace) -> None:
             control = CONTROL_OF.get(name)
             if control in costs:
                 print(f"{start}, {name}: --control_steps {options.steps * cost / costs[control]:.0f}")
-
-
-def print_table(options: argparse.Namespace) -> None:
-    """For each start: BLEU, chrF2 and length ratio of every finished cell on every set, and the paired differences."""
-    for start in options.start or list(STARTS):
-        folder = options.out / "starts" / start
-        if not (folder / "translations").exists():
-            continue
-        gold = {name: references for name, (_, references) in test_sets(options, start).items()}
-        print(
-            f"\n## {start}\n\n| cell | seed | steps | s | " + " | ".join(gold) + " | less the control, on each test |"
-        )
-        print("|---|---|---|---|" + "---|" * (len(gold) + 1))
-        print(f"| start | | | | {' | '.join(scores(outputs_of(folder), gold))} | |")
-        finished = [
-            (json.loads(path.read_text()), path.parent) for path in options.out.glob(f"cells/{start}_*/result.json")
-        ]
-        for result, path in sorted(finished, key=lambda item: (item[0]["seed"], item[1])):
-            options.steps, options.tokens = int(path.name.split("_steps")[1].split("_")[0]), result["tokens"]
-            control = CONTROL_OF.get(result["name"])
-            ours, against = outputs_of(path), ""
-            if control:
-                beside = cell_folder(options, start, control, result["seed"])
-                if (beside / "result.json").exists():
-                    against = differences(outputs_of(beside), ours, gold)
-            row = [result["name"], result["seed"], result["steps"], result["seconds"], *scores(ours, gold)]
-            print("| " + " | ".join(map(str, [*row, against])) + " |")
-
-
-def scores(ours: dict[str, list[str]], gold: dict[str, list[str]]) -> list[str]:
-    each = (score_corpus(ours[name], gold[name]) for name in gold)
-    return [f"{score.bleu.value:.2f} {score.chrf.value:.2f} {score.length_ratio:.3f}" for score in each]
-
-
-def differences(before: dict[str, list[str]], ours: dict[str, list[str]], gold: dict[str, list[str]]) -> str:
-    """BLEU and chrF2 less those of the control with p of the paired bootstrap, on each test set."""
-    cells = []
-    for name in gold:
-        if name.partition("-")[2].startswith("test") or name.startswith("test"):
-            found = paired_bootstrap({"control": before[name], "ours": ours[name]}, gold[name])["ours"]
-            apart = (
-                f"{each.difference.value:+.2f} {each.score.name} (p {each.difference.p_value:.3f})"
-                for each in found
-                if each.difference
-            )
-            cells.append(f"{name}: {', '.join(apart)}")
-    return "; ".join(cells)
 
 
 if __name__ == "__main__":

@@ -18,9 +18,9 @@ from pathlib import Path
 from statistics import mean, median_low
 from typing import Any
 
-from corpora import STARTS, outputs_of, test_sets
+from corpora import outputs_of, test_sets
 from corpora_cells import MINIMUM_RISK, RECIPE, WIDER
-from corpora_results import Corpus, Texts, control_of, corpora_of, finished_cells, joined
+from corpora_results import Corpus, Texts, control_of, corpora_of, finished_cells, joined, parser_for, translated_starts
 from figures import bleu, header, plain, row, signed, with_p
 from kept import kept
 from safetensors import safe_open
@@ -40,30 +40,17 @@ AXES = {  # a figure of the start, its unit, a label
 
 
 def main() -> None:
-    options = arguments()
-    starts = [
-        figures
-        for start in options.start or list(STARTS)
-        if (options.out / "starts" / start / "translations").exists()
-        for figures in of_start(options, start)
-    ]
+    parser = parser_for(__doc__)
+    parser.add_argument("--report", type=Path, help="the folder for figures and plot")
+    options = parser.parse_args()
+    options.report = options.report or options.out / "map"
+    starts = [figures for start in translated_starts(options) for figures in of_start(options, start)]
     write_text(options.report / "map.json", json.dumps(starts, indent=1) + "\n")
     print_starts(starts)
     print_gains(starts)
     print_buckets(starts)
     elsewhere = options.report / "elsewhere.json"
     plot(options.report / "map.png", starts + (json.loads(elsewhere.read_text()) if elsewhere.exists() else []))
-
-
-def arguments() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--data", type=Path, required=True, help="the folder with the corpora's folders")
-    parser.add_argument("--out", type=Path, required=True, help="the folder of corpora.py's runs and results")
-    parser.add_argument("--start", nargs="+", choices=STARTS, help="default: all")
-    parser.add_argument("--report", type=Path, help="the folder for figures and plot")
-    options = parser.parse_args()
-    options.report = options.report or options.out / "map"
-    return options
 
 
 def of_start(options: argparse.Namespace, start: str) -> list[dict[str, Any]]:

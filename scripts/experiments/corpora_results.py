@@ -1,16 +1,25 @@
 """What corpora.py left in OUT: its finished cells with their controls, and the corpora that each start is tested on."""
 
+import argparse
 import json
 from collections.abc import Iterable
 from pathlib import Path
 from typing import NamedTuple
 
-from corpora import SPLIT_NAMES, outputs_of
+from corpora import SPLIT_NAMES, STARTS, outputs_of
 from corpora_cells import CONTROL_OF, CONTROLS
 
 Texts = dict[str, list[str]]
 """The lines of every set."""
 ORDER = {name: place for place, name in enumerate([*CONTROLS, *CONTROL_OF])}
+
+
+def parser_for(documentation: str | None) -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(description=documentation, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--data", type=Path, required=True, help="the folder with the corpora's folders")
+    parser.add_argument("--out", type=Path, required=True, help="the folder of corpora.py's runs and results")
+    parser.add_argument("--start", nargs="+", choices=STARTS, help="default: all")
+    return parser
 
 
 class Cell(NamedTuple):
@@ -21,6 +30,8 @@ class Cell(NamedTuple):
     stage: str
     """Steps and tokens in the name of its folder: what it shares with its control."""
     outputs: Texts
+    steps: int
+    seconds: float
 
 
 class Corpus(NamedTuple):
@@ -37,12 +48,19 @@ class Corpus(NamedTuple):
         return [self.test, self.validation]
 
 
+def translated_starts(options: argparse.Namespace) -> list[str]:
+    """Of the starts that are asked for, by default all."""
+    names = options.start or list(STARTS)
+    return [name for name in names if (options.out / "starts" / name / "translations").exists()]
+
+
 def finished_cells(out: Path, start: str) -> list[Cell]:
     """Those of a stage together, controls first; those of a name by seed."""
     cells = []
     for path in out.glob(f"cells/{start}_*/result.json"):
         result, (*_, steps, tokens, _) = json.loads(path.read_text()), path.parent.name.split("_")
-        cells.append(Cell(result["name"], result["seed"], f"{steps}, {tokens}", outputs_of(path.parent)))
+        stage, outputs = f"{steps}, {tokens}", outputs_of(path.parent)
+        cells.append(Cell(result["name"], result["seed"], stage, outputs, result["steps"], result["seconds"]))
     return sorted(cells, key=lambda cell: (cell.stage, ORDER.get(cell.name, len(ORDER)), cell.name, cell.seed))
 
 

@@ -1,12 +1,17 @@
-"""BLEU by itself, and figures in tables of Markdown."""
+"""BLEU and chrF2 by themselves, and figures in tables of Markdown."""
 
-from sacrebleu.metrics import BLEU
+from sacrebleu.metrics import BLEU, CHRF
 from sacrebleu.metrics.bleu import BLEUScore
 
 
 def bleu(ours: list[str], gold: list[str]) -> BLEUScore:
     """BLEU, with its `score` and the `ratio` of lengths, as `score_corpus` computes them beside slower scores."""
     return BLEU(force=True).corpus_score(ours, [gold])
+
+
+def chrf(ours: list[str], gold: list[str]) -> float:
+    """chrF2, likewise."""
+    return CHRF().corpus_score(ours, [gold]).score
 
 
 def row(*cells: object) -> str:

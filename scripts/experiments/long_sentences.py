@@ -9,10 +9,9 @@ tenth more frequent than in the references.
 """
 
 import argparse
-from pathlib import Path
 
-from corpora import STARTS, outputs_of, test_sets
-from corpora_results import Texts, control_of, corpora_of, finished_cells, joined
+from corpora import outputs_of, test_sets
+from corpora_results import Texts, control_of, corpora_of, finished_cells, joined, parser_for, translated_starts
 from figures import bleu, header, plain, row, signed
 
 RATIOS = 0.97, 1.03
@@ -22,16 +21,12 @@ FEWEST = 50  # long sentences of a corpus that is shown
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--data", type=Path, required=True, help="the folder with the corpora's folders")
-    parser.add_argument("--out", type=Path, required=True, help="the folder of corpora.py's runs and results")
-    parser.add_argument("--start", nargs="+", choices=STARTS, help="default: all")
+    parser = parser_for(__doc__)
     parser.add_argument("--words", type=int, default=20, help="the least words of a source sentence")
     parser.add_argument("--test_only", action="store_true", help="without the validation set")
     options = parser.parse_args()
-    for start in options.start or list(STARTS):
-        if (options.out / "starts" / start / "translations").exists():
-            print_start(options, start)
+    for start in translated_starts(options):
+        print_start(options, start)
 
 
 def print_start(options: argparse.Namespace, start: str) -> None:

@@ -12,7 +12,9 @@ from safetensors.torch import save_file
 sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "scripts" / "experiments"))
 
 import corpora_map
+import corpora_table
 import long_sentences
+from corpora import TRAINED_ON
 from corpora_cells import CONTROL, RECIPE
 from corpora_results import Cell, control_of, corpora_of
 from figures import plain, signed
@@ -29,16 +31,14 @@ def folders(tmp_path: Path) -> list[str]:
     data, out = tmp_path / "data", tmp_path / "out"
     start = out / "starts" / "tatoeba"
     cells = {name: out / "cells" / f"tatoeba_{key}_steps2_tokens64_seed1" for name, key in CELLS.items()}
-    for split in ("train", "validation", "test"):
-        times = 1000 // len(SOURCES) + 1  # as many as are taken of the training text
+    for split, times in {"train": 334, "validation": 60, "test": 60}.items():
         for language, lines in (("en", SOURCES), ("de", REFERENCES)):
             write(data / "tatoeba_en_de" / f"{split}.{language}.gz", lines * times)
-        taken = times * len(SOURCES) if split != "train" else 1000
         for folder in (start, *cells.values()):
             lines = REFERENCES if folder is cells[RECIPE] else WORSE
-            write(folder / "translations" / f"{split}.txt", (lines * times)[:taken])
+            write(folder / "translations" / f"{split}.txt", (lines * times)[:TRAINED_ON])
     for name, folder in cells.items():
-        (folder / "result.json").write_text(json.dumps({"name": name, "seed": 1}))
+        (folder / "result.json").write_text(json.dumps({"name": name, "seed": 1, "steps": 2, "seconds": 0.5}))
     save_file({"weight": torch.zeros(3, 4, dtype=torch.half), "bias": torch.zeros(3)}, start / "model.half.safetensors")
     (out / "cells" / "tatoeba_unfinished_steps2_tokens64_seed1").mkdir()
     return ["--data", str(data), "--out", str(out)]
@@ -79,9 +79,20 @@ def test_long_sentences_are_those_of_the_source(
     monkeypatch.setattr("sys.argv", ["long_sentences.py", *folders, "--test_only"])
     long_sentences.main()
     printed = capsys.readouterr().out
-    assert "tatoeba, test: 334 sentences of 20 words and more" in printed
+    assert "tatoeba, test: 60 sentences of 20 words and more" in printed
     assert "| references |  |  |  |  | 1 | 0 (0.0%) |  |" in printed
     assert f"| {RECIPE} | 1 | steps2, tokens64 | 100.00 | +.00 | 1.000 | 0 (0.0%) | met |" in printed
+
+
+def test_the_table_has_every_finished_cell(
+    folders: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("sys.argv", ["corpora_table.py", *folders])
+    corpora_table.main()
+    start, control, recipe = capsys.readouterr().out.splitlines()[-3:]
+    assert start.split(" | ")[4:] == [*control.split(" | ")[4:-1], " |"]
+    assert recipe.startswith(f"| {RECIPE} | 1 | 2 | 0.5 | 100.00 100.00 1.000 |")
+    assert recipe.partition("test: +")[2].count("(p 0.001)") == 2
 
 
 @pytest.mark.parametrize(
@@ -100,11 +111,14 @@ def test_five_words_in_a_row_twice(line: str, twice: bool) -> None:
 
 def test_the_control_has_the_same_seed_and_stage() -> None:
     cells = [
-        Cell(name, seed, stage, {}) for name in (CONTROL, RECIPE) for seed in (1, 2) for stage in ("steps2", "steps4")
+        Cell(name, seed, stage, {}, 2, 0.5)
+        for name in (CONTROL, RECIPE)
+        for seed in (1, 2)
+        for stage in ("steps2", "steps4")
     ]
-    control = control_of(Cell(RECIPE, 2, "steps4", {}), cells)
+    control = control_of(Cell(RECIPE, 2, "steps4", {}, 2, 0.5), cells)
     assert control and control[:3] == (CONTROL, 2, "steps4")
-    assert control_of(Cell(RECIPE, 3, "steps4", {}), cells) is None
+    assert control_of(Cell(RECIPE, 3, "steps4", {}, 2, 0.5), cells) is None
     assert control_of(control, cells) is None
 
 

@@ -1,0 +1,56 @@
+"""BLEU, chrF2 and length ratio of what corpora.py has finished, on every set, and what cells have over their controls.
+
+    python scripts/experiments/corpora_table.py --data FOLDER --out OUT
+    python scripts/experiments/corpora_table.py --data FOLDER --out OUT --start tatoeba
+
+Differences are of each test set, with p of the paired bootstrap.
+"""
+
+import argparse
+
+from corpora import outputs_of, test_sets
+from corpora_results import Texts, control_of, finished_cells, parser_for, translated_starts
+from figures import bleu, chrf, header, row
+
+from beamtrain.scoring.metrics import paired_bootstrap
+
+
+def main() -> None:
+    options = parser_for(__doc__).parse_args()
+    for start in translated_starts(options):
+        print_start(options, start)
+
+
+def print_start(options: argparse.Namespace, start: str) -> None:
+    gold = {name: references for name, (_, references) in test_sets(options, start).items()}
+    print(f"\n## {start}\n")
+    print(header("cell", "seed", "steps", "s", *gold, "less the control, on each test"))
+    print(row("start", "", "", "", *scores(outputs_of(options.out / "starts" / start), gold), ""))
+    cells = finished_cells(options.out, start)
+    for cell in sorted(cells, key=lambda cell: cell.seed):
+        control = control_of(cell, cells)
+        apart = differences(control.outputs, cell.outputs, gold) if control else ""
+        print(row(cell.name, cell.seed, cell.steps, cell.seconds, *scores(cell.outputs, gold), apart), flush=True)
+
+
+def scores(ours: Texts, gold: Texts) -> list[str]:
+    found = ((bleu(ours[name], gold[name]), chrf(ours[name], gold[name])) for name in gold)
+    return [f"{first.score:.2f} {second:.2f} {first.ratio:.3f}" for first, second in found]
+
+
+def differences(before: Texts, ours: Texts, gold: Texts) -> str:
+    cells = []
+    for name in gold:
+        if name.rpartition("-")[2].startswith("test"):
+            found = paired_bootstrap({"control": before[name], "ours": ours[name]}, gold[name])["ours"]
+            apart = (
+                f"{each.difference.value:+.2f} {each.score.name} (p {each.difference.p_value:.3f})"
+                for each in found
+                if each.difference
+            )
+            cells.append(f"{name}: {', '.join(apart)}")
+    return "; ".join(cells)
+
+
+if __name__ == "__main__":
+    main()
