@@ -116,3 +116,11 @@ def test_translating_and_inspecting_load_nothing_heavy_but_torch():
     heavy = "{'lightning', 'datasets', 'matplotlib', 'torch._dynamo'}"
     code = f"import sys, {rooms}, {inspecting}; print({heavy} & set(sys.modules) or [])"
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout.strip() == "[]"
+
+
+def test_helpers_of_tests_do_not_hide_scripts():
+    """Both are imported by bare name, so in one process the first of a name is taken for the other."""
+    tests = Path(__file__).parent
+    helpers = {path.name for path in tests.rglob("*.py")} - {"conftest.py"}
+    scripts = {path.name for path in (tests.parent / "scripts" / "experiments").rglob("*.py")}
+    assert not helpers & scripts

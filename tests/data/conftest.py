@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from corpora import sentences, write_split
+from made_up_corpora import sentences, write_split
 
 from beamtrain.data.datamodule import TranslationData
 

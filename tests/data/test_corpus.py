@@ -5,7 +5,7 @@ from pathlib import Path
 import datasets
 import pyarrow.parquet
 import pytest
-from corpora import write_lines, write_split
+from made_up_corpora import write_lines, write_split
 
 from beamtrain.base.errors import UserError
 from beamtrain.data import hub

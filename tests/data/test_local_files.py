@@ -7,9 +7,9 @@ from pathlib import Path
 import pyarrow
 import pyarrow.parquet
 import pytest
-from corpora import HOSTILE, write_lines
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from made_up_corpora import HOSTILE, write_lines
 
 from beamtrain.base.errors import UserError
 from beamtrain.data.local_files import find_splits, read_pairs

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from corpora import HOSTILE, sentences, write_split
+from made_up_corpora import HOSTILE, sentences, write_split
 
 from beamtrain.base.errors import UserError
 from beamtrain.data import encode, prepare, workers

@@ -8,9 +8,9 @@ from functools import cache
 from typing import get_args
 
 import pytest
-from corpora import sentences
 from hypothesis import given
 from hypothesis import strategies as st
+from made_up_corpora import sentences
 
 from beamtrain.base.errors import UserError
 from beamtrain.data.datamodule import TranslationData
