@@ -61,6 +61,10 @@ STARTS = {
     "tatoeba-fr": Start(["tatoeba_en_fr"], target_lang="fr"),
     "tatoeba-small": Start(["tatoeba_en_de"], width=64, layers=2, heads=2, vocab_size=4000, rate=0.006),
     "docs-small": Start(["docs_en_de"], width=64, layers=2, heads=2, vocab_size=4000, rate=0.006),
+    "tatoeba-fr-small": Start(
+        ["tatoeba_en_fr"], target_lang="fr", width=64, layers=2, heads=2, vocab_size=4000, rate=0.006
+    ),
+    "tatoeba-middle": Start(["tatoeba_en_de"], width=96, layers=3, heads=3, vocab_size=5000, rate=0.0055),
 }
 SPLIT_NAMES = {"train": ["train"], "validation": ["validation", "val"], "test": ["test", "test_2016_flickr"]}
 
