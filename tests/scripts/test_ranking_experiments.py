@@ -24,7 +24,6 @@ from tiny import SENTENCES
 from beamtrain.data.tokenizer import Tokenizer
 from beamtrain.model.transformer import Transformer
 from beamtrain.search.options import SearchOptions
-from beamtrain.topk import SoftTopK
 from beamtrain.translating.translator import Translator
 
 TRAIN, TEST = load_digits()
@@ -194,6 +193,6 @@ def test_a_metric_is_learned_that_finds_the_next_token() -> None:
         retrieval.States(*(column[part] for column in states)) for part in (slice(2500), slice(2500, 3000))
     )
     as_it_is = retrieval.tuned(retrieval.Metric(known.outputs), known, tuning)[2].mean()
-    for operator in (SoftTopK(0.1, sorted=False), None):
-        metric = retrieval.learned(known, operator, seed=1, steps=60)
+    for weights_of in retrieval.LEARNED.values():
+        metric = retrieval.learned(known, weights_of, seed=1, steps=60)
         assert retrieval.tuned(metric, known, tuning)[2].mean() > as_it_is + 0.5

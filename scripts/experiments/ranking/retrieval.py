@@ -10,14 +10,15 @@ al. 2021, the decoder outputs of training pairs are kept with the token that fol
 
 "kNN-MT" measures distances as they are, scaled to a mean of 1. "learned, SOFT" measures them after a linear map trained
 through SOFT: half of the states look for their k nearest among the other half, and -log p of the right token, with the
-label mass in the place of p_kNN, is minimised; "learned, softmax" does the same with the softmax over all states. Share
-and temperature are chosen by the perplexity of the development set. Deviations from the paper: exact search, decoder
+label mass in the place of p_kNN, is minimised; "learned, SOFT by distance" weighs the members by exp(-distance^2 /
+temperature) as p_kNN does; "learned, softmax" has these weights without membership, over all states. Share and
+temperature are chosen by the perplexity of the development set. Deviations from the paper: exact search, decoder
 outputs instead of the input of the last feed-forward layer.
 """
 
 import argparse
 import gzip
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -37,12 +38,35 @@ from beamtrain.runs.loading import load_run
 from beamtrain.runs.scoring_options import ScoringOptions
 from beamtrain.scoring.evaluation import evaluate
 from beamtrain.search.options import SearchOptions
-from beamtrain.topk import Operator, SoftTopK
+from beamtrain.topk import SoftTopK
 
-METHODS = ["without", "kNN-MT", "learned, SOFT", "learned, softmax"]
 K = 16
 SHARES, TEMPERATURES = [0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7], [0.03, 0.1, 0.3, 1.0]
 FEATURES, STEPS, BATCH, RATE, SOFTNESS = 64, 300, 256, 3e-3, 0.1
+
+
+def members(scores: Tensor) -> Tensor:
+    """(Q, N) -> (Q, N): 1 / k for each of the k nearest."""
+    return membership(scores, K, SoftTopK(SOFTNESS, sorted=False)) / K
+
+
+def members_by_distance(scores: Tensor) -> Tensor:
+    """(Q, N) -> (Q, N): the softmax of the k nearest."""
+    weights = members(scores) * by_distance(scores)
+    return weights / weights.sum(-1, keepdim=True)
+
+
+def by_distance(scores: Tensor) -> Tensor:
+    """(Q, N) -> (Q, N): the softmax of all."""
+    return (scores / SOFTNESS).softmax(-1)
+
+
+LEARNED = {
+    "learned, SOFT": members,
+    "learned, SOFT by distance": members_by_distance,
+    "learned, softmax": by_distance,
+}
+METHODS = ["without", "kNN-MT", *LEARNED]
 
 
 class States(NamedTuple):
@@ -126,7 +150,7 @@ def main() -> None:
     test = read["test"][: options.test]
     for seed in options.seeds:
         for name in options.methods:
-            if seed != options.seeds[0] and not name.startswith("learned"):
+            if seed != options.seeds[0] and name not in LEARNED:
                 continue  # nothing random
             settings = {"method": name, "seed": seed, "run": options.run.name, "source": options.source.name}
             cells.run(
@@ -185,9 +209,7 @@ def measured(
     torch.manual_seed(seed)
     share, temperature, log_probs, used = 0.0, 1.0, tuning.log_probs, network
     if name != "without":
-        metric = Metric(known.outputs)
-        if name.startswith("learned"):
-            metric = learned(known, SoftTopK(SOFTNESS, sorted=False) if name.endswith("SOFT") else None, seed)
+        metric = learned(known, LEARNED[name], seed) if name in LEARNED else Metric(known.outputs)
         share, temperature, log_probs = tuned(metric, known, tuning)
         used = Retrieving(network, known, metric, share, temperature)
     search = SearchOptions(beam_size=beam)
@@ -203,8 +225,8 @@ def measured(
     }
 
 
-def learned(known: States, operator: Operator | None, seed: int, steps: int = STEPS) -> Metric:
-    """The metric by which the nearest states tell most of the next token; None: all states, by a softmax."""
+def learned(known: States, weights_of: Callable[[Tensor], Tensor], seed: int, steps: int = STEPS) -> Metric:
+    """The metric by which the nearest states, weighing as much as `weights_of` says, tell most of the next token."""
     metric = Metric(known.outputs, FEATURES)
     generator = torch.Generator().manual_seed(seed)
     optimizer = torch.optim.Adam(metric.parameters(), RATE)
@@ -214,8 +236,7 @@ def learned(known: States, operator: Operator | None, seed: int, steps: int = ST
         queries, others = chosen[:BATCH], chosen[BATCH:]
         scores = -squared_distances(metric(known.outputs[queries]), metric(known.outputs[others]))
         scores = scores.masked_fill(queries.unsqueeze(-1) == others, -torch.inf)  # a state does not find itself
-        weights = (scores / SOFTNESS).softmax(-1) if operator is None else membership(scores, K, operator) / K
-        right = (weights * (known.tokens[queries].unsqueeze(-1) == known.tokens[others])).sum(-1)
+        right = (weights_of(scores) * (known.tokens[queries].unsqueeze(-1) == known.tokens[others])).sum(-1)
         loss = -torch.log(0.5 * right + 0.5 * known.log_probs[queries].exp()).mean()
         optimizer.zero_grad()
         loss.backward()
