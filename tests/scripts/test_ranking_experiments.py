@@ -123,6 +123,16 @@ def test_too_few_images_for_a_batch() -> None:
         next(batches(9, 10, torch.Generator()))
 
 
+def test_what_was_trained_for_equal_time_is_called_so(tmp_path: Path) -> None:
+    cells = Cells(tmp_path / "cells.jsonl")
+    result = {f"{kind} {size}": 0.5 for kind in ("all", "each") for size in sort_numbers.SIZES} | {"steps": 1000}
+    for length in ({"steps": 1000}, {"seconds": 30}):
+        settings = {"method": "SoftSort", "size": 5, "seed": 1, **length, "images": sort_numbers.IMAGES}
+        cells.run(settings, lambda: result)
+    names = [line.split("|")[1].strip() for line in sort_numbers.report(cells, 1000).splitlines()[3:]]
+    assert names == ["SoftSort, trained on sets of 5", "SoftSort, trained on sets of 5 for 30 CPU seconds"]
+
+
 def test_gains_are_those_of_the_same_seeds(tmp_path: Path) -> None:
     cells = Cells(tmp_path / "cells.jsonl")
     for method, seed, rho in ((label_ranking.NONE, 1, 0.5), (label_ranking.NONE, 2, 0.9), ("quadratic", 2, 0.8)):

@@ -11,7 +11,7 @@ def placed(network: nn.Module, device: torch.device | str) -> nn.Module:
 
 
 def convolutional(channels: int, size: int, width: int, outputs: int) -> nn.Module:
-    """Two or three blocks of convolution, batch normalisation, ReLU and pooling, and a linear layer: images
+    """Blocks of convolution, batch normalisation, ReLU and pooling down to 4 to 7 pixels, and a linear layer: images
     (B, channels, size, size) -> (B, outputs)."""
     layers: list[nn.Module] = []
     while size >= 8:

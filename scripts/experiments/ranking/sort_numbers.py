@@ -126,7 +126,8 @@ def report(cells: Cells, steps: int) -> str:
             cost = cells.cost(cost_of(name))
             if on_five:
                 took = "" if cost is None else f"{on_five[0]['steps'] * cost:.0f}"
-                rows.append([f"{name}, trained on sets of 5", *(accuracies(on_five, size) for size in SIZES), took])
+                trained = "trained on sets of 5" + (f" for {seconds} CPU seconds" if seconds else "")
+                rows.append([f"{name}, {trained}", *(accuracies(on_five, size) for size in SIZES), took])
             on_own = {size: of_method(cells, name, size, steps, seconds) for size in SIZES}
             if any(results for size, results in on_own.items() if size != 5):
                 rows.append([f"{name}, each trained for its size", *(accuracies(on_own[n], n) for n in SIZES), ""])
