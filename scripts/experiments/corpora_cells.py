@@ -25,6 +25,7 @@ RECIPE = "GLEU, straight-through"
 MINIMUM_RISK = "minimum risk, hard"
 MIXING = "minimum risk, mixing"
 WIDER = "minimum risk, hard, K 8"
+WIDEST = "minimum risk, hard, K 16"
 PAPER = "the paper's"
 OPEN = {"selection": "straight_through", "open_paths": ["embeddings"]}
 
@@ -57,11 +58,12 @@ BEAMS: dict[str, dict[str, Any]] = {
     "aligned cross-entropy": beam(loss("AlignedCrossEntropy")),
     "optimal transport": beam(loss("OptimalTransport")),
     WIDER: beam(RISK, unroll={"selection": "hard", "beam_size": 8}),
+    WIDEST: beam(RISK, unroll={"selection": "hard", "beam_size": 16}),
     "minimum risk, hard, dropout": beam(RISK, unroll={"selection": "hard"}, dropout=True),
 }
 AT_OTHER_RATES: dict[str, tuple[dict[str, Any], float]] = {
     f"{name}, learning rate x {factor:g}": (BEAMS[name], factor)
-    for name in (RECIPE, MINIMUM_RISK, MIXING, WIDER)
+    for name in (RECIPE, MINIMUM_RISK, MIXING, WIDER, WIDEST)
     for factor in (0.25, 0.5, 2)
 }
 CONTROLS = {CONTROL: 1.0, SLOWER: 1 / 3, FASTER: 2.0}  # by learning rate
