@@ -2,7 +2,8 @@
 
 Every part takes any operator of `beamtrain.topk` that gives what the part needs, and says so if it does not. Scores
 are (..., N), best means largest, rank 1 is the best; losses come back one for each row (...), to be averaged by the
-caller. docs/ranking.md shows each of them on a task.
+caller. Half precision is computed in float32, which also comes back, and autocast changes nothing. Wrong shapes and
+values are a ValueError. docs/ranking.md shows each of them on a task.
 """
 
 from beamtrain.ranking.correlation import kendall, kendall_loss, spearman, spearman_loss

@@ -24,7 +24,8 @@ def permutation_expectation(
 
     objective: matrices (samples, ..., N, N), row r for rank r -> (samples, ...). "reinforce" needs no gradient of it,
     is unbiased and noisy; "reparameterised" shows it NeuralSort relaxations at `temperature` (unit of the scores;
-    the other ignores it), biased and much less noisy. Raises ValueError for other estimators and too few samples.
+    the other ignores it), biased and much less noisy. Raises ValueError for other estimators, too few samples, and an
+    objective that does not give one number for each matrix.
     """
     if estimator == "reinforce":
         return reinforce(objective, scores, samples, generator)

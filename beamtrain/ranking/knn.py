@@ -6,18 +6,22 @@ operator's weight of neighbour i, summed over the k ranks, the label mass of cla
     m_c = sum_{i: y_i = c} w_i / sum_i w_i,
 
 the share of class c among the k nearest as the temperature falls. The temperature is in units of squared distance.
-Losses: "linear", 1 - m_y, is Grover et al.'s; "log", -log m_y, is the cross-entropy of the label mass; "ranks" is for
-operators that rank but do not select: the mean of max(0, r_i - k) / N over the k nearest of the right class, r the soft
-ranks of all neighbours.
+Losses: "linear", 1 - m_y, is Grover et al.'s; "log", -log m_y, is the cross-entropy of the label mass, where a mass
+below 1e-12 counts as that and has no gradient; "ranks" is for operators that rank but do not select: the mean of
+max(0, r_i - k) / N over the k nearest of the right class, r the soft ranks of all neighbours.
 """
 
+from math import inf
 from typing import Literal
 
 import torch
 from torch import Tensor, nn
 
+from beamtrain.ranking.checks import check_shape, check_whole, checked_features, checked_labels
 from beamtrain.ranking.reading import membership, soft_ranks
 from beamtrain.topk import Operator
+from beamtrain.topk.checks import check_within
+from beamtrain.topk.transforms import in_full_precision
 
 Loss = Literal["log", "linear", "ranks"]
 
@@ -26,7 +30,8 @@ class DifferentiableKNN(nn.Module):
     """kNN classification by any operator that selects or ranks; exact, hard kNN in `predict`.
 
     operator: any of beamtrain.topk; the soft set (sorted=False) is enough and the cheapest. k: number of neighbours.
-    classes: labels are 0 .. classes - 1. Raises ValueError when an operator can neither select nor rank.
+    classes: labels are 0 .. classes - 1. Raises ValueError when an operator can neither select nor rank, or has no
+    ranks for the loss of them; when called, for fewer than k neighbours, and for other shapes or values than said.
     """
 
     def __init__(self, operator: Operator, k: int, classes: int, loss: Loss = "log") -> None:
@@ -35,10 +40,13 @@ class DifferentiableKNN(nn.Module):
             raise ValueError(f'loss must be "log", "linear" or "ranks", got {loss!r}')
         if "weights" not in operator.gives:
             operator.require("ranks", purpose="kNN")
+        if loss == "ranks" and "order" not in operator.gives:
+            operator.require("ranks", purpose='kNN with loss="ranks"')
         if k < 1 or classes < 1:
             raise ValueError(f"k and classes must be at least 1, got k = {k} and classes = {classes}")
         self.operator, self.k, self.classes, self.form = operator, k, classes, loss
 
+    @in_full_precision
     def forward(
         self,
         queries: Tensor,
@@ -51,7 +59,8 @@ class DifferentiableKNN(nn.Module):
 
         excluded: (B, N), true where a neighbour must not be looked at, such as the query itself.
         """
-        scores = _scores(queries, neighbours, excluded)
+        scores = self._scores(queries, neighbours, excluded)
+        labels = checked_labels("labels", labels, neighbours.shape[-2:-1], self.classes)
         weights = membership(scores, self.k, self.operator, generator)
         mass = weights @ nn.functional.one_hot(labels, self.classes).to(weights.dtype)  # (B, N) x (N, C) -> (B, C)
         return mass / mass.sum(-1, keepdim=True).clamp_min(torch.finfo(mass.dtype).tiny)
@@ -66,8 +75,10 @@ class DifferentiableKNN(nn.Module):
         excluded: Tensor | None = None,
     ) -> Tensor:
         """(B,), for queries (B, D) of the classes `targets` (B,)."""
+        targets = checked_labels("targets", targets, queries.shape[:-1], self.classes)
         if self.form == "ranks":
-            scores = _scores(queries, neighbours, excluded)
+            scores = self._scores(queries, neighbours, excluded)
+            labels = checked_labels("labels", labels, neighbours.shape[-2:-1], self.classes)
             return self._rank_loss(scores, labels == targets.unsqueeze(-1), generator)
         mass = self(queries, neighbours, labels, generator, excluded)
         right = mass.gather(-1, targets.unsqueeze(-1)).squeeze(-1)  # (B,)
@@ -83,28 +94,42 @@ class DifferentiableKNN(nn.Module):
     @torch.no_grad()
     def predict(self, queries: Tensor, neighbours: Tensor, labels: Tensor, block: int = 1000) -> Tensor:
         """The classes (B,) by exact kNN, `block` queries at a time."""
-        nearest = [
-            squared_distances(part, neighbours).topk(self.k, dim=-1, largest=False).indices
-            for part in queries.split(block)
-        ]
+        labels = checked_labels("labels", labels, neighbours.shape[-2:-1], self.classes)
+        nearest = []
+        for part in queries.split(block):
+            scores = self._scores(part, neighbours, None)
+            check_within("squared distances", -scores, 0.0, inf)
+            nearest.append(scores.topk(self.k, dim=-1).indices)
         return majority(labels[torch.cat(nearest)], self.classes)
 
+    def _scores(self, queries: Tensor, neighbours: Tensor, excluded: Tensor | None) -> Tensor:
+        """(B, N), the nearest highest."""
+        scores = -squared_distances(queries, neighbours)
+        check_whole("k", self.k, 1, neighbours.shape[-2], "the number of neighbours")
+        if excluded is None:
+            return scores
+        check_shape("excluded", excluded, scores.shape)
+        if excluded.dtype != torch.bool:
+            raise ValueError(f"excluded must be true or false, got {excluded.dtype}; convert it with .bool()")
+        return scores.masked_fill(excluded, -torch.inf)
 
-def _scores(queries: Tensor, neighbours: Tensor, excluded: Tensor | None) -> Tensor:
-    """(B, N), the nearest highest."""
-    scores = -squared_distances(queries, neighbours)
-    return scores if excluded is None else scores.masked_fill(excluded, -torch.inf)
 
-
+@in_full_precision
 def squared_distances(left: Tensor, right: Tensor) -> Tensor:
-    """||l - r||^2 for rows l of (..., B, D) and r of (..., N, D): (..., B, N), by one matrix product."""
+    """||l - r||^2 for rows l of (..., B, D) and r of (..., N, D): (..., B, N), by one matrix product, about the mean of
+    r, which keeps what far points differ in. Raises ValueError unless both are floating point and have D features."""
+    left, right = checked_features(left), checked_features(right)
+    if left.shape[-1] != right.shape[-1]:
+        raise ValueError(
+            f"queries and neighbours must have as many features, got {left.shape[-1]} and {right.shape[-1]}"
+        )
+    centre = right.detach().mean(-2, keepdim=True)
+    left, right = left - centre, right - centre
     squares = left.square().sum(-1, keepdim=True) + right.square().sum(-1).unsqueeze(-2)
     return (squares - 2 * left @ right.mT).clamp_min(0.0)
 
 
 def majority(labels: Tensor, classes: int) -> Tensor:
     """The commonest of labels (..., k), nearest first; among equally common ones that whose first vote is nearest."""
-    places = torch.arange(labels.shape[-1], device=labels.device)
-    earliness = torch.exp2(-(places + 2.0))  # they sum to less than half a vote, and an earlier one outweighs all later
-    votes = nn.functional.one_hot(labels, classes) * (1.0 + earliness.double()).unsqueeze(-1)  # (..., k, C)
-    return votes.sum(-2).argmax(-1)
+    given = nn.functional.one_hot(labels, classes)  # (..., k, C)
+    return (given.sum(-2) * labels.shape[-1] - given.argmax(-2)).argmax(-1)  # less by where the first vote is, < k

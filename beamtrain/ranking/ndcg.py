@@ -10,10 +10,13 @@ NeuralSort).
 import torch
 from torch import Tensor
 
+from beamtrain.ranking.checks import check_finite_scores, check_whole, checked_gains, checked_scores
 from beamtrain.ranking.reading import soft_ranks
 from beamtrain.topk import Operator
+from beamtrain.topk.transforms import in_full_precision
 
 
+@in_full_precision
 def ndcg_loss(
     scores: Tensor,
     gains: Tensor,
@@ -23,12 +26,13 @@ def ndcg_loss(
 ) -> Tensor:
     """1 - soft NDCG (...) of scores (..., N) against gains (..., N) >= 0; k: only the k best places count.
 
-    Rows without any gain have loss 0. From operators that only rank, k must be None.
+    Rows without any gain have loss 0. From operators that only rank, k must be None. Raises ValueError for gains that
+    are negative, NaN or infinite, and unless 1 <= k <= N.
     """
-    count = scores.shape[-1]
-    places = count if k is None else k
+    scores = checked_scores(scores)
+    gains, places = checked_gains(gains, scores), _places(k, scores)
     if "order" in operator.gives:
-        rows = operator.select(scores, places, generator).dense(count)  # (..., k, N)
+        rows = operator.select(scores, places, generator).dense(scores.shape[-1])  # (..., k, N)
         found = (rows @ gains.unsqueeze(-1)).squeeze(-1) @ _discounts(places, gains)
     else:
         if k is not None:
@@ -37,11 +41,21 @@ def ndcg_loss(
     return _normalised_loss(found, gains, places)
 
 
+@in_full_precision
 def ndcg(scores: Tensor, gains: Tensor, k: int | None = None) -> Tensor:
-    """NDCG (...) of the order of scores (..., N) against gains (..., N)."""
-    places = scores.shape[-1] if k is None else k
-    order = scores.topk(places, dim=-1).indices
+    """NDCG (...) of the order of scores (..., N) against gains (..., N), 1 for rows without any gain; equal scores rank
+    in their order of appearance. Raises ValueError as ndcg_loss does, and for scores that are NaN or infinite."""
+    scores = checked_scores(scores)
+    check_finite_scores(scores)
+    gains, places = checked_gains(gains, scores).expand(scores.shape), _places(k, scores)
+    order = scores.argsort(dim=-1, descending=True, stable=True)[..., :places]
     return 1.0 - _normalised_loss(gains.gather(-1, order) @ _discounts(places, gains), gains, places)
+
+
+def _places(k: int | None, scores: Tensor) -> int:
+    if k is not None:
+        check_whole("k", k, 1, scores.shape[-1], "the number of scores")
+    return scores.shape[-1] if k is None else k
 
 
 def _normalised_loss(found: Tensor, gains: Tensor, places: int) -> Tensor:

@@ -10,10 +10,13 @@ from math import ceil, floor
 import torch
 from torch import Tensor
 
+from beamtrain.ranking.checks import check_shape, checked_scores
 from beamtrain.ranking.reading import sorted_values
 from beamtrain.topk import Operator
+from beamtrain.topk.transforms import in_full_precision
 
 
+@in_full_precision
 def soft_quantile(
     scores: Tensor,
     level: float,
@@ -28,6 +31,9 @@ def soft_quantile(
     """
     if not 0 <= level <= 1:
         raise ValueError(f"level must lie in [0, 1], got {level}")
+    scores = checked_scores(scores)
+    read = scores if values is None else values.to(scores.dtype)
+    check_shape("values", read, scores.shape)
     place = (1 - level) * (scores.shape[-1] - 1)  # 0 for the best
     lower, upper = floor(place), ceil(place)
     if values is None and "values" in operator.gives:
@@ -35,7 +41,10 @@ def soft_quantile(
     else:
         operator.require("weights", "order", purpose="a soft quantile")
         rows = operator.select(scores, upper + 1, generator).dense(scores.shape[-1])  # (..., upper + 1, N)
-        ordered = (rows @ (scores if values is None else values).unsqueeze(-1)).squeeze(-1)
+        read = read.masked_fill(scores == -torch.inf, 0.0)  # which no row has a weight for
+        ordered = (rows @ read.unsqueeze(-1)).squeeze(-1)
+    if lower == upper:
+        return ordered[..., lower]
     return ordered[..., lower] + (place - lower) * (ordered[..., upper] - ordered[..., lower])
 
 
@@ -56,4 +65,6 @@ def quantile_loss(
 ) -> Tensor:
     """The squared error (...) of the soft quantile of a set (..., N) of which only the true quantile `target` (...) is
     known."""
-    return (soft_quantile(scores, level, operator, values, generator) - target).square()
+    found = soft_quantile(scores, level, operator, values, generator)
+    check_shape("target", target, found.shape)
+    return (found - target).square()

@@ -11,7 +11,9 @@ their like need not sum to 1, hence the division, which changes nothing where th
 import torch
 from torch import Tensor
 
+from beamtrain.ranking.checks import check_whole, checked_scores
 from beamtrain.topk import Operator
+from beamtrain.topk.transforms import in_full_precision
 
 
 def permutation(scores: Tensor, operator: Operator, generator: torch.Generator | None = None) -> Tensor:
@@ -20,35 +22,44 @@ def permutation(scores: Tensor, operator: Operator, generator: torch.Generator |
     Raises ValueError for operators without an order of ranks, and for those whose `candidates` are fewer than N.
     """
     operator.require("weights", "order", purpose="a relaxed permutation")
+    scores = checked_scores(scores)
     count = scores.shape[-1]
     return operator.select(scores, count, generator).dense(count)
 
 
+@in_full_precision
 def soft_ranks(scores: Tensor, operator: Operator, generator: torch.Generator | None = None) -> Tensor:
-    """Soft ranks (..., N) of scores (..., N), 1 for the best, in [1, N]."""
+    """Soft ranks (..., N) of scores (..., N), 1 for the best, in [1, N]; N for what no rank has a weight for."""
+    scores = checked_scores(scores)
     if "ranks" in operator.gives:
         return operator.rank(scores)
     matrix = permutation(scores, operator, generator)
-    places = torch.arange(1, scores.shape[-1] + 1, device=matrix.device, dtype=matrix.dtype)
-    return places @ matrix / matrix.sum(-2)  # (N,) x (..., N, N) -> (..., N)
+    count = scores.shape[-1]
+    places = torch.arange(1, count + 1, device=matrix.device, dtype=matrix.dtype)
+    total = matrix.sum(-2)
+    ranks = places @ matrix / total.clamp_min(torch.finfo(total.dtype).tiny)  # (N,) x (..., N, N) -> (..., N)
+    return torch.where(total > 0, ranks, float(count))
 
 
+@in_full_precision
 def sorted_values(scores: Tensor, operator: Operator, generator: torch.Generator | None = None) -> Tensor:
     """Softly sorted scores (..., N), best first."""
+    scores = checked_scores(scores)
     if "values" in operator.gives:
         return operator.sort(scores)
     return (permutation(scores, operator, generator) @ scores.unsqueeze(-1)).squeeze(-1)
 
 
+@in_full_precision
 def membership(scores: Tensor, k: int, operator: Operator, generator: torch.Generator | None = None) -> Tensor:
     """How far each of scores (..., N) belongs to the k best: (..., N), in [0, 1], or up to k from operators that may
     choose a candidate twice.
 
     From operators that only rank: k + 1 - rank, clipped to [0, 1]. Raises ValueError unless 1 <= k <= N.
     """
+    scores = checked_scores(scores)
     count = scores.shape[-1]
+    check_whole("k", k, 1, count, "the number of scores")
     if "weights" in operator.gives:
         return operator.select(scores, k, generator).dense(count).sum(-2)  # (..., k, N) -> (..., N)
-    if not 1 <= k <= count:
-        raise ValueError(f"k must lie between 1 and the number of scores {count}, got {k}")
-    return (k + 1 - soft_ranks(scores, operator)).clamp(0.0, 1.0)
+    return (k + 1 - soft_ranks(scores, operator, generator)).clamp(0.0, 1.0)

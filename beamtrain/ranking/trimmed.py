@@ -9,6 +9,7 @@ Between the mean (t = 0) and a robust fit there is also the operator's temperatu
 import torch
 from torch import Tensor
 
+from beamtrain.ranking.checks import check_whole, checked_scores
 from beamtrain.ranking.reading import membership, sorted_values
 from beamtrain.topk import Operator
 
@@ -17,9 +18,8 @@ def soft_trimmed_mean(
     losses: Tensor, trimmed: int, operator: Operator, generator: torch.Generator | None = None
 ) -> Tensor:
     """The mean (...) of losses (..., N) without the `trimmed` largest. Raises ValueError unless 0 <= trimmed < N."""
-    count = losses.shape[-1]
-    if not 0 <= trimmed < count:
-        raise ValueError(f"trimmed must lie between 0 and the number of losses less one, {count - 1}, got {trimmed}")
+    losses = checked_scores(losses)
+    check_whole("trimmed", trimmed, 0, losses.shape[-1] - 1, "the number of losses less one,")
     if trimmed == 0:
         return losses.mean(-1)
     if "values" in operator.gives:

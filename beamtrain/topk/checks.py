@@ -108,6 +108,17 @@ def check_first(first: float) -> None:
         raise ValueError(f"scores contain {name}; only finite scores and -inf (masked) are allowed")
 
 
+def check_within(name: str, values: Tensor, low: float, high: float, hint: str = "") -> None:
+    """Raise ValueError unless the values, given by their name, are finite and lie in [low, high]."""
+    if not _may_look() or not values.numel():
+        return
+    seen = debug_unwrap(values)
+    least, most = torch.stack([seen.amin(), seen.amax()]).tolist()  # NaN if any is
+    if not (low <= least and most <= high and -inf < least and most < inf):
+        allowed = "finite" if low == -inf else f"finite and at least {low}" if high == inf else f"in [{low}, {high}]"
+        raise ValueError(f"{name} must be {allowed}, got {least} to {most}{hint}")
+
+
 def check_finite(result: Tensor, message: str) -> None:
     """Raise ValueError with the message where a result overflowed."""
     if _may_look() and not bool(debug_unwrap(result).isfinite().all()):

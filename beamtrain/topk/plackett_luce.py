@@ -77,7 +77,7 @@ def reinforce(objective: Objective, scores: Tensor, samples: int, generator: tor
         raise ValueError(f"samples must be at least 2 (each one's baseline is the mean of the others), got {samples}")
     drawn = plackett_luce_sample(scores, samples, generator)  # (samples, ..., N)
     with torch.no_grad():
-        values = objective(permutation_matrix(drawn, scores.dtype))  # (samples, ...)
+        values = _one_each(objective, permutation_matrix(drawn, scores.dtype))  # (samples, ...)
     log_prob = plackett_luce_log_prob(scores.expand(samples, *scores.shape), drawn)  # (samples, ...)
     advantage = (values - values.mean(0)) * (samples / (samples - 1))
     return values.mean(0) + (advantage * torch.expm1(log_prob - log_prob.detach())).mean(0)
@@ -90,4 +90,16 @@ def reparameterised(
     (..., N) through them; exact as temperature -> 0, when the gradient's variance grows without bound."""
     check_at_least(1, samples=samples)
     repeated = scores.expand(samples, *scores.shape)
-    return objective(neural_sort(repeated + gumbel_noise(repeated, generator), temperature)).mean(0)
+    return _one_each(objective, neural_sort(repeated + gumbel_noise(repeated, generator), temperature)).mean(0)
+
+
+def _one_each(objective: Objective, matrices: Tensor) -> Tensor:
+    """The objective's values (samples, ...) of matrices (samples, ..., N, N)."""
+    values = objective(matrices)
+    wanted, found = matrices.shape[:-2], getattr(values, "shape", ())
+    if found != wanted or not values.is_floating_point():
+        raise ValueError(
+            f"objective must give a floating-point value for each matrix, of shape {tuple(wanted)}; got "
+            f"{getattr(values, 'dtype', type(values).__name__)} of shape {tuple(found)}"
+        )
+    return values

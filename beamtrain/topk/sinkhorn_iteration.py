@@ -33,6 +33,13 @@ def plan(affinity: Tensor, log_rows: Tensor, log_columns: Tensor, iterations: in
     return (affinity + rows + columns).masked_fill(_empty(log_rows, log_columns), -torch.inf).exp()
 
 
+def row_shares(affinity: Tensor, log_rows: Tensor, log_columns: Tensor, iterations: int) -> Tensor:
+    """The plan's rows (..., N, R) divided by their sums, which are those asked for only once it has converged; anything
+    for a row without mass."""
+    _, columns = scalings(affinity, log_rows, log_columns, iterations)
+    return (affinity + columns).masked_fill((log_columns == -torch.inf).unsqueeze(-2), -torch.inf).softmax(-1)
+
+
 def _empty(log_rows: Tensor, log_columns: Tensor) -> Tensor:
     """(..., N, R) where either has no mass"""
     return (log_rows == -torch.inf).unsqueeze(-1) | (log_columns == -torch.inf).unsqueeze(-2)

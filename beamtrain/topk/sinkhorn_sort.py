@@ -6,8 +6,9 @@ to 1 and levels y_r one apart, so that scores d apart have log-odds d / temperat
 sorted SOFT. The paper squashes the scores into [0, 1] and spaces the levels there; only the product of scale and
 temperature differs.
 
-    soft ranks  sum_r P_ir r         soft sort  sum_i P_ir x_i         soft quantile  the same with 3 levels
+    soft ranks  sum_r P_ir r / sum_r P_ir       soft sort  sum_i P_ir x_i       soft quantile  the same with 3 levels
 
+Columns sum to 1 after each iteration, rows only in the limit; hence the division, which the paper does not have.
 Cost N^2 memory and time per iteration; it needs ever more iterations as the temperature falls. The gradient goes
 through the iterations. Masked scores (-inf) have no mass: they share the mean of the last ranks, sort last, and get
 no gradient. Rank 1 is the best.
@@ -18,15 +19,15 @@ from torch import Tensor
 
 from beamtrain.topk.base import Operator, split_masked
 from beamtrain.topk.checks import check_at_least, check_scores, check_sizes
-from beamtrain.topk.sinkhorn_iteration import plan
+from beamtrain.topk.sinkhorn_iteration import plan, row_shares
 from beamtrain.topk.transforms import in_full_precision
 
 
 @in_full_precision
 def sinkhorn_rank(scores: Tensor, temperature: float = 0.1, *, iterations: int = 200) -> Tensor:
-    """Soft ranks (..., N) of scores (..., N)."""
+    """Soft ranks (..., N) of scores (..., N), in [1, N] after however many iterations."""
     finite, masked = _prepared(scores, temperature, iterations)
-    carried = _square_plan(finite, masked, temperature, iterations)
+    carried = row_shares(*_square_problem(finite, masked, temperature), iterations)
     places = torch.arange(1, scores.shape[-1] + 1, device=carried.device, dtype=carried.dtype)
     present = (~masked).sum(-1, keepdim=True)
     last = (present + 1 + scores.shape[-1]) / 2  # the mean of the ranks that are left to the masked
@@ -37,7 +38,7 @@ def sinkhorn_rank(scores: Tensor, temperature: float = 0.1, *, iterations: int =
 def sinkhorn_sort(scores: Tensor, temperature: float = 0.1, *, iterations: int = 200) -> Tensor:
     """Softly sorted scores (..., N), best first."""
     finite, masked = _prepared(scores, temperature, iterations)
-    carried = _square_plan(finite, masked, temperature, iterations)
+    carried = plan(*_square_problem(finite, masked, temperature), iterations)
     values = (carried * finite.unsqueeze(-1)).sum(-2)  # (..., N, N) x (..., N, 1) -> (..., N)
     absent = torch.arange(scores.shape[-1], device=scores.device) >= (~masked).sum(-1, keepdim=True)
     return values.masked_fill(absent, -torch.inf).to(scores.dtype)
@@ -81,7 +82,8 @@ class SinkhornSort(Operator):
 
     def weights(self, scores: Tensor, k: int, generator: torch.Generator | None) -> Tensor:
         finite, masked = _prepared(scores, self.temperature, self.iterations)
-        return _square_plan(finite, masked, self.temperature, self.iterations)[..., :k].mT.to(scores.dtype)
+        carried = plan(*_square_problem(finite, masked, self.temperature), self.iterations)
+        return carried[..., :k].mT.to(scores.dtype)
 
     def rank(self, scores: Tensor) -> Tensor:
         return sinkhorn_rank(scores, self.temperature, iterations=self.iterations)
@@ -98,14 +100,15 @@ def _prepared(scores: Tensor, temperature: float, iterations: int) -> tuple[Tens
     return split_masked(wide)
 
 
-def _square_plan(finite: Tensor, masked: Tensor, temperature: float, iterations: int) -> Tensor:
-    """(..., N, N): candidates to ranks, best first; masked candidates and the ranks left to them have no mass."""
+def _square_problem(finite: Tensor, masked: Tensor, temperature: float) -> tuple[Tensor, Tensor, Tensor]:
+    """Affinities (..., N, N) of candidates to ranks, best first, and the logarithms of row and column sums (..., N);
+    masked candidates and the ranks left to them have no mass."""
     count = finite.shape[-1]
     levels = torch.arange(count - 1, -1, -1, device=finite.device, dtype=finite.dtype)  # rank 1 highest
     centred = finite - finite.masked_fill(masked, -torch.inf).amax(-1, keepdim=True)
     present = (~masked).sum(-1, keepdim=True)
     log_targets = torch.zeros_like(finite).masked_fill(torch.arange(count, device=finite.device) >= present, -torch.inf)
-    return plan(centred.unsqueeze(-1) * levels / temperature, _row_masses(masked, finite), log_targets, iterations)
+    return centred.unsqueeze(-1) * levels / temperature, _row_masses(masked, finite), log_targets
 
 
 def _row_masses(masked: Tensor, like: Tensor) -> Tensor:

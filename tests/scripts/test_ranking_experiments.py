@@ -1,8 +1,10 @@
 """The experiments of docs/ranking.md, each with a few steps on the digits; finished cells are kept."""
 
 import gzip
+import json
 import sys
 from pathlib import Path
+from types import ModuleType
 
 import numpy as np
 import pytest
@@ -10,6 +12,7 @@ import torch
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "scripts" / "experiments" / "ranking"))
 
+import arguments
 import knn
 import label_ranking
 import medians
@@ -18,9 +21,10 @@ import sort_numbers
 import topk_classification
 import trimmed_squares
 from cached import Cells
-from images import held_out, load_digits, load_images, shifted
+from images import Images, batches, held_out, load_digits, load_images, load_task, shifted
 from tiny import SENTENCES
 
+from beamtrain.base.errors import UserError
 from beamtrain.data.tokenizer import Tokenizer
 from beamtrain.model.transformer import Transformer
 from beamtrain.search.options import SearchOptions
@@ -38,6 +42,110 @@ def test_finished_cells_are_kept_and_half_a_line_is_not(tmp_path: Path) -> None:
     assert again.run({"seed": 1}, lambda: pytest.fail("it was finished")) == first
     again.run({"seed": 2}, lambda: {"accuracy": 2.0})
     assert [settings for settings, _ in Cells(path).finished] == [{"seed": 1}, {"seed": 2}]
+
+
+def test_however_much_of_a_line_was_written(tmp_path: Path) -> None:
+    path = tmp_path / "cells.jsonl"
+    whole = json.dumps({"settings": {"seed": 1, "task": {"rate": 1}}, "result": {"accuracy": 1.0}})
+    for length in range(1, len(whole)):
+        path.write_text(whole[:length])
+        Cells(path).run({"seed": 2}, lambda: {"accuracy": 2.0})
+        assert [settings for settings, _ in Cells(path).finished] == [{"seed": 2}]
+
+
+SHORT = ["--methods", "NeuralSort", "--seeds", "1", "--steps", "10"]
+WRONG: dict[str, tuple[ModuleType, list[str], str]] = {
+    "no source": (knn, ["--source", "nowhere"], "--source nowhere: neither a folder of images nor a data set"),
+    "another task's images": (sort_numbers, ["--task", "mnist", "--source", "digits"], "needs 60,000 train images of"),
+    "no epochs": (knn, ["--epochs", "0"], "'0' is not a whole number of 1 or more"),
+    "no seconds": (sort_numbers, ["--seconds", "-3"], "'-3' is not a whole number of 1 or more"),
+    "no temperature": (knn, ["--tune", "0"], "'0' is not a number above 0"),
+    "nothing to tune": (knn, ["--tune", "1", "--methods", "pixels"], "none of --methods pixels has a temperature"),
+    "no such device": (medians, ["--device", "abacus"], "'abacus' cannot be used here: "),
+    "no images in a set": (medians, ["--sizes", "0", *SHORT], "invalid choice: 0"),
+    "sets beyond the table": (sort_numbers, ["--sizes", "4", *SHORT], "invalid choice: 4"),
+    "few steps": (sort_numbers, ["--steps", "9"], "'9' is not a whole number of 10 or more"),
+    "level": (medians, ["--level", "2", *SHORT], "'2' is not a number from 0 to 1"),
+    "beyond the classes": (topk_classification, ["--k", "11"], "'11' is not a whole number from 1 to 10"),
+    "negative seed": (trimmed_squares, ["--seeds", "-1"], "'-1' is not a whole number of 0 or more"),
+    "no folder": (label_ranking, ["--source", "nowhere"], "--source nowhere: no such folder, or no NAME.csv.gz in it"),
+    "no run": (retrieval, ["--run", "nowhere", "--source", "nowhere"], "nowhere/train.en.gz"),
+}
+
+
+@pytest.mark.parametrize(("script", "options", "message"), WRONG.values(), ids=WRONG)
+def test_what_is_wrong_is_said_in_one_line(
+    script: ModuleType,
+    options: list[str],
+    message: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setattr("sys.argv", ["it", *options, "--out", str(tmp_path / "out"), "--pictures", str(tmp_path / "p")])
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    with pytest.raises(SystemExit) as stopped:
+        arguments.run(script.main)
+    assert stopped.value.code == 2
+    assert message in capsys.readouterr().err.splitlines()[-1]
+    assert not list(tmp_path.rglob("*.png")) + [path for path in tmp_path.rglob("*.jsonl") if path.stat().st_size]
+
+
+def test_an_interrupted_command_says_that_it_goes_on(capsys: pytest.CaptureFixture[str]) -> None:
+    def main() -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(SystemExit) as stopped:
+        arguments.run(main)
+    assert stopped.value.code == 130
+    assert capsys.readouterr().err == "interrupted; what is finished is kept, and the same command goes on\n"
+
+
+def test_a_task_has_as_many_images_whatever_the_source_has(monkeypatch: pytest.MonkeyPatch) -> None:
+    whole = Images(torch.arange(12_000.0).view(-1, 1, 1, 1).expand(-1, 3, 32, 32), torch.arange(12_000) % 10)
+    asked: list[str] = []
+
+    def load(source: str) -> tuple[Images, Images]:
+        asked.append(source)
+        return whole, whole
+
+    monkeypatch.setattr("images.load_images", load)
+    first, again = load_task("cifar10"), load_task("cifar10", "folder")
+    assert [len(images.labels) for images in first] == [10_000, 2_000]
+    assert torch.equal(first[0].labels, again[0].labels)
+    assert asked == ["uoft-cs/cifar10", "folder"]
+    with pytest.raises(UserError, match=r"--task cifar10-full needs 50,000 train images .* got 12,000 of"):
+        load_task("cifar10-full")
+
+
+def test_too_few_images_for_a_batch() -> None:
+    with pytest.raises(ValueError, match="9 images are fewer than a batch of 10"):
+        next(batches(9, 10, torch.Generator()))
+
+
+def test_gains_are_those_of_the_same_seeds(tmp_path: Path) -> None:
+    cells = Cells(tmp_path / "cells.jsonl")
+    for method, seed, rho in ((label_ranking.NONE, 1, 0.5), (label_ranking.NONE, 2, 0.9), ("quadratic", 2, 0.8)):
+        settings = {"set": "made", "method": method, "seed": seed, "steps": label_ranking.STEPS}
+        cells.run(settings, lambda: {"spearman": rho})  # noqa: B023 - called at once
+    assert "| above no projection, sets |  | 0 |\n| below |  | 1 |" in label_ranking.report(cells)
+
+
+BROKEN: dict[str, tuple[str, str]] = {
+    "another number of lines": ("3,1,2\n0.5,1,2\n", "not 3 lines of 1 features and 2 ranks from 1 to 2"),
+    "ranks from 0": ("1,1,2\n0.5,0,1\n", "not 1 lines of 1 features and 2 ranks from 1 to 2"),
+    "no head": ("0.5,1,2\n", "not a line n,p,k and n lines"),
+}
+
+
+@pytest.mark.parametrize(("text", "message"), BROKEN.values(), ids=BROKEN)
+def test_broken_sets(text: str, message: str, tmp_path: Path) -> None:
+    with gzip.open(tmp_path / "made.csv.gz", "wt") as file:
+        file.write(text)
+    with pytest.raises(UserError, match=message):
+        label_ranking.read(tmp_path, "made")
+    with pytest.raises(UserError, match="there is no such set; those of the folder are made"):
+        label_ranking.read(tmp_path, "other")
 
 
 def test_a_step_costs_what_it_takes_beyond_the_start(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -130,6 +238,9 @@ def test_images_in_the_format_of_mnist(tmp_path: Path) -> None:
     train, test = load_images(str(tmp_path))
     assert train.labels.tolist() == test.labels.tolist() == [4, 0, 9]
     assert torch.equal((train.pixels.squeeze(1) * 255).round().byte(), torch.from_numpy(pixels))
+    (tmp_path / "t10k-labels-idx1-ubyte.gz").unlink()
+    with pytest.raises(UserError, match=r"not MNIST's four files: .*t10k-labels-idx1-ubyte.gz"):
+        load_images(str(tmp_path))
 
 
 def test_images_in_the_format_of_the_hub(tmp_path: Path) -> None:

@@ -81,6 +81,20 @@ def test_sinkhorn_ranks_and_values_when_cold() -> None:
     assert sinkhorn_sort(scores, 0.1)[4:].tolist() == [-math.inf, -math.inf]
 
 
+@pytest.mark.parametrize("iterations", [1, 20])
+def test_sinkhorn_ranks_lie_between_the_first_and_the_last_before_convergence(iterations: int) -> None:
+    scores = torch.cat([20 * random_scores(30, 10), torch.full((30, 2), -torch.inf)], -1).requires_grad_()
+    ranks = sinkhorn_rank(scores, 1.0, iterations=iterations)
+    finite = ranks[:, :10]
+    assert finite.min() > 1 - 1e-9
+    assert finite.max() < 10 + 1e-9
+    (gradient,) = torch.autograd.grad(ranks.square().sum(), scores)
+    assert gradient.isfinite().all()
+    assert (gradient[:, 10:] == 0).all()
+    sizes = scores.detach()[:, :10].sort(-1, descending=True).indices
+    assert (finite.detach().gather(-1, sizes).diff(dim=-1) > -1e-9).all()  # in the order of the scores
+
+
 @pytest.mark.parametrize("level", [0.1, 0.5, 0.9])
 def test_soft_quantile_when_cold(level: float) -> None:
     scores = random_scores(401)

@@ -8,6 +8,7 @@ import statistics
 import sys
 import time
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +26,7 @@ class Cells:
         path.parent.mkdir(parents=True, exist_ok=True)
         if path.exists():
             for line in path.read_text(encoding="utf-8").split("\n"):
-                if line.endswith("}"):  # the last may be half a line
+                with suppress(json.JSONDecodeError):  # half a line
                     row = json.loads(line)
                     self.finished.append((row["settings"], row["result"]))
 

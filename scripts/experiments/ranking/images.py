@@ -7,6 +7,7 @@ FOLDER                                    parquet files train-* and test-* as on
 """
 
 import gzip
+import zlib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -14,6 +15,10 @@ from typing import Any, NamedTuple
 import numpy as np
 import torch
 from torch import Tensor
+
+from beamtrain.base.errors import UserError
+
+CLASSES = 10
 
 
 class Images(NamedTuple):
@@ -23,15 +28,68 @@ class Images(NamedTuple):
     labels: Tensor
 
 
+class Data(NamedTuple):
+    """Where the images of a task come from, what they look like (channels, height, width), and how many there are."""
+
+    source: str
+    shape: tuple[int, int, int]
+    training: int
+    test: int
+
+
+TASKS = {
+    "digits": Data("digits", (1, 8, 8), 1438, 359),
+    "mnist": Data("ylecun/mnist", (1, 28, 28), 60_000, 10_000),
+    "fashion": Data("zalando-datasets/fashion_mnist", (1, 28, 28), 60_000, 10_000),
+    "cifar10": Data("uoft-cs/cifar10", (3, 32, 32), 10_000, 2_000),
+    "cifar10-full": Data("uoft-cs/cifar10", (3, 32, 32), 50_000, 10_000),
+}
+
+
+def load_task(task: str, source: str | None = None) -> tuple[Images, Images]:
+    """The training and the test images of a task; of a source with more, as many are drawn, the same each time.
+
+    Raises:
+        UserError: the source is none, has fewer images, or others than the task's.
+    """
+    data = TASKS[task]
+    source = source or data.source
+    parts = []
+    for name, images, count in zip(("train", "test"), load_images(source), data[2:], strict=True):
+        shape, labels = tuple(images.pixels.shape[1:]), images.labels
+        if shape != data.shape or len(labels) < count or not 0 <= labels.min() <= labels.max() < CLASSES:
+            raise UserError(
+                f"--source {source}: --task {task} needs {count:,} {name} images of (channels, height, width) "
+                f"{data.shape} and classes 0 to 9, got {len(labels):,} of {shape} and classes {labels.min()} to "
+                f"{labels.max()}; give another --source or --task"
+            )
+        parts.append(images if len(labels) == count else held_out(images, count)[1])
+    return parts[0], parts[1]
+
+
 def load_images(source: str) -> tuple[Images, Images]:
-    """The training and the test images of a source."""
+    """The training and the test images of a source.
+
+    Raises:
+        UserError: there is no such source, or it cannot be read.
+    """
     if source == "digits":
         return load_digits()
     if (Path(source) / "train-images-idx3-ubyte.gz").exists():
-        return _idx(Path(source), "train"), _idx(Path(source), "t10k")
+        try:
+            return _idx(Path(source), "train"), _idx(Path(source), "t10k")
+        except (OSError, EOFError, zlib.error, ValueError) as error:
+            raise UserError(f"--source {source}: not MNIST's four files: {error}") from error
     from datasets import load_dataset
 
-    return _from_hub(load_dataset(source, split="train")), _from_hub(load_dataset(source, split="test"))
+    try:
+        return _from_hub(load_dataset(source, split="train")), _from_hub(load_dataset(source, split="test"))
+    except Exception as error:  # the hub client raises dozens of types; each one is the user's to read
+        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+        raise UserError(
+            f"--source {source}: neither a folder of images nor a data set that the hub could give: {reason}; give "
+            "an id such as ylecun/mnist, or a folder with train-*.parquet and test-*.parquet or with MNIST's four files"
+        ) from error
 
 
 def load_digits() -> tuple[Images, Images]:
@@ -61,6 +119,8 @@ def held_out(images: Images, count: int, seed: int = 0) -> tuple[Images, Images]
 
 def batches(images: int, batch: int, generator: torch.Generator) -> Iterator[Tensor]:
     """Numbers (batch,) of images, in a new order in each epoch, without end; what is left of an epoch is dropped."""
+    if images < batch:
+        raise ValueError(f"{images} images are fewer than a batch of {batch}")
     while True:
         yield from torch.randperm(images, generator=generator).split(batch)[: images // batch]
 
@@ -90,8 +150,11 @@ def _from_hub(rows: Any) -> Images:
 
 
 def _idx(folder: Path, part: str) -> Images:
+    """MNIST's own format: 16 and 8 bytes, then a byte for each pixel and each label."""
     with gzip.open(folder / f"{part}-images-idx3-ubyte.gz") as file:
         pixels = np.frombuffer(file.read(), np.uint8, offset=16).reshape(-1, 1, 28, 28)
     with gzip.open(folder / f"{part}-labels-idx1-ubyte.gz") as file:
         labels = np.frombuffer(file.read(), np.uint8, offset=8)
+    if len(labels) != len(pixels):
+        raise ValueError(f"{len(pixels)} {part} images and {len(labels)} labels")
     return Images(torch.tensor(pixels).float() / 255, torch.tensor(labels).long())

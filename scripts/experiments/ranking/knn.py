@@ -1,30 +1,31 @@
 """kNN on learned features: the network trained through each operator, beside what needs no operator.
 
     python scripts/experiments/ranking/knn.py                                     # the digits: two minutes
-    python scripts/experiments/ranking/knn.py --task mnist --source ylecun/mnist
-    python scripts/experiments/ranking/knn.py --task fashion --source zalando-datasets/fashion_mnist
-    python scripts/experiments/ranking/knn.py --task cifar10 --source uoft-cs/cifar10
-    python scripts/experiments/ranking/knn.py --task cifar10-full --source uoft-cs/cifar10 --device cuda   # never run
+    python scripts/experiments/ranking/knn.py --task mnist
+    python scripts/experiments/ranking/knn.py --task fashion --source FOLDER
+    python scripts/experiments/ranking/knn.py --task cifar10
+    python scripts/experiments/ranking/knn.py --task cifar10-full --device cuda   # never run
 
---source may be a folder; see images.py. A batch is its own set of neighbours: each of its images is a query among all
-others. After training, the test images are classified by exact kNN among all training images. 5,000 (digits: 200)
-training images are held out; --tune measures temperatures on them. Finished cells are kept in --out.
+Without --source the images come from the hub; see images.py for folders. A batch is its own set of neighbours: each of
+its images is a query among all others. After training, the test images are classified by exact kNN among all training
+images. 5,000 training images (digits: 200, cifar10: 1,000) are held out of both; --tune measures temperatures on them.
+Finished cells are kept in --out.
 
 What a step of each method costs on a CPU is measured first (20 steps) and kept. With --seconds every method trains for
 so many CPU seconds instead of the same number of epochs, on whatever --device.
 """
 
-import argparse
 from collections.abc import Callable
 from functools import partial
 from itertools import islice
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import arguments
 import torch
 from cached import Cells, spread, table
 from image_networks import Sphere, convolutional, in_blocks, placed, resnet18
-from images import Images, batches, held_out, load_images, on, shifted
+from images import CLASSES, Images, batches, held_out, load_task, on, shifted
 from methods import SETS
 from plots import save_plot
 from torch import Tensor, nn
@@ -35,7 +36,6 @@ from beamtrain.topk import Operator
 
 Loss = Callable[[Tensor, Tensor], Tensor]  # outputs (B, ...) and classes (B,) -> ()
 K = 9
-CLASSES = 10
 UNTRAINED = ["pixels", "PCA"]
 BASELINES = ["pixels", "PCA", "autoencoder", "cross-entropy", "classifier"]
 TEMPERATURES = {  # chosen on the digits' held-out images
@@ -78,21 +78,19 @@ TASKS = {
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = arguments.image_parser(__doc__)
     parser.add_argument("--task", choices=TASKS, default="digits")
-    parser.add_argument("--source", default="digits", help="an id of the hub or a folder")
-    parser.add_argument("--seeds", type=int, nargs="+", default=[1, 2, 3])
     parser.add_argument("--methods", nargs="+", choices=[*BASELINES, *SETS], default=[*BASELINES, *SETS])
-    parser.add_argument("--tune", type=float, nargs="+", metavar="TEMPERATURE", help="only measure these, held out")
-    parser.add_argument("--epochs", type=int, help="other than the task's")
-    parser.add_argument("--seconds", type=int, help="CPU seconds of training, alike for every method")
-    parser.add_argument("--costs", action="store_true", help="only measure what a step costs")
-    parser.add_argument("--device", default="cpu")
-    parser.add_argument("--out", type=Path, default=Path("docs/experiments/ranking"))
-    parser.add_argument("--pictures", type=Path, default=Path("docs/images/ranking"))
+    parser.add_argument(
+        "--tune", type=arguments.temperature, nargs="+", metavar="TEMPERATURE", help="only measure these, held out"
+    )
+    parser.add_argument("--epochs", type=arguments.whole(1), help="other than the task's")
+    parser.add_argument("--seconds", type=arguments.whole(1), help="CPU seconds of training, alike for every method")
     options = parser.parse_args()
+    if options.tune and not set(options.methods) & set(SETS):
+        parser.error(f"--tune: none of --methods {', '.join(options.methods)} has a temperature")
     task = TASKS[options.task]._replace(**({"epochs": options.epochs} if options.epochs else {}))
-    train, test = load_images(options.source)
+    train, test = load_task(options.task, options.source)
     train, validation = held_out(train, task.held_out)
     cells = Cells(options.out / f"knn-{options.task}.jsonl")
     for name in options.methods:
@@ -110,7 +108,7 @@ def main() -> None:
                 steps, used = steps_of(task, name, len(train.labels)), validation if options.tune else test
                 if options.seconds and name not in UNTRAINED:
                     settings |= {"seconds": options.seconds}
-                    steps = round(options.seconds / cells.cost(cost_of(task, name)))
+                    steps = max(arguments.LEAST_STEPS, round(options.seconds / cells.cost(cost_of(task, name))))
                 cells.run(
                     settings,
                     partial(run, task, name, temperature, seed, train, used, options.device, steps),
@@ -287,5 +285,4 @@ def plot(cells: Cells, path: Path, task: Task) -> None:
 
 
 if __name__ == "__main__":
-    torch.set_num_threads(1)
-    main()
+    arguments.run(main)

@@ -10,18 +10,21 @@ split for each seed; Spearman's rho on what was left out. Deviations: one temper
 same weight decay everywhere instead of a search, Adam on batches of 256 (no projection: solved exactly).
 """
 
-import argparse
 import gzip
+import statistics
+import zlib
 from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
+import arguments
 import numpy as np
 import torch
 from cached import Cells, spread, table
-from plots import Points, save_plot
+from plots import Points, points, save_plot
 from torch import Tensor
 
+from beamtrain.base.errors import UserError
 from beamtrain.ranking import kendall, spearman, spearman_loss
 from beamtrain.topk import FastSoftSort, LapSum, NeuralSort, Operator, SoftSort, SoftTopK
 
@@ -46,15 +49,14 @@ class Labelled(NamedTuple):
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = arguments.parser(__doc__)
     parser.add_argument("--source", type=Path, required=True)
     parser.add_argument("--sets", nargs="+", help="default: all of the folder")
-    parser.add_argument("--seeds", type=int, nargs="+", default=[1, 2, 3])
     parser.add_argument("--methods", nargs="+", choices=METHODS, default=list(METHODS))
-    parser.add_argument("--out", type=Path, default=Path("docs/experiments/ranking"))
-    parser.add_argument("--pictures", type=Path, default=Path("docs/images/ranking"))
     options = parser.parse_args()
-    names = options.sets or sorted(path.name.removesuffix(".csv.gz") for path in options.source.glob("*.csv.gz"))
+    names = options.sets or sets_of(options.source)
+    for name in names:
+        read(options.source, name)  # what is wrong with any is said before the first is measured
     cells = Cells(options.out / "label_ranking.jsonl")
     for seed in options.seeds:
         for method in options.methods:
@@ -67,11 +69,31 @@ def main() -> None:
     plot(cells, options.pictures / "label_ranking.png")
 
 
+def sets_of(folder: Path) -> list[str]:
+    """The names of a folder's sets. Raises UserError where there is none."""
+    names = sorted(path.name.removesuffix(".csv.gz") for path in folder.glob("*.csv.gz"))
+    if not names:
+        raise UserError(f"--source {folder}: no such folder, or no NAME.csv.gz in it")
+    return names
+
+
 def read(folder: Path, name: str) -> Labelled:
-    with gzip.open(folder / f"{name}.csv.gz", "rt") as file:
-        _, inputs, _ = (int(value) for value in file.readline().split(","))
-        values = torch.from_numpy(np.loadtxt(file, delimiter=",", dtype=np.float32))
-    return Labelled(values[:, :inputs], values[:, inputs:])
+    """One set. Raises UserError where it is missing or broken."""
+    path = folder / f"{name}.csv.gz"
+    if not path.exists():
+        raise UserError(f"{path}: there is no such set; those of the folder are {', '.join(sets_of(folder))}")
+    try:
+        with gzip.open(path, "rt") as file:
+            count, inputs, labels = (int(value) for value in file.readline().split(","))
+            values = torch.from_numpy(np.loadtxt(file, delimiter=",", dtype=np.float32, ndmin=2))
+    except (OSError, EOFError, zlib.error, ValueError) as error:
+        raise UserError(f"{path}: not a line n,p,k and n lines of p features and k ranks: {error}") from error
+    ranks = values[:, inputs:]
+    if values.shape != (count, inputs + labels) or not torch.equal(
+        ranks.sort(-1).values, torch.arange(1.0, labels + 1).expand(count, -1)
+    ):
+        raise UserError(f"{path}: not {count} lines of {inputs} features and {labels} ranks from 1 to {labels}")
+    return Labelled(values[:, :inputs], ranks)
 
 
 def cross_validated_set(folder: Path, name: str, operator: Operator | None, seed: int) -> dict[str, float]:
@@ -135,46 +157,51 @@ def fitted(inputs: Tensor, ranks: Tensor, operator: Operator, generator: torch.G
     return model.detach()
 
 
-def collected(cells: Cells) -> dict[str, dict[str, list[float]]]:
-    """Spearman's rho of every seed, by set and method."""
-    found: dict[str, dict[str, list[float]]] = {}
+Found = dict[str, dict[str, dict[int, float]]]
+
+
+def collected(cells: Cells) -> Found:
+    """Spearman's rho by set, method and seed."""
+    found: Found = {}
     for settings, result in cells.finished:
         if settings["steps"] == STEPS:
-            found.setdefault(settings["set"], {}).setdefault(settings["method"], []).append(result["spearman"])
+            of_set = found.setdefault(settings["set"], {})
+            of_set.setdefault(settings["method"], {})[settings["seed"]] = result["spearman"]
     return found
 
 
 def report(cells: Cells) -> str:
     found = collected(cells)
     methods = [name for name in METHODS if any(name in row for row in found.values())]
-    rows = [[name, *(spread(row[m], 3) if m in row else "" for m in methods)] for name, row in sorted(found.items())]
-    for title, count in (("above no projection, sets", gained), ("below", lambda row, m: gained(row, m, -1))):
-        rows.append([title, *("" if m == NONE else str(sum(count(row, m) for row in found.values())) for m in methods)])
+    rows = []
+    for name, row in sorted(found.items()):
+        rows.append([name, *(spread(row[m].values(), 3) if m in row else "" for m in methods)])
+    gains = {m: [gain for row in found.values() if (gain := gained(row, m)) is not None] for m in methods if m != NONE}
+    for title, sign in (("above no projection, sets", 1), ("below", -1)):
+        counts = {method: sum(sign * gain > 0 for gain in of_sets) for method, of_sets in gains.items()}
+        rows.append([title, *(str(counts[m]) if m in counts else "" for m in methods)])
     seconds = {m: sum(r["cpu_seconds"] for s, r in cells.finished if s["method"] == m) for m in methods}
     rows.append(["CPU seconds", *(f"{seconds[m]:,.0f}" for m in methods)])
     return table(["Spearman's rho", *methods], rows)
 
 
-def gained(row: dict[str, list[float]], method: str, sign: int = 1) -> bool:
-    """Whether the mean over seeds is better than without a projection."""
-    if method not in row or NONE not in row:
-        return False
-    shared = min(len(row[method]), len(row[NONE]))
-    return sign * (sum(row[method][:shared]) - sum(row[NONE][:shared])) > 0
+def gained(row: dict[str, dict[int, float]], method: str) -> float | None:
+    """How much higher rho is than without a projection, in the mean over the seeds that both have; None: none."""
+    with_it, without = row.get(method, {}), row.get(NONE, {})
+    gains = [rho - without[seed] for seed, rho in with_it.items() if seed in without]
+    return sum(gains) / len(gains) if gains else None
 
 
 def plot(cells: Cells, path: Path) -> None:
     """What each method gains on each set."""
     found = {name: row for name, row in collected(cells).items() if NONE in row}
-    names = sorted(found, key=lambda name: np.mean(found[name][NONE]))
+    names = sorted(found, key=lambda name: statistics.mean(found[name][NONE].values()))
     gains: dict[str, Points] = {}
     for method in [m for m in METHODS if m != NONE]:
-        places = [place for place, name in enumerate(names) if method in found[name]]
-        higher = [float(np.mean(found[names[p]][method]) - np.mean(found[names[p]][NONE])) for p in places]
-        gains[method] = places, higher
+        of_sets = [gained(found[name], method) for name in names]
+        gains[method] = points((place, gain) for place, gain in enumerate(of_sets) if gain is not None)
     save_plot(path, {"what the projection gains": gains}, "", "rho less that without a projection", "o", names)
 
 
 if __name__ == "__main__":
-    torch.set_num_threads(1)
-    main()
+    arguments.run(main)

@@ -1,7 +1,7 @@
 """The median of images of four-digit numbers: nothing else is known of a set (Grover et al. 2019, section 6.2).
 
     python scripts/experiments/ranking/medians.py                                 # numbers of scikit-learn's digits
-    python scripts/experiments/ranking/medians.py --task mnist --source ylecun/mnist
+    python scripts/experiments/ranking/medians.py --task mnist
 
 A network tells each image's place in the order and its number; the number that the operator's middle row reads off is
 to be the median. From operators that only sort, the network's numbers are sorted. Tested with the hard median. All
@@ -10,16 +10,16 @@ digits instead of 5, two outputs of one small network instead of two networks, 1
 22,000 of 500 to 1,500. --level takes other quantiles. What a step costs on a CPU is measured first (20 steps) and kept.
 """
 
-import argparse
 from functools import partial
 from pathlib import Path
 from typing import Any
 
+import arguments
 import torch
 from cached import Cells, spread, table
-from images import Images, held_out, load_images, on
+from images import Images, held_out, load_task, on
 from methods import SORTS
-from numbers_of_digits import NumberNetwork, Numbers, number_of_steps, optimised, scored
+from numbers_of_digits import NumberNetwork, Numbers, optimised, scored
 from plots import Points, points, save_plot
 from torch import Tensor
 
@@ -33,20 +33,14 @@ STEPS = 1500
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = arguments.image_parser(__doc__)
     parser.add_argument("--task", choices=["digits", "mnist"], default="digits")
-    parser.add_argument("--source", default="digits", help="an id of the hub or a folder")
-    parser.add_argument("--seeds", type=int, nargs="+", default=[1, 2, 3])
     parser.add_argument("--methods", nargs="+", choices=SORTS, default=list(SORTS))
-    parser.add_argument("--sizes", type=int, nargs="+", default=SIZES)
-    parser.add_argument("--level", type=float, default=0.5)
-    parser.add_argument("--steps", type=number_of_steps, default=STEPS)
-    parser.add_argument("--costs", action="store_true", help="only measure what a step costs")
-    parser.add_argument("--device", default="cpu")
-    parser.add_argument("--out", type=Path, default=Path("docs/experiments/ranking"))
-    parser.add_argument("--pictures", type=Path, default=Path("docs/images/ranking"))
+    parser.add_argument("--sizes", type=int, nargs="+", choices=SIZES, default=SIZES)
+    parser.add_argument("--level", type=arguments.level, default=0.5)
+    parser.add_argument("--steps", type=arguments.whole(arguments.LEAST_STEPS), default=STEPS)
     options = parser.parse_args()
-    train, test = load_images(options.source)
+    train, test = load_task(options.task, options.source)
     train, _ = held_out(train, len(train.labels) // 12)
     cells = Cells(options.out / f"medians-{options.task}.jsonl")
     for name in options.methods:
@@ -160,5 +154,4 @@ def plot(cells: Cells, path: Path, steps: int, level: float) -> None:
 
 
 if __name__ == "__main__":
-    torch.set_num_threads(1)
-    main()
+    arguments.run(main)

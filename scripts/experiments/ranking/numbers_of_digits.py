@@ -1,7 +1,5 @@
 """Images of numbers, put together from images of digits (Grover et al. 2019, section 6), and a network for them."""
 
-import argparse
-
 import torch
 from images import Images
 from torch import Tensor, nn
@@ -56,13 +54,6 @@ class NumberNetwork(nn.Module):
         flat = images.flatten(0, -4).contiguous(memory_format=torch.channels_last)
         found = self.digit(flat)  # (all digits, features)
         return self.number(found.view(*images.shape[:-4], -1)).squeeze(-1)
-
-
-def number_of_steps(text: str) -> int:
-    """What an option says."""
-    if (steps := int(text)) < 10:
-        raise argparse.ArgumentTypeError(f"{steps}: the schedule needs 10 steps or more")
-    return steps
 
 
 def optimised(network: nn.Module, rate: float, steps: int) -> tuple[Optimizer, LRScheduler]:

@@ -3,6 +3,8 @@
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
+from beamtrain.base.files import atomic_path
+
 Points = tuple[Sequence[float], Sequence[float]]
 """x and y."""
 
@@ -37,6 +39,6 @@ def save_plot(
     fullest = max(all_axes[0], key=lambda axes: len(axes.lines))
     all_axes[0][-1].legend(handles=fullest.lines, fontsize=8, bbox_to_anchor=(1.02, 1), loc="upper left")
     figure.tight_layout()
-    path.parent.mkdir(parents=True, exist_ok=True)
-    figure.savefig(path, dpi=90)
+    with atomic_path(path) as temporary:
+        figure.savefig(temporary, dpi=90, format="png")
     plt.close(figure)

@@ -16,19 +16,20 @@ Share and temperature are chosen by the perplexity of the development set. Devia
 decoder outputs instead of the input of the last feed-forward layer.
 """
 
-import argparse
 import gzip
 from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import arguments
 import torch
 from cached import Cells, spread, table
 from plots import Points, save_plot
 from torch import Tensor, nn
 
 from beamtrain.base.allocator import keep_freed_memory
+from beamtrain.base.errors import UserError
 from beamtrain.data.batch import Batch, pad
 from beamtrain.data.tokenizer import EOS, Tokenizer
 from beamtrain.model.base import Memory, Seq2Seq
@@ -40,6 +41,7 @@ from beamtrain.scoring.evaluation import evaluate
 from beamtrain.search.options import SearchOptions
 from beamtrain.topk import SoftTopK
 
+LANGUAGES = ["en", "de"]
 K = 16
 SHARES, TEMPERATURES = [0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7], [0.03, 0.1, 0.3, 1.0]
 STEPS, QUERIES, CANDIDATES, RATE, SOFTNESS = 300, 128, 64, 1e-3, 0.03
@@ -127,21 +129,18 @@ class Metric(nn.Module):
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = arguments.parser(__doc__)
     parser.add_argument("--run", type=Path, required=True)
     parser.add_argument("--source", type=Path, required=True, help="the folder of the other domain")
-    parser.add_argument("--languages", nargs=2, default=["en", "de"])
-    parser.add_argument("--pairs", type=int, default=20_000, help="training pairs whose states are kept")
-    parser.add_argument("--test", type=int, default=500, help="test pairs")
-    parser.add_argument("--beam", type=int, default=4)
-    parser.add_argument("--seeds", type=int, nargs="+", default=[1, 2, 3])
+    parser.add_argument("--languages", nargs=2, default=LANGUAGES)
+    parser.add_argument("--pairs", type=arguments.whole(1), default=20_000, help="training pairs whose states are kept")
+    parser.add_argument("--test", type=arguments.whole(1), default=500, help="test pairs")
+    parser.add_argument("--beam", type=arguments.whole(1), default=4)
     parser.add_argument("--methods", nargs="+", choices=METHODS, default=METHODS)
-    parser.add_argument("--out", type=Path, default=Path("docs/experiments/ranking"))
-    parser.add_argument("--pictures", type=Path, default=Path("docs/images/ranking"))
     options = parser.parse_args()
     cells = Cells(options.out / "retrieval.jsonl")
-    run = load_run(options.run)
     read = {split: pairs(options.source, split, options.languages) for split in ("train", "validation", "test")}
+    run = load_run(options.run)
     known = collected(run.network, run.tokenizer, read["train"][: options.pairs])
     tuning = collected(run.network, run.tokenizer, read["validation"][:200])
     test = read["test"][: options.test]
@@ -150,6 +149,8 @@ def main() -> None:
             if seed != options.seeds[0] and name not in LEARNED:
                 continue  # nothing random
             settings = {"method": name, "seed": seed, "run": options.run.name, "source": options.source.name}
+            if options.languages != LANGUAGES:
+                settings["languages"] = "-".join(options.languages)
             cells.run(
                 settings | {"pairs": options.pairs, "test": options.test, "beam": options.beam},
                 partial(measured, name, seed, run.network, run.tokenizer, known, tuning, test, options.beam),
@@ -159,11 +160,14 @@ def main() -> None:
 
 
 def pairs(folder: Path, split: str, languages: list[str]) -> list[tuple[str, str]]:
-    """Source and target lines."""
+    """Source and target lines. Raises UserError for two files that do not belong together."""
     lines = []
     for language in languages:
         with gzip.open(folder / f"{split}.{language}.gz", "rt", encoding="utf-8") as file:
             lines.append(file.read().split("\n")[:-1])
+    if not 0 < len(lines[0]) == len(lines[1]):
+        files = " and ".join(f"{split}.{language}.gz" for language in languages)
+        raise UserError(f"--source {folder}: {files} have {len(lines[0]):,} and {len(lines[1]):,} lines")
     return list(zip(*lines, strict=True))
 
 
@@ -269,11 +273,16 @@ def setups(cells: Cells) -> list[dict[str, Any]]:
     return [each for number, each in enumerate(alike) if each not in alike[:number]]
 
 
+def results_of(cells: Cells, name: str, setup: dict[str, Any]) -> list[dict[str, Any]]:
+    """The results of all seeds."""
+    return cells.results(method=name, **({"languages": None} | setup))
+
+
 def report(cells: Cells) -> str:
     rows = []
     for setup in setups(cells):
         for name in METHODS:
-            if mine := cells.results(method=name, **setup):
+            if mine := results_of(cells, name, setup):
                 figures = (spread((result[key] for result in mine), 2) for key in ("BLEU", "perplexity", "share"))
                 seconds = spread((result["cpu_seconds"] for result in mine), 0)
                 rows.append([name, f"{setup['pairs']:,}", f"{setup['test']:,}", *figures, seconds])
@@ -287,13 +296,12 @@ def plot(cells: Cells, path: Path) -> None:
     for setup in setups(cells):
         points: dict[str, Points] = {}
         for name in METHODS:
-            mine = cells.results(method=name, **setup)
+            mine = results_of(cells, name, setup)
             points[name] = [result["perplexity"] for result in mine], [result["BLEU"] for result in mine]
         panels[f"{setup['run']} on {setup['source']}, {setup['pairs']:,} pairs kept"] = points
     save_plot(path, panels, "perplexity of the development set", "BLEU of the test set", "o")
 
 
 if __name__ == "__main__":
-    torch.set_num_threads(1)
     keep_freed_memory()
-    main()
+    arguments.run(main)

@@ -1,7 +1,7 @@
 """Sorting images of four-digit numbers of which only the order is known (Grover et al. 2019, section 6.1).
 
     python scripts/experiments/ranking/sort_numbers.py                            # numbers of scikit-learn's digits
-    python scripts/experiments/ranking/sort_numbers.py --task mnist --source ylecun/mnist
+    python scripts/experiments/ranking/sort_numbers.py --task mnist
 
 A network gives each image a score; the loss is the cross-entropy of the true permutation under the operator's rows, or,
 from operators that only rank, the squared distance of their soft ranks. Every method is trained on sets of 5, and
@@ -13,16 +13,16 @@ What a step of each method costs on a CPU is measured first (20 steps) and kept.
 so many CPU seconds, on sets of 5, instead of the same number of steps, on whatever --device.
 """
 
-import argparse
 from functools import partial
 from pathlib import Path
 from typing import Any
 
+import arguments
 import torch
 from cached import Cells, spread, table
-from images import Images, held_out, load_images, on
+from images import Images, held_out, load_task, on
 from methods import SORTS
-from numbers_of_digits import NumberNetwork, Numbers, number_of_steps, optimised, scored
+from numbers_of_digits import NumberNetwork, Numbers, optimised, scored
 from plots import save_plot
 from torch import Tensor
 
@@ -38,20 +38,14 @@ PAPER = {3: ".919 (.945)", 5: ".777 (.901)", 7: ".610 (.862)", 9: ".434 (.824)",
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = arguments.image_parser(__doc__)
     parser.add_argument("--task", choices=STEPS, default="digits")
-    parser.add_argument("--source", default="digits", help="an id of the hub or a folder")
-    parser.add_argument("--seeds", type=int, nargs="+", default=[1, 2, 3])
     parser.add_argument("--methods", nargs="+", choices=SORTS, default=list(SORTS))
-    parser.add_argument("--sizes", type=int, nargs="+", default=[5, 3, 7, 9, 15], help="of the sets in training")
-    parser.add_argument("--steps", type=number_of_steps, help="other than the task's")
-    parser.add_argument("--seconds", type=int, help="CPU seconds of training, alike for every method")
-    parser.add_argument("--costs", action="store_true", help="only measure what a step costs")
-    parser.add_argument("--device", default="cpu")
-    parser.add_argument("--out", type=Path, default=Path("docs/experiments/ranking"))
-    parser.add_argument("--pictures", type=Path, default=Path("docs/images/ranking"))
+    parser.add_argument("--sizes", type=int, nargs="+", choices=SIZES, default=[5, 3, 7, 9, 15], help="in training")
+    parser.add_argument("--steps", type=arguments.whole(arguments.LEAST_STEPS), help="other than the task's")
+    parser.add_argument("--seconds", type=arguments.whole(1), help="CPU seconds of training, alike for every method")
     options = parser.parse_args()
-    train, test = load_images(options.source)
+    train, test = load_task(options.task, options.source)
     train, _ = held_out(train, len(train.labels) // 12)
     steps = options.steps or STEPS[options.task]
     cells = Cells(options.out / f"sort_numbers-{options.task}.jsonl")
@@ -66,7 +60,9 @@ def main() -> None:
                     length = {"steps": steps}
                     if options.seconds:
                         length = {"seconds": options.seconds}
-                    count = round(options.seconds / cells.cost(cost_of(name))) if options.seconds else steps
+                    count = steps
+                    if options.seconds:
+                        count = max(arguments.LEAST_STEPS, round(options.seconds / cells.cost(cost_of(name))))
                     cells.run(
                         {"method": name, "size": size, "seed": seed, **length, "images": IMAGES},
                         partial(run, name, size, seed, count, train, test, options.device),
@@ -158,5 +154,4 @@ def plot(cells: Cells, path: Path, steps: int) -> None:
 
 
 if __name__ == "__main__":
-    torch.set_num_threads(1)
-    main()
+    arguments.run(main)

@@ -9,11 +9,11 @@ threshold are chosen by five-fold cross-validation on the median absolute error.
 sets, and the number of trimmed losses is not searched.
 """
 
-import argparse
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
+import arguments
 import numpy as np
 import torch
 from cached import Cells, spread, table
@@ -40,12 +40,9 @@ DATA = ["diabetes", "digits"]
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = arguments.parser(__doc__, seeds=5)
     parser.add_argument("--data", nargs="+", choices=DATA, default=DATA)
-    parser.add_argument("--seeds", type=int, nargs="+", default=[1, 2, 3, 4, 5])
     parser.add_argument("--methods", nargs="+", choices=METHODS, default=METHODS)
-    parser.add_argument("--out", type=Path, default=Path("docs/experiments/ranking"))
-    parser.add_argument("--pictures", type=Path, default=Path("docs/images/ranking"))
     options = parser.parse_args()
     cells = Cells(options.out / "trimmed_squares.jsonl")
     for seed in options.seeds:
@@ -157,5 +154,4 @@ def plot(cells: Cells, path: Path) -> None:
 
 
 if __name__ == "__main__":
-    torch.set_num_threads(1)
-    main()
+    arguments.run(main)
