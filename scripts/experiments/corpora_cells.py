@@ -25,7 +25,9 @@ RECIPE = "GLEU, straight-through"
 MINIMUM_RISK = "minimum risk, hard"
 MIXING = "minimum risk, mixing"
 WIDER = "minimum risk, hard, K 8"
+WIDEST = "minimum risk, hard, K 16"
 PAPER = "the paper's"
+WEAKER = {factor: f"GLEU, straight-through, choices x {factor:g}" for factor in (0.1, 0.3)}
 OPEN = {"selection": "straight_through", "open_paths": ["embeddings"]}
 
 BEAMS: dict[str, dict[str, Any]] = {
@@ -56,12 +58,14 @@ BEAMS: dict[str, dict[str, Any]] = {
     "self-critical": objective("SelfCritical", {}),
     "aligned cross-entropy": beam(loss("AlignedCrossEntropy")),
     "optimal transport": beam(loss("OptimalTransport")),
+    **{name: beam(unroll={"choice_gradient": factor}) for factor, name in WEAKER.items()},
     WIDER: beam(RISK, unroll={"selection": "hard", "beam_size": 8}),
+    WIDEST: beam(RISK, unroll={"selection": "hard", "beam_size": 16}),
     "minimum risk, hard, dropout": beam(RISK, unroll={"selection": "hard"}, dropout=True),
 }
 AT_OTHER_RATES: dict[str, tuple[dict[str, Any], float]] = {
     f"{name}, learning rate x {factor:g}": (BEAMS[name], factor)
-    for name in (RECIPE, MINIMUM_RISK, MIXING, WIDER)
+    for name in (RECIPE, *WEAKER.values(), MINIMUM_RISK, MIXING, WIDER, WIDEST)
     for factor in (0.25, 0.5, 2)
 }
 CONTROLS = {CONTROL: 1.0, SLOWER: 1 / 3, FASTER: 2.0}  # by learning rate

@@ -315,5 +315,5 @@ def test_a_metric_is_learned_that_finds_the_next_token() -> None:
     )
     as_it_is = retrieval.tuned(retrieval.Metric(known.outputs), known, tuning)[2].mean()
     for weights_of in retrieval.LEARNED.values():
-        metric = retrieval.learned(known, weights_of, seed=1, steps=60)
+        metric = retrieval.learned(known, weights_of, seed=1, steps=60, rate=0.03)
         assert retrieval.tuned(metric, known, tuning)[2].mean() > as_it_is + 0.5

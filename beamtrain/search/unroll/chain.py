@@ -157,6 +157,9 @@ class Chain:
         """A: the operator's matrix with what `selection` makes of it, where there is something left to choose."""
         if self.options.selection == "hard":
             return solved
+        if self.options.choice_gradient != 1:
+            fixed = solved.detach()
+            solved = fixed + self.options.choice_gradient * (solved - fixed)
         if self.options.selection == "straight_through":
             one_hot = torch.eye(*solved.shape[1:], dtype=solved.dtype, device=solved.device).expand_as(solved)
             solved = one_hot + (solved - solved.detach())

@@ -30,6 +30,8 @@ class UnrollOptions:
     """What the operator's matrix is: soft, straight_through or hard."""
     open_paths: tuple[GradientPath, ...] = ()
     """Recurrent gradient paths to keep: score_update, accumulated_score, embeddings, ancestry."""
+    choice_gradient: float = 1.0
+    """What the gradient through the operator's matrix, that is through choices, is multiplied by."""
     undecided: float | None = None
     """The share of a sentence's positions at which K-th and next candidate are to lie within the temperature, which is
     set by that for each sentence; null: the operator's own."""
@@ -49,6 +51,8 @@ class UnrollOptions:
         if self.selection not in get_args(SelectionKind):
             kinds = ", ".join(get_args(SelectionKind))
             raise UserError(f"selection is {self.selection!r}; it must be one of {kinds}")
+        if not 0 <= self.choice_gradient < math.inf:
+            raise UserError(f"choice_gradient is {self.choice_gradient}; it must be 0 or more; 1 leaves it as it is")
         if self.undecided is not None:
             self._check_undecided(self.undecided)
         if self.window is not None:

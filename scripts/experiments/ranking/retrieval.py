@@ -9,11 +9,11 @@ al. 2021, the decoder outputs of training pairs are kept with the token that fol
                                                                      exp(-distance^2 / temperature)
 
 "kNN-MT" measures distances as they are, scaled to a mean of 1. "learned, SOFT" measures them after a linear map trained
-through SOFT: in each batch 256 states look for their k nearest among 2,048 others, and -log p of the right token, with
-the label mass in the place of p_kNN, is minimised; "learned, SOFT by distance" weighs the members by exp(-distance^2 /
-temperature) as p_kNN does; "learned, softmax" has these weights without membership, over all states. Share and
-temperature are chosen by the perplexity of the development set. Deviations from the paper: exact search, decoder
-outputs instead of the input of the last feed-forward layer.
+through SOFT: kept states look for their k nearest among the 64 that are nearest as distances are, and -log p of the
+right token, with the label mass in the place of p_kNN, is minimised; "learned, SOFT by distance" weighs the members by
+exp(-distance^2 / temperature) as p_kNN does; "learned, softmax" has these weights without membership, over the 64.
+Share and temperature are chosen by the perplexity of the development set. Deviations from the paper: exact search,
+decoder outputs instead of the input of the last feed-forward layer.
 """
 
 import gzip
@@ -44,7 +44,7 @@ from beamtrain.topk import SoftTopK
 LANGUAGES = ["en", "de"]
 K = 16
 SHARES, TEMPERATURES = [0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7], [0.03, 0.1, 0.3, 1.0]
-FEATURES, STEPS, BATCH, RATE, SOFTNESS = 64, 300, 256, 3e-3, 0.1
+STEPS, QUERIES, CANDIDATES, RATE, SOFTNESS = 300, 128, 64, 1e-3, 0.03
 
 
 def members(scores: Tensor) -> Tensor:
@@ -117,18 +117,15 @@ def nearest(queries: Tensor, keys: Tensor, tokens: Tensor, block: int = 200) -> 
 
 
 class Metric(nn.Module):
-    """(..., D) -> (..., features): a linear map, scaled so that random states lie at a mean squared distance of 1."""
+    """(..., D) -> (..., D): at first only scaled, so that random states lie at a mean squared distance of 1."""
 
-    def __init__(self, outputs: Tensor, features: int | None = None) -> None:
+    def __init__(self, outputs: Tensor) -> None:
         super().__init__()
-        inputs = outputs.shape[-1]
-        size = features or inputs
-        spread = outputs.var(0).sum().mul(2).rsqrt()
-        start = torch.eye(inputs) if features is None else torch.randn(inputs, size) * size**-0.5
-        self.map = nn.Parameter(start * spread)
+        self.scale = outputs.var(0).sum().mul(2).rsqrt().item()
+        self.map = nn.Parameter(torch.eye(outputs.shape[-1]))
 
     def forward(self, outputs: Tensor) -> Tensor:
-        return outputs @ self.map
+        return outputs @ self.map * self.scale
 
 
 def main() -> None:
@@ -229,18 +226,24 @@ def measured(
     }
 
 
-def learned(known: States, weights_of: Callable[[Tensor], Tensor], seed: int, steps: int = STEPS) -> Metric:
+def learned(
+    known: States, weights_of: Callable[[Tensor], Tensor], seed: int, steps: int = STEPS, rate: float = RATE
+) -> Metric:
     """The metric by which the nearest states, weighing as much as `weights_of` says, tell most of the next token."""
-    metric = Metric(known.outputs, FEATURES)
+    metric = Metric(known.outputs)
+    with torch.no_grad():
+        keys = metric(known.outputs)  # (N, D) as distances are
     generator = torch.Generator().manual_seed(seed)
-    optimizer = torch.optim.Adam(metric.parameters(), RATE)
+    optimizer = torch.optim.Adam(metric.parameters(), rate)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, steps)
     for _ in range(steps):
-        chosen = torch.randint(len(known.tokens), (9 * BATCH,), generator=generator)
-        queries, others = chosen[:BATCH], chosen[BATCH:]
-        scores = -squared_distances(metric(known.outputs[queries]), metric(known.outputs[others]))
-        scores = scores.masked_fill(queries.unsqueeze(-1) == others, -torch.inf)  # a state does not find itself
-        right = (weights_of(scores) * (known.tokens[queries].unsqueeze(-1) == known.tokens[others])).sum(-1)
+        queries = torch.randint(len(known.tokens), (QUERIES,), generator=generator)
+        distances = squared_distances(keys[queries], keys)
+        distances.scatter_(-1, queries.unsqueeze(-1), torch.inf)  # a state does not find itself
+        near = distances.topk(CANDIDATES, largest=False).indices  # (Q, M)
+        ours, theirs = metric(known.outputs[queries]).unsqueeze(1), metric(known.outputs[near])  # (Q, 1, D), (Q, M, D)
+        scores = -squared_distances(ours, theirs).squeeze(1)
+        right = (weights_of(scores) * (known.tokens[queries].unsqueeze(-1) == known.tokens[near])).sum(-1)
         loss = -torch.log(0.5 * right + 0.5 * known.log_probs[queries].exp()).mean()
         optimizer.zero_grad()
         loss.backward()

@@ -11,6 +11,7 @@ from beamtrain.base.errors import UserError
 from beamtrain.data.tokenizer import BOS, EOS, PAD
 from beamtrain.objectives.annealing import Annealing
 from beamtrain.objectives.beam_training import BeamTraining
+from beamtrain.objectives.losses.expected_reward import ExpectedReward
 from beamtrain.objectives.losses.minimum_risk import MinimumRisk
 from beamtrain.search.unroll.length_limits import LengthLimits
 from beamtrain.search.unroll.options import UnrollOptions
@@ -171,6 +172,22 @@ def test_each_sentence_has_the_temperature_at_which_so_many_of_its_positions_are
     assert beams.pruned is None
 
 
+@pytest.mark.parametrize("search", [soft_beam_search, two_pass_beam_search])
+@each_network
+def test_the_gradient_through_choices_is_multiplied(kind, search):
+    network, loss, batch = network_of(kind), ExpectedReward(), batch_of(PAIRS)
+
+    def gradient(selection, **settings):
+        value = loss(unrolled(network, UnrollOptions(3, 9, selection, **settings), search=search), batch).mean()
+        return torch.cat([each.flatten() for each in torch.autograd.grad(value, [*network.parameters()])])
+
+    hard, whole = gradient("hard"), gradient("straight_through")
+    assert (whole - hard).norm() > 0.1 * hard.norm()
+    for factor in (0.0, 0.3, 2.0):
+        found = gradient("straight_through", choice_gradient=factor)
+        torch.testing.assert_close(found, hard + factor * (whole - hard))
+
+
 @pytest.mark.parametrize(
     "settings, message",
     [
@@ -178,6 +195,7 @@ def test_each_sentence_has_the_temperature_at_which_so_many_of_its_positions_are
         ({"undecided": 0.5, "selection": "soft"}, "undecided looks at all positions of a sentence at once"),
         ({"undecided": 0.5, "open_paths": ("accumulated_score",)}, "undecided looks at all positions"),
         ({"undecided": 0.5, "beam_size": 8, "candidates": 8}, "undecided needs a candidate beyond the K-th"),
+        ({"choice_gradient": -1.0}, "choice_gradient is -1.0; it must be 0 or more"),
         ({"noise": -1.0}, "noise is -1.0; it must be 0 or more, in nats"),
         ({"window": 0, "open_paths": ("ancestry",)}, "window is 0; it must be 1 or more positions"),
         ({"window": 3}, "window is 3, but the paths it is about are closed: name embeddings or ancestry"),
