@@ -26,8 +26,9 @@ def ndcg_loss(
 ) -> Tensor:
     """1 - soft NDCG (...) of scores (..., N) against gains (..., N) >= 0; k: only the k best places count.
 
-    Rows without any gain have loss 0. From operators that only rank, k must be None. Raises ValueError for gains that
-    are negative, NaN or infinite, and unless 1 <= k <= N.
+    Rows without any gain have loss 0; operators that may choose a candidate twice can bring others below 0. From
+    operators that only rank, k must be None. Raises ValueError for gains that are negative, NaN or infinite, and unless
+    1 <= k <= N.
     """
     scores = checked_scores(scores)
     gains, places = checked_gains(gains, scores), _places(k, scores)

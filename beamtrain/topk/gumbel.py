@@ -46,7 +46,8 @@ class RelaxedSubset(Operator):
         a_r = softmax(alpha_r / temperature),    alpha_{r+1} = alpha_r + log(1 - a_r),    alpha_1 = scores
 
     Gumbel(RelaxedSubset(...)) is their relaxed subset sampling. log(1 - a) is held above log(1e-300): scores further
-    apart than that (690) are chosen twice.
+    apart than that (690) are chosen twice. So is, at temperatures from 1 up, a best one far ahead: its choice takes the
+    lead, divided by the temperature, off its score.
     """
 
     def weights(self, scores: Tensor, k: int, generator: torch.Generator | None) -> Tensor:

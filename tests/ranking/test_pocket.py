@@ -258,8 +258,8 @@ def test_topk_classification(name: str) -> None:
 
 @pytest.mark.parametrize("operator", [FastSoftSort(0.1), SoftTopK(0.1, None, sorted=False)], ids=str)
 def test_trimmed_squares(operator: Operator) -> None:
-    """A pixel from the others, where a fifth of the targets are wrong; cut at the values, nothing is learned, and cut
-    at the choice only, the outliers' losses come back."""
+    """A pixel from the others, where a fifth of the targets are wrong; from softly sorted values whose gradient is cut
+    nothing is learned."""
     digits = Digits()
     inputs, targets = digits.pixels[:, :40], digits.pixels[:, 42:43]
     dirty = targets.clone()
