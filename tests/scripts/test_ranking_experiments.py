@@ -16,6 +16,7 @@ import arguments
 import knn
 import label_ranking
 import medians
+import report
 import retrieval
 import sort_numbers
 import topk_classification
@@ -121,6 +122,19 @@ def test_a_task_has_as_many_images_whatever_the_source_has(monkeypatch: pytest.M
 def test_too_few_images_for_a_batch() -> None:
     with pytest.raises(ValueError, match="9 images are fewer than a batch of 10"):
         next(batches(9, 10, torch.Generator()))
+
+
+def test_a_page_keeps_its_tables_where_there_are_no_cells(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    page = tmp_path / "page.md"
+    page.write_text("<!-- label_ranking -->\n| a table |\n<!-- / -->")
+    monkeypatch.setattr("sys.argv", ["it", "--cells", str(tmp_path / "nowhere"), "--page", str(page)])
+    with pytest.raises(SystemExit) as stopped:
+        arguments.run(report.main)
+    assert stopped.value.code == 2
+    assert "nowhere: no finished cells there" in capsys.readouterr().err
+    assert "| a table |" in page.read_text()
 
 
 def test_what_was_trained_for_equal_time_is_called_so(tmp_path: Path) -> None:

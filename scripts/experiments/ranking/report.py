@@ -21,6 +21,7 @@ import topk_classification
 import trimmed_squares
 from cached import Cells
 
+from beamtrain.base.errors import UserError
 from beamtrain.base.files import write_text
 
 Table = Callable[[Cells], str]
@@ -54,6 +55,8 @@ def main() -> None:
     parser.add_argument("--pictures", type=Path, default=Path("docs/images/ranking"))
     parser.add_argument("--page", type=Path, default=Path("docs/ranking.md"))
     options = parser.parse_args()
+    if not any(options.cells.glob("*.jsonl")):
+        raise UserError(f"--cells {options.cells}: no finished cells there; {options.page} stays as it is")
     tables: dict[str, str] = {}
     for name, (table, picture) in PARTS.items():
         cells = Cells(options.cells / f"{name}.jsonl")
