@@ -11,11 +11,13 @@ from torch import Tensor
 from beamtrain.ranking import (
     DifferentiableKNN,
     kendall_loss,
+    membership,
     ndcg_loss,
     permutation_expectation,
     quantile_loss,
     soft_quantile,
     soft_trimmed_mean,
+    sorted_values,
     spearman_loss,
     topk_cross_entropy,
     topk_hinge,
@@ -35,7 +37,10 @@ OPERATORS = {
 }
 RANKS = torch.tensor([[2.0, 1, 4, 3, 5], [5, 4, 1, 2, 3]], dtype=torch.float64)
 LABELS = torch.tensor([3, 0])
+WORTH = torch.tensor([0.7, -1.1, 0.4, 2.0, -0.3], dtype=torch.float64)
 LOSSES: dict[str, Callable[[Tensor, Operator], Tensor]] = {
+    "values": lambda x, o: sorted_values(x, o) @ WORTH,
+    "membership": lambda x, o: membership(x, 2, o) @ WORTH,
     "spearman": lambda x, o: spearman_loss(x, RANKS, o),
     "kendall": lambda x, o: kendall_loss(x, RANKS, o),
     "quantile": lambda x, o: soft_quantile(x, 0.3, o),
@@ -43,7 +48,7 @@ LOSSES: dict[str, Callable[[Tensor, Operator], Tensor]] = {
     "trimmed": lambda x, o: soft_trimmed_mean(x, 2, o),
     "ndcg": lambda x, o: ndcg_loss(x, RANKS, o),
     "top-k hinge": lambda x, o: topk_hinge(x, LABELS, 1, o),
-    "top-k cross-entropy": lambda x, o: topk_cross_entropy(x, LABELS, 2, o),
+    "top-k cross-entropy": lambda x, o: topk_cross_entropy(x, torch.tensor([1, 1]), 2, o),
 }
 
 
@@ -51,6 +56,8 @@ LOSSES: dict[str, Callable[[Tensor, Operator], Tensor]] = {
 @pytest.mark.parametrize("loss", LOSSES.values(), ids=LOSSES)
 def test_against_finite_differences(loss: Callable[[Tensor, Operator], Tensor], operator: Operator) -> None:
     scores = random_scores(2, 5, seed=3).requires_grad_()
+    (gradient,) = torch.autograd.grad(loss(scores, operator).sum(), scores)
+    assert gradient.abs().sum() > 1e-4
     assert torch.autograd.gradcheck(lambda x: loss(x, operator), scores)
 
 
