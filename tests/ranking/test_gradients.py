@@ -46,6 +46,7 @@ LOSSES: dict[str, Callable[[Tensor, Operator], Tensor]] = {
     "quantile": lambda x, o: soft_quantile(x, 0.3, o),
     "quantile loss": lambda x, o: quantile_loss(x, torch.tensor([0.2, -0.4]), 0.3, o),
     "trimmed": lambda x, o: soft_trimmed_mean(x, 2, o),
+    "mean": lambda x, o: soft_trimmed_mean(x, 0, o),
     "ndcg": lambda x, o: ndcg_loss(x, RANKS, o),
     "top-k hinge": lambda x, o: topk_hinge(x, LABELS, 1, o),
     "top-k cross-entropy": lambda x, o: topk_cross_entropy(x, torch.tensor([1, 1]), 2, o),
