@@ -180,9 +180,17 @@ def report(cells: Cells) -> str:
     for title, sign in (("above no projection, sets", 1), ("below", -1)):
         counts = {method: sum(sign * gain > 0 for gain in of_sets) for method, of_sets in gains.items()}
         rows.append([title, *(str(counts[m]) if m in counts else "" for m in methods)])
-    seconds = {m: sum(r["cpu_seconds"] for s, r in cells.finished if s["method"] == m) for m in methods}
-    rows.append(["CPU seconds", *(f"{seconds[m]:,.0f}" for m in methods)])
+    rows.append(["CPU seconds of a seed", *(f"{seconds_of(cells, method):,.0f}" for method in methods)])
     return table(["Spearman's rho", *methods], rows)
+
+
+def seconds_of(cells: Cells, method: str) -> float:
+    """CPU seconds of all sets, in the mean over the seeds of each."""
+    of_sets: dict[str, list[float]] = {}
+    for settings, result in cells.finished:
+        if settings["method"] == method:
+            of_sets.setdefault(settings["set"], []).append(result["cpu_seconds"])
+    return sum(statistics.mean(of_set) for of_set in of_sets.values())
 
 
 def gained(row: dict[str, dict[int, float]], method: str) -> float | None:
