@@ -9,11 +9,11 @@ search (in %) rises on the first half and on the second, when the weights move b
 """
 
 import argparse
-import gzip
 from collections.abc import Iterable
 from pathlib import Path
 
 import torch
+from corpora import text
 from figures import header, row
 from torch import Tensor, nn
 from torch.nn.functional import cosine_similarity
@@ -47,17 +47,14 @@ def main() -> None:
     columns += [f"a step: {name}, {half}" for name in ("hard", "choices") for half in ("first half", "second")]
     print(header(*columns))
     for bucket, pairs in drawn(options.text, options.languages, 2 * options.sentences).items():
-        halves = [batches(run.tokenizer, pairs[part::2]) for part in (0, 1)]
         if len(pairs) == 2 * options.sentences:
+            halves = [batches(run.tokenizer, pairs[part::2]) for part in (0, 1)]
             print(row(f"{bucket[0]} to {bucket[1]}", *measured(network, halves, options.step)), flush=True)
 
 
 def drawn(folder: Path, languages: list[str], count: int) -> dict[tuple[int, int], list[Pair]]:
     """So many training pairs of each length, at random."""
-    sides = []
-    for language in languages:
-        with gzip.open(folder / f"train.{language}.gz", "rt", encoding="utf-8", newline="\n") as file:
-            sides.append(file.read().split("\n")[:-1])
+    sides = [text(folder / f"train.{language}.gz").split("\n")[:-1] for language in languages]
     found: dict[tuple[int, int], list[Pair]] = {bucket: [] for bucket in BUCKETS}
     for place in torch.randperm(len(sides[0]), generator=torch.Generator().manual_seed(0)).tolist():
         words = len(sides[0][place].split())

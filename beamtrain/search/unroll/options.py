@@ -53,6 +53,11 @@ class UnrollOptions:
             raise UserError(f"selection is {self.selection!r}; it must be one of {kinds}")
         if not 0 <= self.choice_gradient < math.inf:
             raise UserError(f"choice_gradient is {self.choice_gradient}; it must be 0 or more; 1 leaves it as it is")
+        if self.choice_gradient != 1 and self.selection == "hard":
+            raise UserError(
+                f"choice_gradient is {self.choice_gradient}, but no gradient goes through the choices of selection "
+                "hard; take straight_through, or leave it at 1"
+            )
         if self.undecided is not None:
             self._check_undecided(self.undecided)
         if self.window is not None:

@@ -52,9 +52,8 @@ def two_pass_beam_search(
             "and no Transformer with a step of its own"
         )
     chain = Chain(memory.states.size(0), options, operator, like=memory.states)
-    searched = Chain(
-        memory.states.size(0), replace(options, selection="hard", undecided=None), operator, like=memory.states
-    )
+    hard = replace(options, selection="hard", choice_gradient=1.0, undecided=None)
+    searched = Chain(memory.states.size(0), hard, operator, like=memory.states)
     searched.watch_pruning, chain.reads_ended = chain.has_bound, reads_ended
     searched.followed = chain.followed = followed
     of_network = TreePrefixes if isinstance(network, Transformer) else RecurrentPrefixes

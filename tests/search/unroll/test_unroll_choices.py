@@ -196,6 +196,7 @@ def test_the_gradient_through_choices_is_multiplied(kind, search):
         ({"undecided": 0.5, "open_paths": ("accumulated_score",)}, "undecided looks at all positions"),
         ({"undecided": 0.5, "beam_size": 8, "candidates": 8}, "undecided needs a candidate beyond the K-th"),
         ({"choice_gradient": -1.0}, "choice_gradient is -1.0; it must be 0 or more"),
+        ({"choice_gradient": 0.1, "selection": "hard"}, "choice_gradient is 0.1, but no gradient goes through"),
         ({"noise": -1.0}, "noise is -1.0; it must be 0 or more, in nats"),
         ({"window": 0, "open_paths": ("ancestry",)}, "window is 0; it must be 1 or more positions"),
         ({"window": 3}, "window is 3, but the paths it is about are closed: name embeddings or ancestry"),
