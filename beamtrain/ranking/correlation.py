@@ -11,7 +11,7 @@ sign. That takes N^2 / 2 problems of size 2.
 import torch
 from torch import Tensor
 
-from beamtrain.ranking.checks import check_finite_scores, check_ranks, check_shape, checked_scores
+from beamtrain.ranking.checks import check_finite_scores, check_ranks, checked_order, checked_scores
 from beamtrain.ranking.reading import soft_ranks
 from beamtrain.topk import Operator
 
@@ -27,7 +27,7 @@ def spearman_loss(
 def kendall_loss(scores: Tensor, ranks: Tensor, operator: Operator, generator: torch.Generator | None = None) -> Tensor:
     """1 - tau of scores (..., N) and the true `ranks` (..., N), 1 for the best: (...), in [0, 2]."""
     scores = _several(scores)
-    check_shape("ranks", ranks, scores.shape)
+    ranks = checked_order(ranks, scores)
     first, second = _pairs(scores)
     placed = soft_ranks(torch.stack([scores[..., first], scores[..., second]], -1), operator, generator)  # (.., P, 2)
     ahead = placed[..., 1] - placed[..., 0]  # in [-1, 1], 1 where the first is ranked before the second
@@ -46,10 +46,10 @@ def spearman(scores: Tensor, ranks: Tensor) -> Tensor:
 
 def kendall(scores: Tensor, ranks: Tensor) -> Tensor:
     """Kendall's tau-a (...) of the order of scores (..., N) and the true `ranks` (..., N). Raises ValueError for scores
-    that are NaN or infinite."""
+    and ranks that are NaN or infinite."""
     scores = _several(scores)
     check_finite_scores(scores)
-    check_shape("ranks", ranks, scores.shape)
+    ranks = checked_order(ranks, scores)
     first, second = _pairs(scores)
     ahead = torch.sign(scores[..., first] - scores[..., second])
     return (ahead * torch.sign(ranks[..., second] - ranks[..., first])).mean(-1)

@@ -8,7 +8,8 @@ operator's weight of neighbour i, summed over the k ranks, the label mass of cla
 the share of class c among the k nearest as the temperature falls. The temperature is in units of squared distance.
 Losses: "linear", 1 - m_y, is Grover et al.'s; "log", -log m_y, is the cross-entropy of the label mass, where a mass
 below 1e-12 counts as that and has no gradient; "ranks" is for operators that rank but do not select: the mean of
-max(0, r_i - k) / N over the k nearest of the right class, r the soft ranks of all neighbours.
+max(0, r_i - k) / N over the k nearest of the right class, r the soft ranks of all neighbours; one that is missing
+because there are fewer than k counts 0.
 """
 
 from math import inf
@@ -17,7 +18,15 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
-from beamtrain.ranking.checks import check_shape, check_whole, checked_features, checked_labels
+from beamtrain.ranking.checks import (
+    check_operator,
+    check_points,
+    check_shape,
+    check_tensor,
+    check_whole,
+    checked_features,
+    checked_labels,
+)
 from beamtrain.ranking.reading import membership, soft_ranks
 from beamtrain.topk import Operator
 from beamtrain.topk.checks import check_within
@@ -36,14 +45,15 @@ class DifferentiableKNN(nn.Module):
 
     def __init__(self, operator: Operator, k: int, classes: int, loss: Loss = "log") -> None:
         super().__init__()
+        check_operator(operator)
         if loss not in ("log", "linear", "ranks"):
             raise ValueError(f'loss must be "log", "linear" or "ranks", got {loss!r}')
         if "weights" not in operator.gives:
             operator.require("ranks", purpose="kNN")
         if loss == "ranks" and "order" not in operator.gives:
             operator.require("ranks", purpose='kNN with loss="ranks"')
-        if k < 1 or classes < 1:
-            raise ValueError(f"k and classes must be at least 1, got k = {k} and classes = {classes}")
+        check_whole("k", k, 1)
+        check_whole("classes", classes, 1)
         self.operator, self.k, self.classes, self.form = operator, k, classes, loss
 
     @in_full_precision
@@ -55,9 +65,11 @@ class DifferentiableKNN(nn.Module):
         generator: torch.Generator | None = None,
         excluded: Tensor | None = None,
     ) -> Tensor:
-        """The label mass (B, classes) of queries (B, D) among neighbours (N, D) with labels (N,); rows sum to 1.
+        """The label mass (B, classes) of queries (B, D) among neighbours (N, D) with labels (N,).
 
-        excluded: (B, N), true where a neighbour must not be looked at, such as the query itself.
+        Rows sum to 1; to 0 where an operator that only ranks, at a high temperature, ranks none among the k best.
+        excluded: (B, N), true where a neighbour must not be looked at, such as the query itself; at least k must be
+        left.
         """
         scores = self._scores(queries, neighbours, excluded)
         labels = checked_labels("labels", labels, neighbours.shape[-2:-1], self.classes)
@@ -75,6 +87,7 @@ class DifferentiableKNN(nn.Module):
         excluded: Tensor | None = None,
     ) -> Tensor:
         """(B,), for queries (B, D) of the classes `targets` (B,)."""
+        check_points("queries", queries)
         targets = checked_labels("targets", targets, queries.shape[:-1], self.classes)
         if self.form == "ranks":
             scores = self._scores(queries, neighbours, excluded)
@@ -93,17 +106,22 @@ class DifferentiableKNN(nn.Module):
 
     @torch.no_grad()
     def predict(self, queries: Tensor, neighbours: Tensor, labels: Tensor, block: int = 1000) -> Tensor:
-        """The classes (B,) by exact kNN, `block` queries at a time."""
+        """The classes (B,) by exact kNN, `block` queries at a time, from distances in double precision."""
+        check_points("queries", queries)
+        check_points("neighbours", neighbours)
+        check_whole("block", block, 1)
         labels = checked_labels("labels", labels, neighbours.shape[-2:-1], self.classes)
-        nearest = []
+        exact, nearest = checked_features(neighbours).double(), []
         for part in queries.split(block):
-            scores = self._scores(part, neighbours, None)
+            scores = self._scores(part.double(), exact, None)
             check_within("squared distances", -scores, 0.0, inf)
             nearest.append(scores.topk(self.k, dim=-1).indices)
         return majority(labels[torch.cat(nearest)], self.classes)
 
     def _scores(self, queries: Tensor, neighbours: Tensor, excluded: Tensor | None) -> Tensor:
         """(B, N), the nearest highest."""
+        check_points("queries", queries)
+        check_points("neighbours", neighbours)
         scores = -squared_distances(queries, neighbours)
         check_whole("k", self.k, 1, neighbours.shape[-2], "the number of neighbours")
         if excluded is None:
@@ -111,13 +129,15 @@ class DifferentiableKNN(nn.Module):
         check_shape("excluded", excluded, scores.shape)
         if excluded.dtype != torch.bool:
             raise ValueError(f"excluded must be true or false, got {excluded.dtype}; convert it with .bool()")
+        check_within("the number of neighbours that are not excluded", (~excluded).sum(-1), self.k, scores.shape[-1])
         return scores.masked_fill(excluded, -torch.inf)
 
 
 @in_full_precision
 def squared_distances(left: Tensor, right: Tensor) -> Tensor:
     """||l - r||^2 for rows l of (..., B, D) and r of (..., N, D): (..., B, N), by one matrix product, about the mean of
-    r, which keeps what far points differ in. Raises ValueError unless both are floating point and have D features."""
+    r, which keeps what far points differ in: each is off by as much as rounding is of the points' squared distances to
+    that mean. Raises ValueError unless both are floating point and have D features."""
     left, right = checked_features(left), checked_features(right)
     if left.shape[-1] != right.shape[-1]:
         raise ValueError(
@@ -130,6 +150,11 @@ def squared_distances(left: Tensor, right: Tensor) -> Tensor:
 
 
 def majority(labels: Tensor, classes: int) -> Tensor:
-    """The commonest of labels (..., k), nearest first; among equally common ones that whose first vote is nearest."""
+    """The commonest of labels (..., k) in 0 .. classes - 1, nearest first; among equally common ones that whose first
+    vote is nearest. Raises ValueError for other labels, and for none."""
+    check_tensor("labels", labels)
+    labels = checked_labels("labels", labels, labels.shape, classes)
+    if labels.dim() == 0 or labels.shape[-1] == 0:
+        raise ValueError(f"labels need a last dimension of at least one vote, got {tuple(labels.shape)}")
     given = nn.functional.one_hot(labels, classes)  # (..., k, C)
     return (given.sum(-2) * labels.shape[-1] - given.argmax(-2)).argmax(-1)  # less by where the first vote is, < k

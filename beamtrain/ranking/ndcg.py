@@ -10,7 +10,7 @@ NeuralSort).
 import torch
 from torch import Tensor
 
-from beamtrain.ranking.checks import check_finite_scores, check_whole, checked_gains, checked_scores
+from beamtrain.ranking.checks import check_finite_scores, check_operator, check_whole, checked_gains, checked_scores
 from beamtrain.ranking.reading import soft_ranks
 from beamtrain.topk import Operator
 from beamtrain.topk.transforms import in_full_precision
@@ -30,6 +30,7 @@ def ndcg_loss(
     operators that only rank, k must be None. Raises ValueError for gains that are negative, NaN or infinite, and unless
     1 <= k <= N.
     """
+    check_operator(operator)
     scores = checked_scores(scores)
     gains, places = checked_gains(gains, scores), _places(k, scores)
     if "order" in operator.gives:

@@ -10,9 +10,10 @@ from math import ceil, floor
 import torch
 from torch import Tensor
 
-from beamtrain.ranking.checks import check_shape, checked_scores
+from beamtrain.ranking.checks import check_operator, check_shape, checked_scores
 from beamtrain.ranking.reading import sorted_values
 from beamtrain.topk import Operator
+from beamtrain.topk.checks import check_scores
 from beamtrain.topk.transforms import in_full_precision
 
 
@@ -27,20 +28,24 @@ def soft_quantile(
     """The soft quantile (...) of scores (..., N) at `level` in [0, 1], 0.5 for the median.
 
     values: (..., N), what is read at the quantile's place; by default the scores. Raises ValueError for levels outside
-    [0, 1], and for operators without an order, or that only sort when values are given.
+    [0, 1], for operators without an order, or that only sort when values are given, and where a row has too few finite
+    scores to reach the quantile's place.
     """
+    check_operator(operator)
     if not 0 <= level <= 1:
         raise ValueError(f"level must lie in [0, 1], got {level}")
     scores = checked_scores(scores)
-    read = scores if values is None else values.to(scores.dtype)
-    check_shape("values", read, scores.shape)
+    if values is not None:
+        check_shape("values", values, scores.shape)
     place = (1 - level) * (scores.shape[-1] - 1)  # 0 for the best
     lower, upper = floor(place), ceil(place)
     if values is None and "values" in operator.gives:
+        check_scores(scores, upper + 1)
         ordered = sorted_values(scores, operator, generator)
     else:
         operator.require("weights", "order", purpose="a soft quantile")
         rows = operator.select(scores, upper + 1, generator).dense(scores.shape[-1])  # (..., upper + 1, N)
+        read = scores if values is None else values.to(scores.dtype)
         read = read.masked_fill(scores == -torch.inf, 0.0)  # which no row has a weight for
         ordered = (rows @ read.unsqueeze(-1)).squeeze(-1)
     if lower == upper:

@@ -11,8 +11,9 @@ their like need not sum to 1, hence the division, which changes nothing where th
 import torch
 from torch import Tensor
 
-from beamtrain.ranking.checks import check_whole, checked_scores
+from beamtrain.ranking.checks import check_operator, check_whole, checked_scores
 from beamtrain.topk import Operator
+from beamtrain.topk.checks import check_scores
 from beamtrain.topk.transforms import in_full_precision
 
 
@@ -21,6 +22,7 @@ def permutation(scores: Tensor, operator: Operator, generator: torch.Generator |
 
     Raises ValueError for operators without an order of ranks, and for those whose `candidates` are fewer than N.
     """
+    check_operator(operator)
     operator.require("weights", "order", purpose="a relaxed permutation")
     scores = checked_scores(scores)
     count = scores.shape[-1]
@@ -30,6 +32,7 @@ def permutation(scores: Tensor, operator: Operator, generator: torch.Generator |
 @in_full_precision
 def soft_ranks(scores: Tensor, operator: Operator, generator: torch.Generator | None = None) -> Tensor:
     """Soft ranks (..., N) of scores (..., N), 1 for the best, in [1, N]; N for what no rank has a weight for."""
+    check_operator(operator)
     scores = checked_scores(scores)
     if "ranks" in operator.gives:
         return operator.rank(scores)
@@ -44,6 +47,7 @@ def soft_ranks(scores: Tensor, operator: Operator, generator: torch.Generator | 
 @in_full_precision
 def sorted_values(scores: Tensor, operator: Operator, generator: torch.Generator | None = None) -> Tensor:
     """Softly sorted scores (..., N), best first."""
+    check_operator(operator)
     scores = checked_scores(scores)
     if "values" in operator.gives:
         return operator.sort(scores)
@@ -55,11 +59,14 @@ def membership(scores: Tensor, k: int, operator: Operator, generator: torch.Gene
     """How far each of scores (..., N) belongs to the k best: (..., N), in [0, 1], or up to k from operators that may
     choose a candidate twice.
 
-    From operators that only rank: k + 1 - rank, clipped to [0, 1]. Raises ValueError unless 1 <= k <= N.
+    From operators that only rank: k + 1 - rank, clipped to [0, 1]. Raises ValueError unless 1 <= k <= N, and where a
+    row has fewer than k finite scores.
     """
+    check_operator(operator)
     scores = checked_scores(scores)
     count = scores.shape[-1]
     check_whole("k", k, 1, count, "the number of scores")
     if "weights" in operator.gives:
         return operator.select(scores, k, generator).dense(count).sum(-2)  # (..., k, N) -> (..., N)
+    check_scores(scores, k)
     return (k + 1 - soft_ranks(scores, operator, generator)).clamp(0.0, 1.0)

@@ -78,6 +78,13 @@ def test_correlation_losses(operator: Operator) -> None:
     close(1 - kendall_loss(SCORES, TRUE, operator), tau)
 
 
+@pytest.mark.parametrize("kind", [torch.uint8, torch.int64, torch.float16])
+def test_ranks_of_any_type(kind: torch.dtype) -> None:
+    found = kendall(SCORES, TRUE.to(kind)), kendall_loss(SCORES, TRUE.to(kind), FastSoftSort(0.02))
+    for each, expected in zip(found, (kendall(SCORES, TRUE), 1 - kendall(SCORES, TRUE)), strict=True):
+        close(each, expected)
+
+
 @every_ranking
 @pytest.mark.parametrize("level", [0.0, 0.2, 0.5, 0.91, 1.0])
 @pytest.mark.parametrize("count", [N, N - 1])
@@ -115,6 +122,13 @@ def test_ndcg(operator: Operator, k: int | None) -> None:
         close(1 - ndcg_loss(SCORES, TRUE, operator, k), expected)
 
 
+@pytest.mark.parametrize("scale", [1e-40, 3e38, 1e300])
+def test_ndcg_does_not_depend_on_the_scale_of_the_gains(scale: float) -> None:
+    scores, gains, operator = SCORES.float(), TRUE / N, NeuralSort(0.5, None)
+    close(ndcg(scores, gains * scale), ndcg(scores, gains), 1e-6)
+    close(ndcg_loss(scores, gains * scale, operator), ndcg_loss(scores, gains, operator), 1e-6)
+
+
 def test_ndcg_without_gains() -> None:
     assert ndcg_loss(SCORES, torch.zeros_like(SCORES), NeuralSort(1.0, None)).tolist() == [0.0] * ROWS
 
@@ -147,6 +161,20 @@ def test_label_mass_and_prediction(operator: Operator) -> None:
     clear = votes[:, -1] > votes[:, -2]  # for ties scikit-learn has another rule
     assert clear.sum() > 10
     assert (knn.predict(queries, points, labels, block=7).numpy() == exact.predict(queries))[clear].all()
+
+
+def test_prediction_in_single_precision_is_exact_among_far_clusters() -> None:
+    generator = torch.Generator().manual_seed(0)
+    points = torch.randn(600, 4, generator=generator) + 1e4 * torch.randint(2, (600, 1), generator=generator)
+    labels = torch.randint(3, (400,), generator=generator)
+    exact = KNeighborsClassifier(1).fit(points[200:].double(), labels).predict(points[:200].double())
+    knn = DifferentiableKNN(SoftTopK(sorted=False), k=1, classes=3)
+    assert knn.predict(points[:200], points[200:], labels).tolist() == exact.tolist()
+
+
+def test_labels_of_any_whole_type_vote() -> None:
+    for kind in (torch.uint8, torch.int32):
+        assert majority(torch.tensor([2, 0, 0], dtype=kind), 3) == 0
 
 
 def test_what_is_excluded_is_no_neighbour() -> None:

@@ -14,6 +14,7 @@ from beamtrain.ranking import (
     membership,
     ndcg,
     ndcg_loss,
+    permutation_expectation,
     soft_median,
     soft_quantile,
     soft_ranks,
@@ -25,6 +26,7 @@ from beamtrain.ranking import (
     topk_cross_entropy,
     topk_hinge,
 )
+from beamtrain.ranking.expectation import Estimator
 from beamtrain.topk import FastSoftSort, NeuralSort, Operator, RelaxedSubset, SoftTopK, unchecked
 
 N = 400
@@ -32,6 +34,15 @@ SCORES = torch.randn(3, N, generator=torch.Generator().manual_seed(0)).half().fl
 RANKS = torch.stack([torch.randperm(N, generator=torch.Generator().manual_seed(row)) for row in range(3)]) + 1
 LABELS = torch.tensor([0, 5, 399])
 SORT, SET, RANK = NeuralSort(1e-3, None), SoftTopK(0.1, None, sorted=False), FastSoftSort(1e-3)
+
+
+def expectation(scores: Tensor, estimator: Estimator) -> Tensor:
+    generator = torch.Generator().manual_seed(0)
+    return permutation_expectation(
+        lambda rows: (rows @ SCORES[0, :20].unsqueeze(-1))[..., :3, 0].sum(-1), scores[:, :20], generator, estimator
+    )
+
+
 PARTS: dict[str, Callable[[Tensor], Tensor]] = {
     "ranks": lambda x: soft_ranks(x, SORT),
     "fast soft rank": lambda x: soft_ranks(x, RANK),
@@ -47,6 +58,8 @@ PARTS: dict[str, Callable[[Tensor], Tensor]] = {
     "cross-entropy": lambda x: topk_cross_entropy(x, LABELS, 3, SET),
     "trimmed": lambda x: soft_trimmed_mean(x, 100, SET),
     "label mass": lambda x: DifferentiableKNN(SoftTopK(1.0, sorted=False), 1, 400)(x, x.flip(0), LABELS),
+    "reinforce": lambda x: expectation(x, "reinforce"),
+    "reparameterised": lambda x: expectation(x, "reparameterised"),
     "distances": lambda x: squared_distances(x, x.flip(0)),
 }
 every_part = pytest.mark.parametrize("part", PARTS.values(), ids=PARTS)
