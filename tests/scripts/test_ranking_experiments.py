@@ -54,6 +54,15 @@ def test_however_much_of_a_line_was_written(tmp_path: Path) -> None:
         assert [settings for settings, _ in Cells(path).finished] == [{"seed": 2}]
 
 
+@pytest.mark.parametrize("text", [b"\xff\xfe", b"[1]\n", b'{"settings": {}}\n', b'{"settings": 1, "result": {}}'])
+def test_a_file_of_other_things_is_no_file_of_cells(text: bytes, tmp_path: Path) -> None:
+    path = tmp_path / "cells.jsonl"
+    path.write_bytes(text)
+    with pytest.raises(UserError, match=r"cells.jsonl: not a file of finished cells, .* move it away or give another"):
+        Cells(path)
+    assert path.read_bytes() == text
+
+
 SHORT = ["--methods", "NeuralSort", "--seeds", "1", "--steps", "10"]
 WRONG: dict[str, tuple[ModuleType, list[str], str]] = {
     "no source": (knn, ["--source", "nowhere"], "--source nowhere: neither a folder of images nor a data set"),
@@ -68,7 +77,11 @@ WRONG: dict[str, tuple[ModuleType, list[str], str]] = {
     "few steps": (sort_numbers, ["--steps", "9"], "'9' is not a whole number of 10 or more"),
     "level": (medians, ["--level", "2", *SHORT], "'2' is not a number from 0 to 1"),
     "beyond the classes": (topk_classification, ["--k", "11"], "'11' is not a whole number from 1 to 10"),
-    "negative seed": (trimmed_squares, ["--seeds", "-1"], "'-1' is not a whole number of 0 or more"),
+    "seed beyond a generator's": (knn, ["--seeds", str(2**63)], f"is not a whole number from 0 to {2**63 - 1}"),
+    "a digit that is no number": (knn, ["--seeds", "²"], "'²' is not a whole number from 0"),
+    "a file as --pictures": (knn, ["--pictures", __file__], f"'{__file__}' is a file; give another one"),
+    "a folder in a file": (report, ["--pictures", f"{__file__}/p"], f"p' cannot be a folder: '{__file__}' is a file"),
+    "negative seed": (trimmed_squares, ["--seeds", "-1"], "'-1' is not a whole number from 0 to"),
     "no folder": (label_ranking, ["--source", "nowhere"], "--source nowhere: no such folder, or no NAME.csv.gz in it"),
     "no run": (retrieval, ["--run", "nowhere", "--source", "nowhere"], "nowhere/train.en.gz"),
 }
@@ -83,7 +96,8 @@ def test_what_is_wrong_is_said_in_one_line(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    monkeypatch.setattr("sys.argv", ["it", *options, "--out", str(tmp_path / "out"), "--pictures", str(tmp_path / "p")])
+    folders = [] if script is report else ["--out", str(tmp_path / "out"), "--pictures", str(tmp_path / "p")]
+    monkeypatch.setattr("sys.argv", ["it", *folders, *options])
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
     with pytest.raises(SystemExit) as stopped:
         arguments.run(script.main)
@@ -117,6 +131,10 @@ def test_a_task_has_as_many_images_whatever_the_source_has(monkeypatch: pytest.M
     assert asked == ["uoft-cs/cifar10", "folder"]
     with pytest.raises(UserError, match=r"--task cifar10-full needs 50,000 train images .* got 12,000 of"):
         load_task("cifar10-full")
+    for few, found in ((9, "got 9 of .* and 9 classes from 0 to 8;"), (0, "got 0 of .* and 0 classes;")):
+        whole = Images(whole.pixels[:few], whole.labels[:few])
+        with pytest.raises(UserError, match=found):
+            load_task("cifar10")
 
 
 def test_too_few_images_for_a_batch() -> None:
@@ -135,6 +153,29 @@ def test_a_page_keeps_its_tables_where_there_are_no_cells(
     assert stopped.value.code == 2
     assert "nowhere: no finished cells there" in capsys.readouterr().err
     assert "| a table |" in page.read_text()
+
+
+def test_a_page_keeps_the_tables_of_which_no_cell_is_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    cells = Cells(tmp_path / "label_ranking.jsonl")
+    cells.run(
+        {"set": "made", "method": "quadratic", "seed": 1, "steps": label_ranking.STEPS}, lambda: {"spearman": 0.75}
+    )
+    page = tmp_path / "page.md"
+    kept = "<!-- a note -->\n<!-- note -->\n\n<!-- retrieval -->\n\n| a table |\n\n<!-- / -->\n"
+    page.write_text(f"{kept}<!-- label_ranking -->\n| old |\n<!-- / -->\n<!-- knn-digits --><!-- / -->\n")
+    options = ["--cells", str(tmp_path), "--pictures", str(tmp_path / "p"), "--page", str(page)]
+    monkeypatch.setattr("sys.argv", ["it", *options])
+    report.main()
+    text = page.read_text()
+    assert text.startswith(kept)
+    assert "| made | 0.750 |" in text
+    assert "| old |" not in text
+    assert text.endswith("<!-- knn-digits -->\n\nNot run yet.\n\n<!-- / -->\n")
+    page.unlink()
+    (tmp_path / "p" / "label_ranking.png").unlink()
+    with pytest.raises(OSError, match=r"page.md"):
+        report.main()
+    assert not list((tmp_path / "p").iterdir())
 
 
 def test_what_was_trained_for_equal_time_is_called_so(tmp_path: Path) -> None:
@@ -158,6 +199,9 @@ def test_gains_are_those_of_the_same_seeds(tmp_path: Path) -> None:
 BROKEN: dict[str, tuple[str, str]] = {
     "another number of lines": ("3,1,2\n0.5,1,2\n", "not 3 lines of 1 features and 2 ranks from 1 to 2"),
     "ranks from 0": ("1,1,2\n0.5,0,1\n", "not 1 lines of 1 features and 2 ranks from 1 to 2"),
+    "fewer lines than folds": ("2,1,2\n0.5,1,2\n0.5,2,1\n", "10 folds of finite .*, got 2 lines of 2 labels; leave"),
+    "one label": ("10,1,1\n" + 10 * "0.5,1\n", "with 2 or more labels are needed, got 10 lines of 1 labels;"),
+    "no number": ("10,1,2\n" + 10 * "nan,1,2\n", "got 10 lines of 2 labels, not all finite;"),
     "no head": ("0.5,1,2\n", "not a line n,p,k and n lines"),
 }
 
@@ -296,6 +340,27 @@ def test_what_is_held_out_is_not_trained_on() -> None:
     kept, out = held_out(TRAIN, 200)
     assert len(kept.labels) == len(TRAIN.labels) - 200
     assert not (kept.pixels.flatten(1)[:, None] == out.pixels.flatten(1)[None, :20]).all(-1).any()
+
+
+def test_text_whose_last_line_has_no_end(tmp_path: Path) -> None:
+    for language, text in (("en", "a\nb"), ("de", "c\nd\n")):
+        (tmp_path / f"test.{language}.gz").write_bytes(gzip.compress(text.encode()))
+    assert retrieval.pairs(tmp_path, "test", ["en", "de"]) == [("a", "c"), ("b", "d")]
+
+
+@pytest.mark.parametrize("broken", [gzip.compress(bytes(range(256)))[:-9], gzip.compress(b"\xff\n"), b"a\n"])
+def test_text_that_is_broken(broken: bytes, tmp_path: Path) -> None:
+    (tmp_path / "test.en.gz").write_bytes(broken)
+    with pytest.raises(UserError, match=r"test.en.gz: not lines of UTF-8 packed by gzip: "):
+        retrieval.pairs(tmp_path, "test", ["en", "de"])
+
+
+def test_text_that_is_too_short_or_too_long(tokenizer: Tokenizer, transformer: Transformer) -> None:
+    pair = (SENTENCES[0], SENTENCES[0])
+    with pytest.raises(UserError, match=r"--pairs 1: they have .* states, and more than 64 are needed; give more"):
+        retrieval.check_enough(retrieval.collected(transformer, tokenizer, [pair]), 1)
+    with pytest.raises(UserError, match="none of 2 pairs has 1 to 100 tokens on each side"):
+        retrieval.collected(transformer, tokenizer, [("", ""), (pair[0], 101 * SENTENCES[0])])
 
 
 def test_retrieval_says_again_what_it_has_kept(tokenizer: Tokenizer, transformer: Transformer) -> None:

@@ -10,15 +10,16 @@ import torch
 
 from beamtrain.base.errors import UserError
 
+MOST_SEED = 2**63 - 1  # of a torch.Generator
 LEAST_STEPS = 10  # of a one-cycle schedule
 
 
 def parser(description: str | None, seeds: int = 3) -> argparse.ArgumentParser:
     """With seeds 1, 2, .., the folder of finished cells and that of pictures."""
     made = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
-    made.add_argument("--seeds", type=whole(0), nargs="+", default=list(range(1, seeds + 1)))
-    made.add_argument("--out", type=Path, default=Path("docs/experiments/ranking"))
-    made.add_argument("--pictures", type=Path, default=Path("docs/images/ranking"))
+    made.add_argument("--seeds", type=whole(0, MOST_SEED), nargs="+", default=list(range(1, seeds + 1)))
+    made.add_argument("--out", type=folder, default=Path("docs/experiments/ranking"))
+    made.add_argument("--pictures", type=folder, default=Path("docs/images/ranking"))
     return made
 
 
@@ -35,7 +36,7 @@ def whole(least: int, most: float = inf) -> Callable[[str], int]:
     """The type of a whole number."""
 
     def parsed(text: str) -> int:
-        if not text.removeprefix("-").isdigit() or not least <= int(text) <= most:
+        if not text.removeprefix("-").isdecimal() or not least <= int(text) <= most:
             allowed = f"from {least} to {most}" if most < inf else f"of {least} or more"
             raise argparse.ArgumentTypeError(f"{text!r} is not a whole number {allowed}")
         return int(text)
@@ -50,6 +51,15 @@ def level(text: str) -> float:
 
 def temperature(text: str) -> float:
     return _number(text, sys.float_info.min, sys.float_info.max, "above 0")
+
+
+def folder(text: str) -> Path:
+    """The type of a folder that is there or can be made."""
+    path = Path(text)
+    there = next(each for each in (path, *path.parents, Path()) if each.exists())
+    if not there.is_dir():
+        raise argparse.ArgumentTypeError(f"{text!r} cannot be a folder: {str(there)!r} is a file; give another one")
+    return path
 
 
 def device(text: str) -> str:

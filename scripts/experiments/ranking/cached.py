@@ -12,23 +12,35 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from beamtrain.base.errors import UserError
+
 Settings = dict[str, Any]
 Result = dict[str, Any]
 PROBES = 3, 23  # steps of two short trainings, to learn what one costs
 
 
 class Cells:
-    """The cells kept in one file."""
+    """The cells kept in one file.
+
+    Raises:
+        UserError: the file holds something else.
+    """
 
     def __init__(self, path: Path) -> None:
         self.path = path
         self.finished: list[tuple[Settings, Result]] = []
         path.parent.mkdir(parents=True, exist_ok=True)
         if path.exists():
-            for line in path.read_text(encoding="utf-8").split("\n"):
-                with suppress(json.JSONDecodeError):  # half a line
-                    row = json.loads(line)
-                    self.finished.append((row["settings"], row["result"]))
+            try:
+                for line in path.read_text(encoding="utf-8").split("\n"):
+                    with suppress(json.JSONDecodeError):  # half a line
+                        row = json.loads(line)
+                        self.finished.append((dict(row["settings"]), dict(row["result"])))
+            except (UnicodeDecodeError, TypeError, KeyError, ValueError) as error:
+                raise UserError(
+                    f"{path}: not a file of finished cells, each a line of JSON with settings and result; move it away "
+                    "or give another folder"
+                ) from error
 
     def run(self, settings: Settings, work: Callable[[], Result], device: str = "cpu") -> Result:
         """The kept result of the cell with these settings, or that of `work`, with its CPU seconds, now kept.

@@ -57,11 +57,13 @@ def load_task(task: str, source: str | None = None) -> tuple[Images, Images]:
     parts = []
     for name, images, count in zip(("train", "test"), load_images(source), data[2:], strict=True):
         shape, labels = tuple(images.pixels.shape[1:]), images.labels
-        if shape != data.shape or len(labels) < count or not 0 <= labels.min() <= labels.max() < CLASSES:
+        classes = labels.unique().tolist()
+        if shape != data.shape or len(labels) < count or classes != list(range(CLASSES)):
             raise UserError(
                 f"--source {source}: --task {task} needs {count:,} {name} images of (channels, height, width) "
-                f"{data.shape} and classes 0 to 9, got {len(labels):,} of {shape} and classes {labels.min()} to "
-                f"{labels.max()}; give another --source or --task"
+                f"{data.shape} and classes 0 to 9, got {len(labels):,} of {shape} and {len(classes)} classes"
+                + (f" from {classes[0]} to {classes[-1]}" if classes else "")
+                + "; give another --source or --task"
             )
         parts.append(images if len(labels) == count else held_out(images, count)[1])
     return parts[0], parts[1]

@@ -93,6 +93,11 @@ def read(folder: Path, name: str) -> Labelled:
         ranks.sort(-1).values, torch.arange(1.0, labels + 1).expand(count, -1)
     ):
         raise UserError(f"{path}: not {count} lines of {inputs} features and {labels} ranks from 1 to {labels}")
+    if count < FOLDS or labels < 2 or not values.isfinite().all():
+        raise UserError(
+            f"{path}: {FOLDS} folds of finite features with 2 or more labels are needed, got {count} lines of {labels} "
+            "labels" + ("" if values.isfinite().all() else ", not all finite") + "; leave it out by --sets"
+        )
     return Labelled(values[:, :inputs], ranks)
 
 

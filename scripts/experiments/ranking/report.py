@@ -2,7 +2,8 @@
 
     python scripts/experiments/ranking/report.py
 
-A table stands between its marks `<!-- NAME -->` and `<!-- / -->` on the page; NAME is that of the file of cells.
+A table stands between its marks `<!-- NAME -->` and `<!-- / -->` on the page; NAME is that of the file of cells. One
+without cells stays as it is.
 """
 
 import argparse
@@ -52,11 +53,12 @@ for name, settings in topk_classification.TASKS.items():
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--cells", type=Path, default=Path("docs/experiments/ranking"))
-    parser.add_argument("--pictures", type=Path, default=Path("docs/images/ranking"))
+    parser.add_argument("--pictures", type=arguments.folder, default=Path("docs/images/ranking"))
     parser.add_argument("--page", type=Path, default=Path("docs/ranking.md"))
     options = parser.parse_args()
     if not any(options.cells.glob("*.jsonl")):
         raise UserError(f"--cells {options.cells}: no finished cells there; {options.page} stays as it is")
+    text = options.page.read_text(encoding="utf-8")
     tables: dict[str, str] = {}
     for name, (table, picture) in PARTS.items():
         cells = Cells(options.cells / f"{name}.jsonl")
@@ -65,10 +67,10 @@ def main() -> None:
             picture(cells, options.pictures / f"{name}.png")
 
     def written(found: re.Match[str]) -> str:
-        return f"<!-- {found[1]} -->\n\n{tables.get(found[1], 'Not run yet.')}\n\n<!-- / -->"
+        name, before = found.groups()
+        return f"<!-- {name} -->\n\n{tables.get(name, before.strip() or 'Not run yet.')}\n\n<!-- / -->"
 
-    text = options.page.read_text(encoding="utf-8")
-    write_text(options.page, re.sub(r"<!-- ([\w-]+) -->.*?<!-- / -->", written, text, flags=re.DOTALL))
+    write_text(options.page, re.sub(r"<!-- ([\w-]+) -->((?:(?!<!-- ).)*)<!-- / -->", written, text, flags=re.DOTALL))
 
 
 if __name__ == "__main__":

@@ -17,6 +17,7 @@ decoder outputs instead of the input of the last feed-forward layer.
 """
 
 import gzip
+import zlib
 from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
@@ -44,6 +45,7 @@ from beamtrain.topk import SoftTopK
 LANGUAGES = ["en", "de"]
 K = 16
 SHARES, TEMPERATURES = [0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7], [0.03, 0.1, 0.3, 1.0]
+LONGEST = 100
 STEPS, QUERIES, CANDIDATES, RATE, SOFTNESS = 300, 128, 64, 1e-3, 0.03
 
 
@@ -142,6 +144,7 @@ def main() -> None:
     read = {split: pairs(options.source, split, options.languages) for split in ("train", "validation", "test")}
     run = load_run(options.run)
     known = collected(run.network, run.tokenizer, read["train"][: options.pairs])
+    check_enough(known, options.pairs)
     tuning = collected(run.network, run.tokenizer, read["validation"][:200])
     test = read["test"][: options.test]
     for seed in options.seeds:
@@ -160,11 +163,15 @@ def main() -> None:
 
 
 def pairs(folder: Path, split: str, languages: list[str]) -> list[tuple[str, str]]:
-    """Source and target lines. Raises UserError for two files that do not belong together."""
+    """Source and target lines. Raises UserError for files that are broken, or two that do not belong together."""
     lines = []
     for language in languages:
-        with gzip.open(folder / f"{split}.{language}.gz", "rt", encoding="utf-8") as file:
-            lines.append(file.read().split("\n")[:-1])
+        path = folder / f"{split}.{language}.gz"
+        try:
+            with gzip.open(path, "rt", encoding="utf-8") as file:
+                lines.append(file.read().removesuffix("\n").split("\n"))
+        except (gzip.BadGzipFile, EOFError, zlib.error, UnicodeDecodeError) as error:
+            raise UserError(f"{path}: not lines of UTF-8 packed by gzip: {error}") from error
     if not 0 < len(lines[0]) == len(lines[1]):
         files = " and ".join(f"{split}.{language}.gz" for language in languages)
         raise UserError(f"--source {folder}: {files} have {len(lines[0]):,} and {len(lines[1]):,} lines")
@@ -173,24 +180,34 @@ def pairs(folder: Path, split: str, languages: list[str]) -> list[tuple[str, str
 
 @torch.no_grad()
 def collected(network: Seq2Seq, tokenizer: Tokenizer, text: list[tuple[str, str]]) -> States:
-    """The states of all target tokens of some pairs."""
+    """The states of all target tokens of some pairs. Raises UserError where none is short enough."""
     parts = []
     for batch in batches(tokenizer, text):
         outputs = batch.at_targets(network.decode(network.encode(batch.source), batch.target_in))  # (N, D)
         tokens = batch.at_targets(batch.target_out)
         log_probs = network.logits(outputs).log_softmax(-1).gather(-1, tokens.unsqueeze(-1)).squeeze(-1)
         parts.append(States(outputs, tokens, log_probs))
+    if not parts:
+        raise UserError(f"none of {len(text):,} pairs has 1 to {LONGEST} tokens on each side; give others by --source")
     return States(*(torch.cat(column) for column in zip(*parts, strict=True)))
 
 
+def check_enough(known: States, pairs: int) -> None:
+    """Raise UserError unless a state has as many others as a metric chooses among."""
+    if len(known.tokens) <= CANDIDATES:
+        raise UserError(
+            f"--pairs {pairs}: they have {len(known.tokens)} states, and more than {CANDIDATES} are needed; give more"
+        )
+
+
 def batches(tokenizer: Tokenizer, text: list[tuple[str, str]], most: int = 64) -> Iterator[Batch]:
-    """Pairs of like length together; those of more than 100 tokens on a side are left out."""
+    """Pairs of like length together; those of more than LONGEST tokens on a side are left out."""
     sides = zip(
         tokenizer.source.encode([source for source, _ in text]),
         tokenizer.target.encode([target for _, target in text]),
         strict=True,
     )
-    kept = sorted((pair for pair in sides if 0 < max(map(len, pair)) <= 100), key=lambda pair: len(pair[1]))
+    kept = sorted((pair for pair in sides if 0 < max(map(len, pair)) <= LONGEST), key=lambda pair: len(pair[1]))
     for begin in range(0, len(kept), most):
         source, target = (pad([[*ids, EOS] for ids in side]) for side in zip(*kept[begin : begin + most], strict=True))
         yield Batch.of_pairs(source, target, torch.arange(len(source)))
