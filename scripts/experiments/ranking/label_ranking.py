@@ -1,6 +1,6 @@
 """Label ranking with a linear model: what is gained by ranking its scores softly before they meet the true ranks.
 
-    python scripts/experiments/ranking/label_ranking.py --source FOLDER                  # 21 sets, 15 CPU minutes
+    python scripts/experiments/ranking/label_ranking.py --source FOLDER                  # 21 sets, 25 CPU minutes
     python scripts/experiments/ranking/label_ranking.py --source FOLDER --sets iris wine
 
 FOLDER holds the sets of Cheng, Huehn and Huellermeier 2009 as NAME.csv.gz: a line `n,p,k`, then p features and k ranks
