@@ -111,14 +111,14 @@ def test_five_words_in_a_row_twice(line: str, twice: bool) -> None:
 
 def test_the_control_has_the_same_seed_and_stage() -> None:
     cells = [
-        Cell(name, seed, stage, {}, 2, 0.5)
+        Cell(name, seed, stage, {}, 2, 0.5, Path())
         for name in (CONTROL, RECIPE)
         for seed in (1, 2)
         for stage in ("steps2", "steps4")
     ]
-    control = control_of(Cell(RECIPE, 2, "steps4", {}, 2, 0.5), cells)
+    control = control_of(Cell(RECIPE, 2, "steps4", {}, 2, 0.5, Path()), cells)
     assert control and control[:3] == (CONTROL, 2, "steps4")
-    assert control_of(Cell(RECIPE, 3, "steps4", {}, 2, 0.5), cells) is None
+    assert control_of(Cell(RECIPE, 3, "steps4", {}, 2, 0.5, Path()), cells) is None
     assert control_of(control, cells) is None
 
 
