@@ -106,19 +106,21 @@ def test_seeds_that_kept_their_weights_are_averaged(
         second = shutil.copytree(first, first.with_name(first.name.replace("seed1", "seed2")))
         content = json.loads((first / "result.json").read_text())
         (second / "result.json").write_text(json.dumps({**content, "seed": 2}))
-        (first / "model.safetensors").touch()
-    (second / "model.safetensors").touch()
+        save_file({"weight": torch.tensor([1.0, 0.0])}, first / "model.safetensors")
+    save_file({"weight": torch.tensor([1.0, 1.0])}, second / "model.safetensors")
+    save_file({"weight": torch.zeros(2)}, cells.parent / "starts" / "tatoeba" / "model.safetensors")
     monkeypatch.setattr("sys.argv", ["averaged_seeds.py", *folders, "--seeds", "1", "2"])
     monkeypatch.setattr(averaged_seeds, "averaged", lambda _, __, group: outputs_of(group[1].folder))
     averaged_seeds.main()
     printed = capsys.readouterr().out.splitlines()[5:]
     (control,) = printed
-    assert control.startswith(f"| {CONTROL} | 2 | test | ") and control.endswith("| +.00, +.00 |  |")
+    assert control.startswith(f"| {CONTROL} | 2 | .71 | test | ") and control.endswith("| +.00, +.00 |  |")
     for key in CELLS.values():
-        (cells / f"tatoeba_{key}_steps2_tokens64_seed2" / "model.safetensors").touch()
+        if (other := cells / f"tatoeba_{key}_steps2_tokens64_seed2") != second:
+            shutil.copy(second / "model.safetensors", other)
     averaged_seeds.main()
     _, recipe = capsys.readouterr().out.splitlines()[5:]
-    assert recipe.startswith(f"| {RECIPE} | 2 | test | 100.00, 100.00 | 100.00, 100.00, 1.000 | +.00, +.00 | **+")
+    assert recipe.startswith(f"| {RECIPE} | 2 | .71 | test | 100.00, 100.00 | 100.00, 100.00, 1.000 | +.00, +.00 | **+")
     assert recipe.count("(p .001)") == 2
 
 
