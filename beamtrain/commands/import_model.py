@@ -6,7 +6,6 @@ from typing import Annotated
 
 import typer
 
-from beamtrain.base.errors import UserError
 from beamtrain.base.files import check_text
 
 ModelName = Annotated[str, typer.Argument(metavar="MODEL", help="A folder, or a model's id on the Hugging Face hub.")]
@@ -42,10 +41,7 @@ def import_model(
 
     lines = LINES if check is None else list(read_lines(check))
     with folder_of(name or Path(model).name, runs, []) as folder:
-        if folder.is_run and not overwrite:
-            raise UserError(f"{folder} exists: --overwrite replaces it, --name NAME makes another")
-        if not folder.is_run and not folder.is_free:
-            raise UserError(f"{folder} exists and is not a run: give another --name, or another folder by --runs")
+        folder.check_place(overwrite)
         imported = convert(load_foreign(find_model(model)), source_lang, target_lang)
         imported.check_lines(lines)
         with TemporaryDirectory() as trial:  # what fails there neither replaces a run nor leaves one

@@ -67,6 +67,17 @@ class RunFolder:
         there = {each.name for each in self.path.iterdir() if not each.match(UNFINISHED)}
         return there <= {LOCK, *_BEGINNING}
 
+    def check_place(self, overwrite: bool) -> None:
+        """Check that a run can be made there by a command that trains nothing.
+
+        Raises:
+            UserError: something else lies there, or a run that is not to be replaced.
+        """
+        if self.is_run and not overwrite:
+            raise UserError(f"{self} exists: --overwrite replaces it, --name NAME makes another")
+        if not self.is_run and not self.is_free:
+            raise UserError(f"{self} exists and is not a run: give another --name, or another folder by --runs")
+
     def hold(self) -> None:
         """Keep other processes from training into the run that lies there, until the context ends.
 

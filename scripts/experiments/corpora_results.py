@@ -32,6 +32,7 @@ class Cell(NamedTuple):
     outputs: Texts
     steps: int
     seconds: float
+    folder: Path
 
 
 class Corpus(NamedTuple):
@@ -60,7 +61,8 @@ def finished_cells(out: Path, start: str) -> list[Cell]:
     for path in out.glob(f"cells/{start}_*/result.json"):
         result, (*_, steps, tokens, _) = json.loads(path.read_text()), path.parent.name.split("_")
         stage, outputs = f"{steps}, {tokens}", outputs_of(path.parent)
-        cells.append(Cell(result["name"], result["seed"], stage, outputs, result["steps"], result["seconds"]))
+        figures = result["steps"], result["seconds"]
+        cells.append(Cell(result["name"], result["seed"], stage, outputs, *figures, path.parent))
     return sorted(cells, key=lambda cell: (cell.stage, ORDER.get(cell.name, len(ORDER)), cell.name, cell.seed))
 
 

@@ -2,6 +2,7 @@
 
 import gzip
 import json
+import shutil
 import sys
 from pathlib import Path
 
@@ -11,10 +12,11 @@ from safetensors.torch import save_file
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "scripts" / "experiments"))
 
+import averaged_seeds
 import corpora_map
 import corpora_table
 import long_sentences
-from corpora import TRAINED_ON
+from corpora import TRAINED_ON, outputs_of
 from corpora_cells import CONTROL, RECIPE
 from corpora_results import Cell, control_of, corpora_of
 from figures import plain, signed
@@ -95,6 +97,33 @@ def test_the_table_has_every_finished_cell(
     assert recipe.partition("test: +")[2].count("(p 0.001)") == 2
 
 
+def test_seeds_that_kept_their_weights_are_averaged(
+    folders: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    cells = Path(folders[-1]) / "cells"
+    for key in CELLS.values():
+        first = cells / f"tatoeba_{key}_steps2_tokens64_seed1"
+        second = shutil.copytree(first, first.with_name(first.name.replace("seed1", "seed2")))
+        content = json.loads((first / "result.json").read_text())
+        (second / "result.json").write_text(json.dumps({**content, "seed": 2}))
+        save_file({"weight": torch.tensor([1.0, 0.0])}, first / "model.safetensors")
+    save_file({"weight": torch.tensor([1.0, 1.0])}, second / "model.safetensors")
+    save_file({"weight": torch.zeros(2)}, cells.parent / "starts" / "tatoeba" / "model.safetensors")
+    monkeypatch.setattr("sys.argv", ["averaged_seeds.py", *folders, "--seeds", "1", "2"])
+    monkeypatch.setattr(averaged_seeds, "averaged", lambda _, __, group: outputs_of(group[1].folder))
+    averaged_seeds.main()
+    printed = capsys.readouterr().out.splitlines()[5:]
+    (control,) = printed
+    assert control.startswith(f"| {CONTROL} | 2 | .71 | test | ") and control.endswith("| +.00, +.00 |  |")
+    for key in CELLS.values():
+        if (other := cells / f"tatoeba_{key}_steps2_tokens64_seed2") != second:
+            shutil.copy(second / "model.safetensors", other)
+    averaged_seeds.main()
+    _, recipe = capsys.readouterr().out.splitlines()[5:]
+    assert recipe.startswith(f"| {RECIPE} | 2 | .71 | test | 100.00, 100.00 | 100.00, 100.00, 1.000 | +.00, +.00 | **+")
+    assert recipe.count("(p .001)") == 2
+
+
 @pytest.mark.parametrize(
     ("line", "twice"),
     [
@@ -111,14 +140,14 @@ def test_five_words_in_a_row_twice(line: str, twice: bool) -> None:
 
 def test_the_control_has_the_same_seed_and_stage() -> None:
     cells = [
-        Cell(name, seed, stage, {}, 2, 0.5)
+        Cell(name, seed, stage, {}, 2, 0.5, Path())
         for name in (CONTROL, RECIPE)
         for seed in (1, 2)
         for stage in ("steps2", "steps4")
     ]
-    control = control_of(Cell(RECIPE, 2, "steps4", {}, 2, 0.5), cells)
+    control = control_of(Cell(RECIPE, 2, "steps4", {}, 2, 0.5, Path()), cells)
     assert control and control[:3] == (CONTROL, 2, "steps4")
-    assert control_of(Cell(RECIPE, 3, "steps4", {}, 2, 0.5), cells) is None
+    assert control_of(Cell(RECIPE, 3, "steps4", {}, 2, 0.5, Path()), cells) is None
     assert control_of(control, cells) is None
 
 

@@ -52,13 +52,12 @@ def main() -> None:
     for seed in options.seeds:
         for size in options.sizes:
             for name in options.methods:
-                if size == 5 or name in ("NeuralSort", "sorted SOFT", "fast soft rank"):
-                    settings = {"method": name, "size": size, "seed": seed, "steps": options.steps}
-                    cells.run(
-                        settings | {"level": options.level},
-                        partial(run, name, size, seed, options.steps, options.level, train, test, options.device),
-                        options.device,
-                    )
+                settings = {"method": name, "size": size, "seed": seed, "steps": options.steps}
+                cells.run(
+                    settings | {"level": options.level},
+                    partial(run, name, size, seed, options.steps, options.level, train, test, options.device),
+                    options.device,
+                )
     print(report(cells, options.steps, options.level))
     plot(cells, options.pictures / f"medians-{options.task}.png", options.steps, options.level)
 

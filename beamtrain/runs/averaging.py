@@ -1,0 +1,84 @@
+"""The average of runs: one network with the mean of their weights, as fast as any of them.
+
+Runs that went on from the same weights with other seeds differ by the noise of their batches, and their mean has less
+of it: the uniform soup of Wortsman et al., ICML 2022, section 2. Averaging the last checkpoints of one run (Vaswani et
+al. 2017, section 6.1) is Lightning's `EMAWeightAveraging` here.
+"""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import torch
+import yaml
+
+from beamtrain.base.errors import UserError
+from beamtrain.runs.loading import Run
+
+_ORIGIN = "init_from"  # in config.yaml: the run whose weights a run began with
+
+
+def average(runs: Sequence[Run]) -> Run:
+    """The first of the runs with the mean of all their weights; its network is changed in place.
+
+    Means are taken in float64; what is not a floating-point number, such as a count, is the first run's.
+
+    Args:
+        runs: at least two, of the same network and the same subwords.
+
+    Raises:
+        UserError: there are fewer, or they differ in network, languages or subwords.
+    """
+    if len(runs) < 2:
+        raise UserError(f"{len(runs)} run: the average is of two or more; name others too")
+    first = runs[0]
+    for other in runs[1:]:
+        _check_alike(first, other)
+    states = [run.network.state_dict() for run in runs]
+    first.network.load_state_dict({name: _mean([state[name] for state in states]) for name in states[0]})
+    steps = {run.weights.get("step") for run in runs}
+    return replace(first, weights={"step": steps.pop()} if len(steps) == 1 else {})
+
+
+def began_together(folders: Sequence[Path]) -> bool:
+    """Whether all runs began with the weights of one run, or went on from one of these."""
+    return bool(set.intersection(*({folder.resolve(), *_origin(folder)} for folder in folders)))
+
+
+def _mean(tensors: list[torch.Tensor]) -> torch.Tensor:
+    if not tensors[0].is_floating_point():
+        return tensors[0]
+    return torch.stack([each.double() for each in tensors]).mean(0).to(tensors[0].dtype)
+
+
+def _check_alike(first: Run, other: Run) -> None:
+    """Raises UserError unless the runs are of one network and have the same subwords."""
+    ours, theirs = _characteristics(first), _characteristics(other)
+    different = next((name for name in ours | theirs if ours.get(name) != theirs.get(name)), None)
+    if different is not None:
+        raise UserError(
+            f"{other.path} has {different} {theirs.get(different)}, and {first.path} {ours.get(different)}: an "
+            "average is of runs of one network with the same subwords"
+        )
+
+
+def _characteristics(run: Run) -> dict[str, Any]:
+    description = run.description
+    return {
+        "network": description.network,
+        **description.arguments,
+        "source_lang": description.source_lang,
+        "target_lang": description.target_lang,
+        "subwords": run.tokenizer.fingerprint(),
+    }
+
+
+def _origin(folder: Path) -> set[Path]:
+    """The run whose weights this one began with, if it began with any."""
+    try:
+        config: Any = yaml.safe_load((folder / "config.yaml").read_text(encoding="utf-8"))
+    except (OSError, ValueError, yaml.YAMLError):
+        return set()
+    origin = config.get(_ORIGIN) if isinstance(config, dict) else None
+    return {Path(origin).resolve()} if isinstance(origin, str) else set()

@@ -1,0 +1,102 @@
+"""What the mean of the weights of several seeds gains: one network, as fast as any of them.
+
+    python scripts/experiments/averaged_seeds.py --data FOLDER --out OUT --start tatoeba-small
+
+FOLDER and OUT are those of corpora.py. Of every recipe whose cells of all `--seeds` are finished and still have
+weights: `beamtrain average` of them, translated as they were; its BLEU, chrF2 and ratio of lengths on test beside the
+mean of the seeds, and what it has over the average of as many controls, with p of the paired bootstrap. Alike: the mean
+cosine between what two seeds have changed in the start's weights; 1 would be no noise.
+"""
+
+import argparse
+import sys
+from itertools import combinations
+from pathlib import Path
+from statistics import fmean
+
+import torch
+from corpora import outputs_of, run, test_sets, translate
+from corpora_results import Cell, Texts, control_of, corpora_of, finished_cells, parser_for, translated_starts
+from figures import bleu, chrf, header, plain, row, signed, with_p
+from torch.nn.functional import cosine_similarity
+
+from beamtrain.runs.weights import load_weights
+from beamtrain.scoring.metrics import paired_bootstrap
+
+
+def main() -> None:
+    parser = parser_for(__doc__)
+    parser.add_argument("--seeds", type=int, nargs="+", default=[1, 2, 3])
+    parser.add_argument("--threads", type=int, default=1)
+    options = parser.parse_args()
+    for start in translated_starts(options):
+        print_start(options, start)
+
+
+def print_start(options: argparse.Namespace, start: str) -> None:
+    sets, cells = test_sets(options, start), finished_cells(options.out, start)
+    print(f"\n## {start}\n")
+    gained = "gained", "less the controls' average"
+    print(header("recipe", "steps", "alike", "test", "mean of the seeds", "their average", *gained))
+    for first in (cell for cell in cells if cell.seed == options.seeds[0]):
+        group, control = all_seeds(options, first, cells), control_of(first, cells)
+        controls = all_seeds(options, control, cells) if control else []
+        if group:
+            about = first.name, first.steps, plain(alike(options.out / "starts" / start, group))
+            ours, theirs = (averaged(options, start, each) if each else None for each in (group, controls))
+            for corpus in corpora_of(sets):
+                print(
+                    row(*about, corpus.test, *figures(corpus.test, sets[corpus.test][1], group, ours, theirs)),
+                    flush=True,
+                )
+
+
+def figures(test: str, gold: list[str], group: list[Cell], ours: Texts, theirs: Texts | None) -> list[str]:
+    seeds = zip(
+        *((bleu(cell.outputs[test], gold).score, chrf(cell.outputs[test], gold)) for cell in group), strict=True
+    )
+    mean, found = [fmean(scores) for scores in seeds], bleu(ours[test], gold)
+    together = [found.score, chrf(ours[test], gold)]
+    return [
+        ", ".join(map(plain, mean)),
+        ", ".join([*map(plain, together), plain(found.ratio, 3)]),
+        ", ".join(signed(value - before) for value, before in zip(together, mean, strict=True)),
+        apart(theirs[test], ours[test], gold) if theirs else "",
+    ]
+
+
+def apart(theirs: list[str], ours: list[str], gold: list[str]) -> str:
+    found = paired_bootstrap({"theirs": theirs, "ours": ours}, gold)["ours"]
+    differences = (each.difference for each in found if each.difference)
+    return ", ".join(with_p(difference.value, difference.p_value) for difference in differences)
+
+
+def all_seeds(options: argparse.Namespace, cell: Cell, cells: list[Cell]) -> list[Cell]:
+    """The cells of the same recipe and stage of all seeds; none, if one is missing or has no weights."""
+    alike = [
+        each for each in cells if (each.name, each.stage) == (cell.name, cell.stage) and each.seed in options.seeds
+    ]
+    whole = all((each.folder / "model.safetensors").exists() for each in alike)
+    return alike if whole and len(alike) == len(options.seeds) else []
+
+
+def alike(start: Path, group: list[Cell]) -> float:
+    """The mean cosine between the changes of two seeds."""
+    before, *after = (load_weights(folder)[0] for folder in (start, *(cell.folder for cell in group)))
+    changes = [torch.cat([(each[name] - before[name]).flatten() for name in sorted(before)]) for each in after]
+    return fmean(cosine_similarity(one, other, dim=0).item() for one, other in combinations(changes, 2))
+
+
+def averaged(options: argparse.Namespace, start: str, group: list[Cell]) -> Texts:
+    """What the average of these cells makes of every set."""
+    folder = options.out / "averages" / f"{group[0].folder.name}_and_{len(group) - 1}_more"
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    if not (folder / "config.yaml").exists():
+        command = [sys.executable, "-m", "beamtrain.cli", "average", *(str(each.folder) for each in group)]
+        run(options, [*command, "--runs", str(folder.parent), "--name", folder.name], Path(f"{folder}.log"))
+    translate(options, start, folder)
+    return outputs_of(folder)
+
+
+if __name__ == "__main__":
+    main()
