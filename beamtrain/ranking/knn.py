@@ -105,7 +105,7 @@ class DifferentiableKNN(nn.Module):
         return beyond.mean(-1) / scores.shape[-1]
 
     @torch.no_grad()
-    def predict(self, queries: Tensor, neighbours: Tensor, labels: Tensor, block: int = 1000) -> Tensor:
+    def predict(self, queries: Tensor, neighbours: Tensor, labels: Tensor, block: int = 500) -> Tensor:
         """The classes (B,) by exact kNN, `block` queries at a time, from distances in double precision."""
         check_points("queries", queries)
         check_points("neighbours", neighbours)

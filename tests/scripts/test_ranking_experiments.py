@@ -73,6 +73,11 @@ WRONG: dict[str, tuple[ModuleType, list[str], str]] = {
     "nothing to tune": (knn, ["--tune", "1", "--methods", "pixels"], "none of --methods pixels has a temperature"),
     "no such device": (medians, ["--device", "abacus"], "'abacus' cannot be used here: "),
     "no images in a set": (medians, ["--sizes", "0", *SHORT], "invalid choice: 0"),
+    "sets that no method has": (
+        sort_numbers,
+        ["--sizes", "3", "--methods", "SoftSort"],
+        "are trained on others than 5",
+    ),
     "sets beyond the table": (sort_numbers, ["--sizes", "4", *SHORT], "invalid choice: 4"),
     "few steps": (sort_numbers, ["--steps", "9"], "'9' is not a whole number of 10 or more"),
     "level": (medians, ["--level", "2", *SHORT], "'2' is not a number from 0 to 1"),
@@ -236,6 +241,20 @@ def test_knn_through_soft() -> None:
     task = knn.TASKS["digits"]._replace(epochs=4)
     assert knn.run(task, "SOFT", 0.1, 1, TRAIN, TEST)["accuracy"] > 90
     assert knn.run(task, "pixels", None, 1, TRAIN, TEST)["accuracy"] > 97
+
+
+def test_what_was_tuned_is_shown_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folders = ["--out", str(tmp_path), "--pictures", str(tmp_path)]
+    options = ["--methods", "SOFT", "--seeds", "1", "--epochs", "1", "--tune", "0.1", "1"]
+    monkeypatch.setattr("sys.argv", ["it", *folders, *options])
+    shown = []
+    for _ in range(2):
+        knn.main()
+        shown.append(capsys.readouterr().out)
+    assert shown[0] == shown[1]
+    assert shown[0].startswith("| held-out accuracy | 0.1 | 1.0 |\n|---|---:|---:|\n| SOFT | 9")
 
 
 def test_numbers_are_sorted() -> None:

@@ -114,7 +114,9 @@ def main() -> None:
                     partial(run, task, name, temperature, seed, train, used, options.device, steps),
                     options.device,
                 )
-    if not options.tune:
+    if options.tune:
+        print(tuned(cells, task, options.tune))
+    else:
         print(report(cells, task))
         plot(cells, options.pictures / f"knn-{options.task}.png", task)
 
@@ -257,6 +259,17 @@ def report(cells: Cells, task: Task) -> str:
             rows.append([name, next(accuracies), f"{seconds[0]:.0f}" if seconds else "", *accuracies])
     head = ["method", "test accuracy", "CPU seconds of training"]
     return table([*head, *(f"accuracy after {seconds} CPU seconds" for seconds in budgets)], rows)
+
+
+def tuned(cells: Cells, task: Task, temperatures: list[float]) -> str:
+    """Accuracies on the held-out images."""
+    rows = []
+    for name in SETS:
+        of_each = {"method": name, "task": task._asdict(), "images": "held out"}
+        found = [cells.results(temperature=temperature, **of_each) for temperature in temperatures]
+        if any(found):
+            rows.append([name, *(spread(result["accuracy"] for result in each) for each in found)])
+    return table(["held-out accuracy", *map(str, temperatures)], rows)
 
 
 def of_task(settings: dict[str, Any], task: Task) -> bool:
