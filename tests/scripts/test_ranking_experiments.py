@@ -22,7 +22,7 @@ import sort_numbers
 import topk_classification
 import trimmed_squares
 from cached import Cells
-from images import Images, batches, held_out, load_digits, load_images, load_task, shifted
+from images import Images, batches, digest, held_out, load_digits, load_images, load_task, shifted
 from tiny import SENTENCES
 
 from beamtrain.base.errors import UserError
@@ -61,6 +61,31 @@ def test_a_file_of_other_things_is_no_file_of_cells(text: bytes, tmp_path: Path)
     with pytest.raises(UserError, match=r"cells.jsonl: not a file of finished cells, .* move it away or give another"):
         Cells(path)
     assert path.read_bytes() == text
+
+
+def test_cells_are_of_the_same_data(tmp_path: Path) -> None:
+    path, others = tmp_path / "cells.jsonl", TRAIN._replace(labels=TRAIN.labels.roll(1))
+    cells = Cells(path)
+    cells.belong_to(digest(TRAIN, TEST))
+    cells.run({"seed": 1}, lambda: {"accuracy": 1.0})
+    kept = path.read_bytes()
+    Cells(path).belong_to(digest(TRAIN, TEST))
+    with pytest.raises(UserError, match=r"cells.jsonl has cells of other data; give another folder by --out"):
+        Cells(path).belong_to(digest(others, TEST))
+    assert path.read_bytes() == kept and [settings for settings, _ in Cells(path).finished] == [{"seed": 1}]
+
+
+@pytest.mark.parametrize(
+    ("options", "pictures"),
+    [
+        ([], "docs/images/ranking"),
+        (["--out", "mine"], "mine"),
+        (["--pictures", "docs/images/ranking", "--out", "mine"], "docs/images/ranking"),
+        (["--out", "mine", "--pictures", "others"], "others"),
+    ],
+)
+def test_pictures_lie_beside_cells(options: list[str], pictures: str) -> None:
+    assert arguments.parser(None).parse_args(options).pictures == Path(pictures)
 
 
 SHORT = ["--methods", "NeuralSort", "--seeds", "1", "--steps", "10"]

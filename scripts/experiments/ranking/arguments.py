@@ -5,6 +5,7 @@ import sys
 from collections.abc import Callable
 from math import inf
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -14,12 +15,24 @@ MOST_SEED = 2**63 - 1  # of a torch.Generator
 LEAST_STEPS = 10  # of a one-cycle schedule
 
 
+_PICTURES = Path("docs/images/ranking")
+
+
+class _Out(argparse.Action):
+    """Pictures go to the same folder, unless another is given."""
+
+    def __call__(self, parser: object, options: argparse.Namespace, value: Any, option: object = None) -> None:
+        options.out = value
+        if options.pictures is _PICTURES:
+            options.pictures = value
+
+
 def parser(description: str | None, seeds: int = 3) -> argparse.ArgumentParser:
-    """With seeds 1, 2, .., the folder of finished cells and that of pictures."""
+    """With seeds 1, 2, .., the folder of finished cells and that of pictures, the same where only the first is given."""
     made = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
     made.add_argument("--seeds", type=whole(0, MOST_SEED), nargs="+", default=list(range(1, seeds + 1)))
-    made.add_argument("--out", type=folder, default=Path("docs/experiments/ranking"))
-    made.add_argument("--pictures", type=folder, default=Path("docs/images/ranking"))
+    made.add_argument("--out", type=folder, action=_Out, default=Path("docs/experiments/ranking"))
+    made.add_argument("--pictures", type=folder, default=_PICTURES)
     return made
 
 

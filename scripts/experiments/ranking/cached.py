@@ -1,6 +1,7 @@
 """Finished cells of an experiment, one line of JSON each; a command that was interrupted goes on where it stopped.
 
-A cell is known by its settings, and everything that changes its result belongs to them.
+A cell is known by its settings, and everything that changes its result belongs to them, but for the data: all cells of
+a file are of the same.
 """
 
 import json
@@ -29,18 +30,34 @@ class Cells:
     def __init__(self, path: Path) -> None:
         self.path = path
         self.finished: list[tuple[Settings, Result]] = []
+        self._data: str | None = None
         path.parent.mkdir(parents=True, exist_ok=True)
         if path.exists():
             try:
                 for line in path.read_text(encoding="utf-8").split("\n"):
                     with suppress(json.JSONDecodeError):  # half a line
                         row = json.loads(line)
+                        if "data" in row:
+                            self._data = str(row["data"])
+                            continue
                         self.finished.append((dict(row["settings"]), dict(row["result"])))
             except (UnicodeDecodeError, TypeError, KeyError, ValueError) as error:
                 raise UserError(
                     f"{path}: not a file of finished cells, each a line of JSON with settings and result; move it away "
                     "or give another folder"
                 ) from error
+
+    def belong_to(self, data: str) -> None:
+        """Keep the digest of the data that the cells are measured on.
+
+        Raises:
+            UserError: those that are kept were measured on other data.
+        """
+        if self._data is None:
+            self._append({"data": data})
+            self._data = data
+        if self._data != data:
+            raise UserError(f"{self.path} has cells of other data; give another folder by --out, or the same --source")
 
     def run(self, settings: Settings, work: Callable[[], Result], device: str = "cpu") -> Result:
         """The kept result of the cell with these settings, or that of `work`, with its CPU seconds, now kept.
@@ -54,8 +71,7 @@ class Cells:
         result = work()
         seconds = round(time.process_time() - begin, 1)
         result = {**({"cpu_seconds": seconds} if device == "cpu" else {"device": device}), **result}
-        with self.path.open("a", encoding="utf-8") as file:
-            file.write("\n" * self._torn() + json.dumps({"settings": settings, "result": result}) + "\n")
+        self._append({"settings": settings, "result": result})
         self.finished.append((settings, result))
         print(f"{settings} {summary(result)}", file=sys.stderr, flush=True)
         return result
@@ -85,6 +101,10 @@ class Cells:
             for known, result in self.finished
             if "cost" not in known and all(known.get(name) == value for name, value in settings.items())
         ]
+
+    def _append(self, row: dict[str, Any]) -> None:
+        with self.path.open("a", encoding="utf-8") as file:
+            file.write("\n" * self._torn() + json.dumps(row) + "\n")
 
     def _torn(self) -> bool:
         """Whether the file ends in half a line."""

@@ -31,12 +31,12 @@ from torch import Tensor, nn
 
 from beamtrain.base.allocator import keep_freed_memory
 from beamtrain.base.errors import UserError
+from beamtrain.commands.options import load_named_run
 from beamtrain.data.batch import Batch, pad
 from beamtrain.data.tokenizer import EOS, Tokenizer
 from beamtrain.model.base import Memory, Seq2Seq
 from beamtrain.model.state import DecoderState
 from beamtrain.ranking import membership, squared_distances
-from beamtrain.runs.loading import load_run
 from beamtrain.runs.scoring_options import ScoringOptions
 from beamtrain.scoring.evaluation import evaluate
 from beamtrain.search.options import SearchOptions
@@ -142,7 +142,7 @@ def main() -> None:
     options = parser.parse_args()
     cells = Cells(options.out / "retrieval.jsonl")
     read = {split: pairs(options.source, split, options.languages) for split in ("train", "validation", "test")}
-    run = load_run(options.run)
+    run = load_named_run(options.run, "cpu", "fp32")
     known = collected(run.network, run.tokenizer, read["train"][: options.pairs])
     check_enough(known, options.pairs)
     tuning = collected(run.network, run.tokenizer, read["validation"][:200])
