@@ -28,7 +28,7 @@ class _Out(argparse.Action):
 
 
 def parser(description: str | None, seeds: int = 3) -> argparse.ArgumentParser:
-    """With seeds 1, 2, .., the folder of finished cells and that of pictures, the same where only the first is given."""
+    """With seeds 1, 2, .., the folder of finished cells and that of pictures: where only the first is given, it."""
     made = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
     made.add_argument("--seeds", type=whole(0, MOST_SEED), nargs="+", default=list(range(1, seeds + 1)))
     made.add_argument("--out", type=folder, action=_Out, default=Path("docs/experiments/ranking"))
