@@ -81,6 +81,14 @@ def test_commands_take_an_imported_run(imported, tmp_path, capsys):
     assert capsys.readouterr().out.endswith("report/report.html\n")
     assert main(["evaluate", *model, "--split", "test"]) == 2
     assert len(capsys.readouterr().err.splitlines()) == 1
+    shutil.copytree(model[1], "twin")
+    assert main(["average", model[1], "twin", "--name", "mean", "--runs", "."]) == 0
+    capsys.readouterr()
+    said = []
+    for run in (model[1], "mean"):
+        assert main(["translate", "--model", run, *short, "--input", "lines.txt"]) == 0
+        said.append(capsys.readouterr().out)
+    assert said[0] == said[1] != ""
 
 
 def test_a_line_without_positions_is_left_empty_and_reported(imported, tmp_path, capsys):
