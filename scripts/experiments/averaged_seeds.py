@@ -43,7 +43,8 @@ def print_start(options: argparse.Namespace, start: str) -> None:
         controls = all_seeds(options, control, cells) if control else []
         if group:
             about = first.name, first.steps, plain(alike(options.out / "starts" / start, group))
-            ours, theirs = (averaged(options, start, each) if each else None for each in (group, controls))
+            ours = averaged(options, start, group)
+            theirs = averaged(options, start, controls) if controls else None
             for corpus in corpora_of(sets):
                 print(
                     row(*about, corpus.test, *figures(corpus.test, sets[corpus.test][1], group, ours, theirs)),
