@@ -1,7 +1,6 @@
 """The experiments of docs/ranking.md, each with a few steps on the digits; finished cells are kept."""
 
 import gzip
-import json
 import sys
 from pathlib import Path
 from types import ModuleType
@@ -22,7 +21,7 @@ import sort_numbers
 import topk_classification
 import trimmed_squares
 from cached import Cells
-from images import Images, batches, digest, held_out, load_digits, load_images, load_task, shifted
+from images import held_out, load_digits
 from tiny import SENTENCES
 
 from beamtrain.base.errors import UserError
@@ -32,60 +31,6 @@ from beamtrain.search.options import SearchOptions
 from beamtrain.translating.translator import Translator
 
 TRAIN, TEST = load_digits()
-
-
-def test_finished_cells_are_kept_and_half_a_line_is_not(tmp_path: Path) -> None:
-    path = tmp_path / "cells.jsonl"
-    first = Cells(path).run({"seed": 1}, lambda: {"accuracy": 1.0})
-    with path.open("a") as file:
-        file.write('{"settings": {"seed": 2}, "res')
-    again = Cells(path)
-    assert again.run({"seed": 1}, lambda: pytest.fail("it was finished")) == first
-    again.run({"seed": 2}, lambda: {"accuracy": 2.0})
-    assert [settings for settings, _ in Cells(path).finished] == [{"seed": 1}, {"seed": 2}]
-
-
-def test_however_much_of_a_line_was_written(tmp_path: Path) -> None:
-    path = tmp_path / "cells.jsonl"
-    whole = json.dumps({"settings": {"seed": 1, "task": {"rate": 1}}, "result": {"accuracy": 1.0}})
-    for length in range(1, len(whole)):
-        path.write_text(whole[:length])
-        Cells(path).run({"seed": 2}, lambda: {"accuracy": 2.0})
-        assert [settings for settings, _ in Cells(path).finished] == [{"seed": 2}]
-
-
-@pytest.mark.parametrize("text", [b"\xff\xfe", b"[1]\n", b'{"settings": {}}\n', b'{"settings": 1, "result": {}}'])
-def test_a_file_of_other_things_is_no_file_of_cells(text: bytes, tmp_path: Path) -> None:
-    path = tmp_path / "cells.jsonl"
-    path.write_bytes(text)
-    with pytest.raises(UserError, match=r"cells.jsonl: not a file of finished cells, .* move it away or give another"):
-        Cells(path)
-    assert path.read_bytes() == text
-
-
-def test_cells_are_of_the_same_data(tmp_path: Path) -> None:
-    path, others = tmp_path / "cells.jsonl", TRAIN._replace(labels=TRAIN.labels.roll(1))
-    cells = Cells(path)
-    cells.belong_to(digest(TRAIN, TEST))
-    cells.run({"seed": 1}, lambda: {"accuracy": 1.0})
-    kept = path.read_bytes()
-    Cells(path).belong_to(digest(TRAIN, TEST))
-    with pytest.raises(UserError, match=r"cells.jsonl has cells of other data; give another folder by --out"):
-        Cells(path).belong_to(digest(others, TEST))
-    assert path.read_bytes() == kept and [settings for settings, _ in Cells(path).finished] == [{"seed": 1}]
-
-
-@pytest.mark.parametrize(
-    ("options", "pictures"),
-    [
-        ([], "docs/images/ranking"),
-        (["--out", "mine"], "mine"),
-        (["--pictures", "docs/images/ranking", "--out", "mine"], "docs/images/ranking"),
-        (["--out", "mine", "--pictures", "others"], "others"),
-    ],
-)
-def test_pictures_lie_beside_cells(options: list[str], pictures: str) -> None:
-    assert arguments.parser(None).parse_args(options).pictures == Path(pictures)
 
 
 SHORT = ["--methods", "NeuralSort", "--seeds", "1", "--steps", "10"]
@@ -144,32 +89,6 @@ def test_an_interrupted_command_says_that_it_goes_on(capsys: pytest.CaptureFixtu
         arguments.run(main)
     assert stopped.value.code == 130
     assert capsys.readouterr().err == "interrupted; what is finished is kept, and the same command goes on\n"
-
-
-def test_a_task_has_as_many_images_whatever_the_source_has(monkeypatch: pytest.MonkeyPatch) -> None:
-    whole = Images(torch.arange(12_000.0).view(-1, 1, 1, 1).expand(-1, 3, 32, 32), torch.arange(12_000) % 10)
-    asked: list[str] = []
-
-    def load(source: str) -> tuple[Images, Images]:
-        asked.append(source)
-        return whole, whole
-
-    monkeypatch.setattr("images.load_images", load)
-    first, again = load_task("cifar10"), load_task("cifar10", "folder")
-    assert [len(images.labels) for images in first] == [10_000, 2_000]
-    assert torch.equal(first[0].labels, again[0].labels)
-    assert asked == ["uoft-cs/cifar10", "folder"]
-    with pytest.raises(UserError, match=r"--task cifar10-full needs 50,000 train images .* got 12,000 of"):
-        load_task("cifar10-full")
-    for few, found in ((9, "got 9 of .* and 9 classes from 0 to 8;"), (0, "got 0 of .* and 0 classes;")):
-        whole = Images(whole.pixels[:few], whole.labels[:few])
-        with pytest.raises(UserError, match=found):
-            load_task("cifar10")
-
-
-def test_too_few_images_for_a_batch() -> None:
-    with pytest.raises(ValueError, match="9 images are fewer than a batch of 10"):
-        next(batches(9, 10, torch.Generator()))
 
 
 def test_a_page_keeps_its_tables_where_there_are_no_cells(
@@ -338,46 +257,6 @@ def test_label_ranking(tmp_path: Path) -> None:
         for name in (label_ranking.NONE, "quadratic")
     )
     assert soft > plain > 0.8
-
-
-def test_images_in_the_format_of_mnist(tmp_path: Path) -> None:
-    pixels = np.random.default_rng(0).integers(0, 256, (3, 28, 28), dtype=np.uint8)
-    for part in ("train", "t10k"):
-        with gzip.open(tmp_path / f"{part}-images-idx3-ubyte.gz", "wb") as file:
-            file.write(bytes(16) + pixels.tobytes())
-        with gzip.open(tmp_path / f"{part}-labels-idx1-ubyte.gz", "wb") as file:
-            file.write(bytes(8) + bytes([4, 0, 9]))
-    train, test = load_images(str(tmp_path))
-    assert train.labels.tolist() == test.labels.tolist() == [4, 0, 9]
-    assert torch.equal((train.pixels.squeeze(1) * 255).round().byte(), torch.from_numpy(pixels))
-    (tmp_path / "t10k-labels-idx1-ubyte.gz").unlink()
-    with pytest.raises(UserError, match=r"not MNIST's four files: .*t10k-labels-idx1-ubyte.gz"):
-        load_images(str(tmp_path))
-
-
-def test_images_in_the_format_of_the_hub(tmp_path: Path) -> None:
-    from datasets import Dataset, Features, Image, Value
-
-    pixels = np.random.default_rng(0).integers(0, 256, (2, 32, 32, 3), dtype=np.uint8)
-    for part in ("train", "test"):
-        rows = Dataset.from_dict(
-            {"img": list(pixels), "label": [3, 1]}, features=Features({"img": Image(), "label": Value("int64")})
-        )
-        rows.to_parquet(tmp_path / f"{part}-00000-of-00001.parquet")
-    train, _ = load_images(str(tmp_path))
-    assert train.labels.tolist() == [3, 1]
-    assert torch.equal((train.pixels.movedim(1, -1) * 255).round().byte(), torch.from_numpy(pixels))
-
-
-def test_shifts_move_the_whole_image() -> None:
-    generator = torch.Generator().manual_seed(0)
-    image = torch.arange(1.0, 17).view(1, 1, 4, 4).expand(50, 1, 4, 4)
-    moved = shifted(image, 1, generator)
-    corners = {tuple(one[0, 1:3, 1:3].flatten().tolist()) for one in moved}
-    assert corners == {
-        tuple(image[0, 0, 1 + d : 3 + d, 1 + r : 3 + r].flatten().tolist()) for d in (-1, 0, 1) for r in (-1, 0, 1)
-    }
-    assert torch.equal(shifted(image, 0, generator), image)
 
 
 def test_what_is_held_out_is_not_trained_on() -> None:
