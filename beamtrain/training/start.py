@@ -98,8 +98,8 @@ def find_start(folder: RunFolder, config: Any, again: str) -> Start:
 
     Raises:
         UserError: options contradict each other; the folder holds something else, or a run that is neither to be
-            resumed nor to be replaced, or one that is in use; the checkpoint is missing or damaged, with the command
-            that goes on from the newest good one; nothing is left to do.
+            resumed nor to be replaced, or one that is in use, or weights without a checkpoint; the checkpoint is
+            missing or damaged, with the command that goes on from the newest good one; nothing is left to do.
     """
     if resumes(config) and config.overwrite:
         raise UserError("--resume goes on with a run and --overwrite replaces it: give one of them")
@@ -115,6 +115,11 @@ def find_start(folder: RunFolder, config: Any, again: str) -> Start:
     if not resumes(config):
         return Start(folder, replaces=config.overwrite)
     if config.resume_from is None and not any(folder.checkpoints.glob("*.ckpt")):
+        if (folder.path / "model.safetensors").exists():  # an average, a model that was imported, a run tidied up
+            raise UserError(
+                f"{folder} has weights but no checkpoint to go on from, and training from the beginning would replace "
+                f"them: start a new run from them by --init_from {folder} --name NAME"
+            )
         say(f"{folder} has no checkpoint yet: starting at the beginning")
         return Start(folder, resumes=True)
     checkpoint = Path(config.resume_from) if config.resume_from is not None else folder.checkpoints / LAST

@@ -255,6 +255,12 @@ def test_a_run_that_another_process_has_begun_in_the_meantime_is_left_alone(tmp_
     assert (tmp_path / "config.yaml").read_text() == "of the other"
 
 
+def test_weights_without_a_checkpoint_are_not_trained_over(train, capsys):
+    shutil.rmtree("runs/tiny/checkpoints")
+    line = refused(train, capsys, "--resume", "--trainer.max_steps=6")
+    assert line.endswith("start a new run from them by --init_from runs/tiny --name NAME")
+
+
 def test_going_on_and_replacing_exclude_each_other(train, capsys):
     assert "give one of them" in refused(train, capsys, "--resume", "--overwrite")
 
