@@ -29,6 +29,11 @@ settings.register_profile("beside others", deadline=None)  # how long an example
 settings.load_profile("beside others")
 
 
+def pytest_make_parametrize_id(val: object, argname: str) -> str | None:
+    """Bytes are named after their argument: what they hold may tell the time, and every worker must collect alike."""
+    return argname if isinstance(val, bytes) else None
+
+
 @pytest.fixture(scope="session")
 def tokenizer() -> Tokenizer:
     """320 subwords, 256 of them bytes: it can spell every text."""
