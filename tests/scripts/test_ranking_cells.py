@@ -11,7 +11,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "scripts" / "experi
 
 import arguments
 import label_ranking
-from cached import Cells, digest
+from cached import Cells, digest, table
 from images import load_digits
 
 from beamtrain.base.errors import UserError
@@ -96,3 +96,11 @@ def test_sets_of_labels_changed_since_are_not_mixed_with_kept_cells(
 )
 def test_pictures_lie_beside_cells(options: list[str], pictures: str) -> None:
     assert arguments.parser(None).parse_args(options).pictures == Path(pictures)
+
+
+def test_a_table_has_no_column_without_a_figure() -> None:
+    rows = [["SOFT", "", "99.4"], ["pixels", "", ""]]
+    assert table(["method", "seconds", "accuracy"], rows) == (
+        "| method | accuracy |\n|---|---:|\n| SOFT | 99.4 |\n| pixels |  |"
+    )
+    assert table(["method", "accuracy"], []) == "| method | accuracy |\n|---|---:|"

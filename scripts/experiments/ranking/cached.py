@@ -140,6 +140,8 @@ def spread(values: Iterable[float], digits: int = 2) -> str:
 
 
 def table(head: list[str], rows: list[list[str]]) -> str:
-    """Markdown; the first column to the left, all others to the right."""
-    lines = ["| " + " | ".join(head) + " |", "|---|" + "---:|" * (len(head) - 1)]
-    return "\n".join(lines + ["| " + " | ".join(row) + " |" for row in rows])
+    """Markdown; the first column to the left, all others to the right. Columns without a figure are left out."""
+    kept = [column for column in range(len(head)) if not rows or any(row[column] for row in rows)]
+    lines = ["| " + " | ".join(row[column] for column in kept) + " |" for row in (head, *rows)]
+    lines.insert(1, "|---|" + "---:|" * (len(kept) - 1))
+    return "\n".join(lines)
