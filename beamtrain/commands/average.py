@@ -31,6 +31,7 @@ def average(
     from beamtrain.runs.weights import save_weights
     from beamtrain.training.environment import environment
     from beamtrain.training.run_folder import CONFIG, ENVIRONMENT, folder_of, is_run
+    from beamtrain.training.settings import read_config
 
     with folder_of(name, runs, []) as folder:
         folder.check_place(overwrite)
@@ -42,13 +43,14 @@ def average(
         run = mean_of([load_named_run(each, "cpu", "fp32", imports) for each in averaged])
         if not is_run(averaged[0]):
             raise UserError(f"{averaged[0]} is a model without the {CONFIG} of a run: name a run first")
+        read_config(averaged[0] / CONFIG)
         config = (averaged[0] / CONFIG).read_text(encoding="utf-8")
         folder.claim(resume=False, replace=overwrite)
         run.tokenizer.save(folder.path)
         save_description(folder.path, run.description)
         write_text(folder.path / ENVIRONMENT, environment(seed=0))
+        write_text(folder.path / CONFIG, config)  # from here on it is a run, which another try may replace
         save_weights(folder.path, run.network.state_dict(), run.weights)
-        write_text(folder.path / CONFIG, config)  # last: it makes it a run
     if not began_together(averaged):
         print("beamtrain: they did not begin with the same weights: such an average is seldom of use", file=sys.stderr)
     print(f"{folder} is written; to use it: beamtrain translate --model {folder} < FILE")

@@ -52,7 +52,6 @@ class Import:
         self.tokenizer.save(folder)
         save_description(folder, self.description)
         write_text(folder / "environment.json", environment)
-        save_weights(folder, self.network.state_dict(), {"step": 0})
         data = {
             "source": "",  # it has none: --data.source is what it is trained on
             "source_lang": self.description.source_lang,
@@ -61,7 +60,9 @@ class Import:
             "joint_vocabulary": self.tokenizer.joint,
             "max_length": min(USUAL_LENGTH, (self.network.max_positions or USUAL_LENGTH) - 1),  # EOS comes to it
         }
-        write_text(folder / "config.yaml", yaml.safe_dump({"data": data}, sort_keys=False))  # last: it makes it a run
+        config = yaml.safe_dump({"data": data}, sort_keys=False)
+        write_text(folder / "config.yaml", config)  # from here on it is a run, which another try may replace
+        save_weights(folder, self.network.state_dict(), {"step": 0})
 
     def check_lines(self, lines: Iterable[str]) -> None:
         """Raises UserError unless there is something to compare among the lines."""

@@ -15,6 +15,7 @@ import yaml
 
 from beamtrain.base.errors import UserError
 from beamtrain.runs.loading import Run
+from beamtrain.runs.networks import defaults, is_dropout
 
 _ORIGIN = "init_from"  # in config.yaml: the run whose weights a run began with
 
@@ -28,7 +29,7 @@ def average(runs: Sequence[Run]) -> Run:
         runs: at least two, of the same network and the same subwords.
 
     Raises:
-        UserError: there are fewer, or they differ in network, languages or subwords.
+        UserError: there are fewer, or they differ in network, languages or subwords, or a weight is not finite.
     """
     if len(runs) < 2:
         raise UserError(f"{len(runs)} run: the average is of two or more; name others too")
@@ -36,6 +37,9 @@ def average(runs: Sequence[Run]) -> Run:
     for other in runs[1:]:
         _check_alike(first, other)
     states = [run.network.state_dict() for run in runs]
+    for run, state in zip(runs, states, strict=True):
+        if strange := next((name for name, each in state.items() if not each.isfinite().all()), None):
+            raise UserError(f"{run.path} has weights that are not finite, in {strange}: leave that run out")
     first.network.load_state_dict({name: _mean([state[name] for state in states]) for name in states[0]})
     steps = {run.weights.get("step") for run in runs}
     return replace(first, weights={"step": steps.pop()} if len(steps) == 1 else {})
@@ -65,9 +69,10 @@ def _check_alike(first: Run, other: Run) -> None:
 
 def _characteristics(run: Run) -> dict[str, Any]:
     description = run.description
+    arguments = defaults(run.network) | description.arguments
     return {
         "network": description.network,
-        **description.arguments,
+        **{name: value for name, value in arguments.items() if not is_dropout(name)},
         "source_lang": description.source_lang,
         "target_lang": description.target_lang,
         "subwords": run.tokenizer.fingerprint(),

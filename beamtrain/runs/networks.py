@@ -56,6 +56,17 @@ def build_network(description: Description, where: str) -> Seq2Seq:
         raise UserError(f"{where}: {first_line(error)}") from error
 
 
+def defaults(network: Seq2Seq) -> dict[str, Any]:
+    """The arguments that its class need not be given."""
+    parameters = inspect.signature(type(network)).parameters.values()
+    return {each.name: each.default for each in parameters if each.default is not each.empty}
+
+
+def is_dropout(argument: str) -> bool:
+    """Whether this argument of a network is a rate of dropout, which changes nothing of what its weights do."""
+    return "dropout" in argument
+
+
 def find_network(class_path: str, where: str, imports: list[Any] | None = None) -> type[Seq2Seq]:
     """The class of a network among the imported modules, and those that an installed distribution announces.
 

@@ -9,6 +9,7 @@ from torch.optim import Optimizer
 
 from beamtrain.base.errors import UserError
 from beamtrain.data.datamodule import TranslationData
+from beamtrain.runs.networks import is_dropout
 from beamtrain.training.class_paths import short_path
 
 KEY = "provenance"  # in a training checkpoint
@@ -63,7 +64,7 @@ def check_same(then: Mapping[str, Settings], now: Mapping[str, Settings], checkp
 
 def network_differences(then: Settings, now: Settings) -> str:
     """The settings of a network that change what its weights do and are not the same; rates of dropout do not."""
-    return _differences("model.network ", then, now, but={name for name in now if "dropout" in name})
+    return _differences("model.network ", then, now, but=filter(is_dropout, now))
 
 
 def _data_differences(then: Mapping[str, Settings], now: Mapping[str, Settings]) -> str:

@@ -9,10 +9,9 @@ import yaml
 
 from beamtrain.base.errors import UserError
 from beamtrain.data.datamodule import TranslationData
-from beamtrain.model.base import Seq2Seq
 from beamtrain.runs.description import Description, load_description
 from beamtrain.runs.loading import load_run
-from beamtrain.runs.networks import OWN, find_network, is_plain
+from beamtrain.runs.networks import OWN, defaults, find_network, is_plain
 from beamtrain.training.module import TranslationModule
 from beamtrain.training.provenance import FROM_DATA, network_differences
 from beamtrain.training.run_folder import CONFIG
@@ -97,16 +96,11 @@ def warm_start(module: TranslationModule, origin: str | None, description: Descr
     if start.resolve() == folder.resolve():
         raise UserError(f"{OPTION} {start} is the run itself: give the new one another --name")
     run = load_run(start)
-    theirs = {**_defaults(run.network), "class": run.description.network, **run.description.arguments}
+    theirs = {**defaults(run.network), "class": run.description.network, **run.description.arguments}
     if differences := network_differences(theirs, {"class": description.network, **description.arguments}):
         raise UserError(f"{OPTION} {start}: its weights do not fit: {differences}")
     module.network.load_state_dict(run.network.state_dict())
     say(f"weights of {start}, step {run.weights.get('step')}")
-
-
-def _defaults(network: Seq2Seq) -> dict[str, Any]:
-    parameters = signature(type(network)).parameters.values()
-    return {each.name: each.default for each in parameters if each.default is not each.empty}
 
 
 def _run_folder(folder: str) -> Path:

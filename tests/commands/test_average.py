@@ -1,7 +1,9 @@
 """`beamtrain average`: the mean of runs that belong together, as a run; others are refused in one line."""
 
 import json
+import os
 import shutil
+from itertools import count
 
 import pytest
 import torch
@@ -25,7 +27,7 @@ def make(transformer_run, tmp_path):
             for parameter in network.parameters():
                 parameter += noise * torch.rand_like(parameter)
         save_weights(run, network.state_dict(), {"step": step})
-        (run / "config.yaml").write_text(yaml.safe_dump({"init_from": init_from}))
+        (run / "config.yaml").write_text(yaml.safe_dump({"init_from": init_from, "data": {}}))
         (run / "environment.json").write_text("{}")
         return run
 
@@ -36,8 +38,8 @@ def make(transformer_run, tmp_path):
 def average(tmp_path, capsys):
     """Averages runs: exit code, what was said on stderr."""
 
-    def averaged(*runs, name="mean"):
-        code = main(["average", *map(str, runs), "--name", name, "--runs", str(tmp_path)])
+    def averaged(*runs, name="mean", options=()):
+        code = main(["average", *map(str, runs), "--name", name, "--runs", str(tmp_path), *options])
         return code, capsys.readouterr().err
 
     return averaged
@@ -71,21 +73,76 @@ def test_a_run_and_what_it_began_with_have_an_average_and_strangers_are_told_of(
     )
 
 
+def test_what_changes_nothing_of_what_weights_do_may_differ(make, average, tmp_path):
+    runs = [make("a", 1), make("b", 2)]
+    description = json.loads((runs[1] / "model.json").read_text())
+    description["network"]["arguments"] |= {"dropout": 0.4, "norm": "pre"}  # the default, which the other does not name
+    (runs[1] / "model.json").write_text(json.dumps(description))
+    assert average(*runs) == (0, "")
+    first = json.loads((runs[0] / "model.json").read_text())
+    assert json.loads((tmp_path / "mean" / "model.json").read_text()) == first
+
+
+def test_recurrent_networks_have_an_average(gru_run, average, tmp_path):
+    other = shutil.copytree(gru_run, tmp_path / "other")
+    for folder in (shutil.copytree(gru_run, tmp_path / "first"), other):
+        (folder / "config.yaml").write_text("data: {}")
+        (folder / "environment.json").write_text("{}")
+    save_weights(other, {name: each + 1 for name, each in load_run(other).network.state_dict().items()})
+    assert average(tmp_path / "first", other)[0] == 0
+    before, mean = (load_run(folder).network.state_dict() for folder in (gru_run, tmp_path / "mean"))
+    for name, value in mean.items():
+        torch.testing.assert_close(value, before[name] + 0.5)
+
+
+def test_interrupted_at_any_write_it_can_be_given_again(make, average, tmp_path, monkeypatch):
+    runs, replace = [make("a", 1), make("b", 2)], os.replace
+    for whole in range(20):
+        written = count()
+
+        def interrupted(*paths, whole=whole, written=written):
+            if next(written) >= whole:
+                raise OSError("interrupted")
+            replace(*paths)
+
+        monkeypatch.setattr("os.replace", interrupted)
+        code, _ = average(*runs)
+        monkeypatch.setattr("os.replace", replace)
+        if code == 0:
+            break
+        code, said = average(*runs)
+        if code:
+            assert "--overwrite replaces it" in said
+            assert average(*runs, options=["--overwrite"]) == (0, "")
+        assert load_run(tmp_path / "mean").weights == {"step": 5}
+        shutil.rmtree(tmp_path / "mean")
+    assert whole > 3
+
+
 def test_what_has_no_average_is_refused_and_nothing_is_written(make, average, gru_run, tmp_path):
-    a, b, c = make("a", 1), make("b", 2), make("c", 3)
+    a, b, c, broken, endless = (make(name, noise) for noise, name in enumerate(["a", "b", "c", "broken", "endless"]))
     description = json.loads((b / "model.json").read_text())
     (b / "model.json").write_text(json.dumps({**description, "target_lang": "fr"}))
     (c / "config.yaml").unlink()
+    weights = load_run(endless).network.state_dict()
+    next(iter(weights.values()))[0] = float("nan")
+    save_weights(endless, weights)
     for runs, said in [
         ([a], "1 run: the average is of two or more"),
         ([a, a], f"{a} is named twice"),
         ([a, gru_run], f"{gru_run} has network beamtrain.model.GRUEncoderDecoder, and {a} beamtrain.model.Transformer"),
         ([a, b], f"{b} has target_lang fr, and {a} de"),
+        ([a, endless], f"{endless} has weights that are not finite"),
         ([c, a], f"{c} is a model without the config.yaml of a run"),
         ([a, tmp_path / "none"], f"{tmp_path / 'none'}: there is no such folder"),
     ]:
         code, line = average(*runs)
         assert code == 2 and said in line and line.count("\n") == 1
+        assert not (tmp_path / "mean").exists()
+    for damaged in (b"\xff", b"", b"- [", b"data"):
+        (broken / "config.yaml").write_bytes(damaged)
+        code, line = average(broken, a)
+        assert code == 2 and line.startswith(f"beamtrain: {broken}/config.yaml ") and line.count("\n") == 1
         assert not (tmp_path / "mean").exists()
     code, line = average(a, make("d", 2), name="a")
     assert code == 2 and "exists" in line

@@ -1,8 +1,10 @@
 """`beamtrain import`: a folder of each architecture with its own tokenizer becomes a run that commands take."""
 
 import json
+import os
 import pickle
 import shutil
+from pathlib import Path
 
 import pytest
 from conftest import LINES, each_kind, languages
@@ -133,6 +135,19 @@ def test_a_run_is_replaced_only_if_asked_for(imported, foreign, tmp_path, capsys
     (tmp_path / "runs" / "pegasus" / "mine.txt").write_text("")
     assert import_again(foreign("pegasus"), "pegasus") == 2
     assert "exists and is not a run" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("file", ["config.yaml", "model.safetensors"])
+def test_an_import_that_was_interrupted_can_be_given_again(file, foreign, tmp_path, monkeypatch, capsys):
+    def interrupted(source, target, replace=os.replace):
+        if Path(target) == tmp_path / "runs" / "bart" / file:
+            raise OSError("interrupted")
+        replace(source, target)
+
+    with monkeypatch.context() as patch:
+        patch.setattr("os.replace", interrupted)
+        assert import_again(foreign("bart"), "bart") == 2
+    assert import_again(foreign("bart"), "bart", "--overwrite") == 0, capsys.readouterr().err
 
 
 def test_a_network_that_is_not_the_model_is_told_and_fails(foreign, monkeypatch, capsys):
