@@ -2,9 +2,9 @@
 
     python scripts/join_corpora.py OUT FOLDER FOLDER ...
 
-Each FOLDER is read as `--data.source` reads it: a local folder in any layout, or an id of the hub. OUT gets train.en,
-train.de, validation.en, validation.de and, where there are any, test.en and test.de, with the test text of each corpus
-apart beside them, as test_FOLDER.en and test_FOLDER.de.
+Each FOLDER is read as `--data.source` reads it: a local folder in any layout, or an id of the hub. OUT, a new folder,
+gets train.en, train.de, validation.en, validation.de and, where there are any, test.en and test.de, with the test text
+of each corpus apart beside them, as test_FOLDER.en and test_FOLDER.de.
 """
 
 import argparse
@@ -15,7 +15,7 @@ from itertools import chain
 from pathlib import Path
 
 from beamtrain.base.errors import UserError
-from beamtrain.base.files import write_text
+from beamtrain.base.files import atomic_folder, write_text
 from beamtrain.data.corpus import ROLES, Split, Text, open_corpus
 
 Pairs = tuple[list[str], list[str]]
@@ -42,8 +42,13 @@ def join(out: Path, folders: list[str], languages: list[str], validation: int | 
     """Write the joined text.
 
     Raises:
-        UserError: a corpus without training or validation text, one that cannot be read, or two of one name.
+        UserError: a corpus without training or validation text, one that cannot be read, or two of one name; something
+            lies at `out` already; no validation pairs are asked for.
     """
+    if out.exists() and not (out.is_dir() and not any(out.iterdir())):
+        raise UserError(f"{out} exists and is not an empty folder; give another one, or remove it first")
+    if validation is not None and validation < 1:
+        raise UserError(f"--validation {validation}: must be 1 or more")
     names = [Path(folder).name for folder in folders]
     if doubled := sorted({name for name in names if names.count(name) > 1}):
         raise UserError(f"two corpora are called {doubled[0]}: their test text needs two names; rename a folder")
@@ -65,11 +70,11 @@ def join(out: Path, folders: list[str], languages: list[str], validation: int | 
                     raise UserError(f"{folder}: no {role} text")
             if "test" in splits and len(folders) > 1:
                 texts[f"test_{Path(folder).name}"] = texts["test"][-1:]
-    out.mkdir(parents=True, exist_ok=True)
-    for name, parts in texts.items():
-        for side, language in enumerate(languages):
-            joined = chain.from_iterable(part[side] for part in parts)
-            write_text(out / f"{name}.{language}", "".join(f"{_LINE_END.sub(' ', line)}\n" for line in joined))
+    with atomic_folder(out) as whole:
+        for name, parts in texts.items():
+            for side, language in enumerate(languages):
+                joined = chain.from_iterable(part[side] for part in parts)
+                write_text(whole / f"{name}.{language}", "".join(f"{_LINE_END.sub(' ', line)}\n" for line in joined))
 
 
 def lines(split: Split, most: int | None) -> Pairs:

@@ -15,6 +15,7 @@ from pathlib import Path
 from statistics import fmean
 
 import torch
+from command_line import run_script
 from corpora import outputs_of, run, test_sets, translate
 from corpora_results import Cell, Texts, control_of, corpora_of, finished_cells, parser_for, translated_starts
 from figures import bleu, chrf, header, plain, row, signed, with_p
@@ -34,7 +35,8 @@ def main() -> None:
 
 
 def print_start(options: argparse.Namespace, start: str) -> None:
-    sets, cells = test_sets(options, start), finished_cells(options.out, start)
+    sets = test_sets(options, start)
+    cells = finished_cells(options.out, start, sets)
     print(f"\n## {start}\n")
     gained = "gained", "less the controls' average"
     print(header("recipe", "steps", "alike", "test", "mean of the seeds", "their average", *gained))
@@ -90,14 +92,18 @@ def alike(start: Path, group: list[Cell]) -> float:
 
 def averaged(options: argparse.Namespace, start: str, group: list[Cell]) -> Texts:
     """What the average of these cells makes of every set."""
-    folder = options.out / "averages" / f"{group[0].folder.name}_and_{len(group) - 1}_more"
+    folder = options.out / "averages" / "_and_".join([group[0].folder.name, *(str(each.seed) for each in group[1:])])
     folder.parent.mkdir(parents=True, exist_ok=True)
-    if not (folder / "config.yaml").exists():
+    if not (folder / "model.safetensors").exists():
         command = [sys.executable, "-m", "beamtrain.cli", "average", *(str(each.folder) for each in group)]
-        run(options, [*command, "--runs", str(folder.parent), "--name", folder.name], Path(f"{folder}.log"))
+        run(
+            options,
+            [*command, "--runs", str(folder.parent), "--name", folder.name, "--overwrite"],
+            Path(f"{folder}.log"),
+        )
     translate(options, start, folder)
     return outputs_of(folder)
 
 
 if __name__ == "__main__":
-    main()
+    run_script(main)

@@ -25,8 +25,10 @@ from typing import Any, NamedTuple
 
 import yaml
 from cells import ADAM
+from command_line import positive, run_script
 from corpora_cells import CONTROL_OF, CONTROLS, STAGES, cells_of
 
+from beamtrain.base.errors import UserError
 from beamtrain.base.files import write_text
 
 REPOSITORY = Path(__file__).parent.parent.parent
@@ -71,6 +73,10 @@ SPLIT_NAMES = {"train": ["train"], "validation": ["validation", "val"], "test": 
 
 def main() -> None:
     options = arguments()
+    for start in options.start or list(STARTS):
+        check_corpora(options.data, start)
+        if options.stage != "starts" and not (options.out / "starts" / start / "config.yaml").exists():
+            raise UserError(f"--start {start}: there is none in {options.out}; the stage `starts` trains it")
     options.out.mkdir(parents=True, exist_ok=True)
     if options.stage == "starts":
         names = options.start or list(STARTS)
@@ -95,32 +101,35 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--data", type=Path, required=True, help="the folder with the corpora's folders")
     parser.add_argument("--out", type=Path, required=True, help="the folder for runs and results")
     parser.add_argument("--start", nargs="+", choices=STARTS, help="default: all")
-    parser.add_argument("--start_steps", type=int, default=12000, help="optimiser steps of a start")
-    parser.add_argument("--start_tokens", type=int, default=4096, help="tokens in a batch of a start")
-    parser.add_argument("--start_validations", type=int, default=6, help="of a start; the best is kept")
+    parser.add_argument("--start_steps", type=positive, default=12000, help="optimiser steps of a start")
+    parser.add_argument("--start_tokens", type=positive, default=4096, help="tokens in a batch of a start")
+    parser.add_argument("--start_validations", type=positive, default=6, help="of a start; the best is kept")
     parser.add_argument("--start_from", type=Path, help="a folder with starts of these names, to train them on")
     parser.add_argument("--recipes", choices=STAGES, default="ablations")
-    parser.add_argument("--only", nargs="+", help="names of cells instead of a stage's")
-    parser.add_argument("--seeds", type=int, nargs="+", default=[1])
-    parser.add_argument("--steps", type=int, default=600, help="optimiser steps of a cell")
-    parser.add_argument("--control_steps", type=int, help="those of a control; default: --steps")
-    parser.add_argument("--tokens", type=int, default=2048, help="tokens in a batch of a cell")
-    parser.add_argument("--validations", type=int, default=3, help="of a cell; the best is kept")
-    parser.add_argument("--jobs", type=int, default=1)
-    parser.add_argument("--threads", type=int, default=1)
-    return parser.parse_args()
+    parser.add_argument("--only", nargs="+", metavar="CELL", help="names of cells instead of a stage's")
+    parser.add_argument("--seeds", type=positive, nargs="+", default=[1])
+    parser.add_argument("--steps", type=positive, default=600, help="optimiser steps of a cell")
+    parser.add_argument("--control_steps", type=positive, help="those of a control; default: --steps")
+    parser.add_argument("--tokens", type=positive, default=2048, help="tokens in a batch of a cell")
+    parser.add_argument("--validations", type=positive, default=3, help="of a cell; the best is kept")
+    parser.add_argument("--jobs", type=positive, default=1)
+    parser.add_argument("--threads", type=positive, default=1)
+    options = parser.parse_args()
+    if strange := sorted({*(options.only or [])} - {*STAGES["ablations"]}):
+        raise UserError(f"--only {strange[0]!r}: there is no such cell; there are {', '.join(STAGES['ablations'])}")
+    return options
 
 
 def joined_corpus(options: argparse.Namespace, name: str) -> Path:
     """The folder with a start's text: train, validation and test of its corpora, one after another."""
     start, folder = STARTS[name], options.out / "text" / name
-    if not (folder / "whole").exists():
+    if not folder.exists():
         command = [sys.executable, str(REPOSITORY / "scripts" / "join_corpora.py"), str(folder)]
         command += [str(options.data / corpus) for corpus in start.folders]
         command += ["--languages", "en", start.target_lang]
         command += ["--validation", str(VALIDATED_ON)] if len(start.folders) > 1 else []
-        subprocess.run(command, check=True)
-        write_text(folder / "whole", "")
+        if subprocess.run(command).returncode:  # it has said why
+            raise SystemExit(2)
     return folder
 
 
@@ -170,10 +179,12 @@ def train_start(options: argparse.Namespace, name: str) -> None:
 
 def run_cell(options: argparse.Namespace, start: str, name: str, seed: int) -> None:
     folder = cell_folder(options, start, name, seed)
-    if (folder / "result.json").exists():
-        return
     is_control = name in CONTROLS
     steps = (options.control_steps if is_control else None) or options.steps
+    if (folder / "result.json").exists():
+        if (finished := json.loads((folder / "result.json").read_text())["steps"]) != steps:
+            raise UserError(f"{folder} is finished with {finished} steps, not {steps}: give those, or another --out")
+        return
     begin = time.time()
     train(options, folder, cell_settings(options, start, name, seed, steps, steps // options.validations))
     seconds = round(time.time() - begin, 1)
@@ -248,8 +259,18 @@ def python_path() -> str:
     return os.pathsep.join(filter(None, [str(REPOSITORY), os.environ.get("PYTHONPATH", "")]))
 
 
+def check_corpora(data: Path, start: str) -> None:
+    """Raises UserError unless the corpora of this start are there, with their three splits."""
+    for corpus in STARTS[start].folders:
+        for split, names in SPLIT_NAMES.items():
+            for language in ("en", STARTS[start].target_lang):
+                if not any((data / corpus / f"{name}.{language}.gz").exists() for name in names):
+                    raise UserError(f"--data {data}: no {corpus}/{split}.{language}.gz there")
+
+
 def test_sets(options: argparse.Namespace, start: str) -> dict[str, tuple[list[str], list[str]]]:
     """Name -> (sources, references): validation, every test set of the corpora apart, and training sentences."""
+    check_corpora(options.data, start)
     target, sets = STARTS[start].target_lang, {}
     for corpus in STARTS[start].folders:
         prefix = f"{corpus.partition('_')[0]}-" if len(STARTS[start].folders) > 1 else ""
@@ -304,4 +325,4 @@ def print_costs(options: argparse.Namespace) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    run_script(main)

@@ -18,9 +18,20 @@ from pathlib import Path
 from statistics import mean, median_low
 from typing import Any
 
-from corpora import outputs_of, test_sets
+from command_line import run_script
+from corpora import test_sets
 from corpora_cells import MINIMUM_RISK, RECIPE, WIDER
-from corpora_results import Corpus, Texts, control_of, corpora_of, finished_cells, joined, parser_for, translated_starts
+from corpora_results import (
+    Corpus,
+    Texts,
+    control_of,
+    corpora_of,
+    finished_cells,
+    joined,
+    outputs_of_all,
+    parser_for,
+    translated_starts,
+)
 from figures import bleu, header, plain, row, signed, with_p
 from kept import kept
 from safetensors import safe_open
@@ -57,7 +68,7 @@ def of_start(options: argparse.Namespace, start: str) -> list[dict[str, Any]]:
     """The figures of a start and of the cells that began there, on each of its corpora apart."""
     sets, folder = test_sets(options, start), options.out / "starts" / start
     sources, gold = ({name: pair[side] for name, pair in sets.items()} for side in (0, 1))
-    ours, cells = outputs_of(folder), finished_cells(options.out, start)
+    ours, cells = outputs_of_all(folder, sets), finished_cells(options.out, start, sets)
     figures = []
     for corpus in corpora_of(sets):
         train, test = (bleu(ours[name], gold[name]).score for name in (corpus.train, corpus.test))
@@ -199,4 +210,4 @@ def plot(path: Path, starts: list[dict[str, Any]]) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    run_script(main)

@@ -2,15 +2,19 @@
 
 import argparse
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
 from corpora import SPLIT_NAMES, STARTS, outputs_of
 from corpora_cells import CONTROL_OF, CONTROLS
 
+from beamtrain.base.errors import UserError
+
 Texts = dict[str, list[str]]
 """The lines of every set."""
+Sets = Mapping[str, tuple[list[str], list[str]]]
+"""Sources and references of every set."""
 ORDER = {name: place for place, name in enumerate([*CONTROLS, *CONTROL_OF])}
 
 
@@ -50,17 +54,32 @@ class Corpus(NamedTuple):
 
 
 def translated_starts(options: argparse.Namespace) -> list[str]:
-    """Of the starts that are asked for, by default all."""
+    """Of the starts that are asked for, by default all. Raises UserError where there is none."""
     names = options.start or list(STARTS)
-    return [name for name in names if (options.out / "starts" / name / "translations").exists()]
+    found = [name for name in names if (options.out / "starts" / name / "translations").exists()]
+    if not found:
+        raise UserError(f"--out {options.out}: none of these starts is translated there: {', '.join(names)}")
+    return found
 
 
-def finished_cells(out: Path, start: str) -> list[Cell]:
+def outputs_of_all(folder: Path, sets: Sets) -> Texts:
+    """A run's translations of every set. Raises UserError where some are missing."""
+    outputs = outputs_of(folder)
+    for name, (sources, _) in sets.items():
+        if len(found := outputs.get(name, [])) != len(sources):
+            raise UserError(
+                f"{folder}/translations/{name}.txt has {len(found):,} lines, not {len(sources):,}: remove the folder "
+                f"{folder}, or give the --data that it was translated from"
+            )
+    return outputs
+
+
+def finished_cells(out: Path, start: str, sets: Sets) -> list[Cell]:
     """Those of a stage together, controls first; those of a name by seed."""
     cells = []
     for path in out.glob(f"cells/{start}_*/result.json"):
         result, (*_, steps, tokens, _) = json.loads(path.read_text()), path.parent.name.split("_")
-        stage, outputs = f"{steps}, {tokens}", outputs_of(path.parent)
+        stage, outputs = f"{steps}, {tokens}", outputs_of_all(path.parent, sets)
         figures = result["steps"], result["seconds"]
         cells.append(Cell(result["name"], result["seed"], stage, outputs, *figures, path.parent))
     return sorted(cells, key=lambda cell: (cell.stage, ORDER.get(cell.name, len(ORDER)), cell.name, cell.seed))

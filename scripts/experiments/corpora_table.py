@@ -8,8 +8,9 @@ Differences are of each test set, with p of the paired bootstrap.
 
 import argparse
 
-from corpora import outputs_of, test_sets
-from corpora_results import Texts, control_of, finished_cells, parser_for, translated_starts
+from command_line import run_script
+from corpora import test_sets
+from corpora_results import Texts, control_of, finished_cells, outputs_of_all, parser_for, translated_starts
 from figures import bleu, chrf, header, row
 
 from beamtrain.scoring.metrics import paired_bootstrap
@@ -22,11 +23,12 @@ def main() -> None:
 
 
 def print_start(options: argparse.Namespace, start: str) -> None:
-    gold = {name: references for name, (_, references) in test_sets(options, start).items()}
+    sets = test_sets(options, start)
+    gold = {name: references for name, (_, references) in sets.items()}
     print(f"\n## {start}\n")
     print(header("cell", "seed", "steps", "s", *gold, "less the control, on each test"))
-    print(row("start", "", "", "", *scores(outputs_of(options.out / "starts" / start), gold), ""))
-    cells = finished_cells(options.out, start)
+    print(row("start", "", "", "", *scores(outputs_of_all(options.out / "starts" / start, sets), gold), ""))
+    cells = finished_cells(options.out, start, sets)
     for cell in sorted(cells, key=lambda cell: cell.seed):
         control = control_of(cell, cells)
         apart = differences(control.outputs, cell.outputs, gold) if control else ""
@@ -53,4 +55,4 @@ def differences(before: Texts, ours: Texts, gold: Texts) -> str:
 
 
 if __name__ == "__main__":
-    main()
+    run_script(main)

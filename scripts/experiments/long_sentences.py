@@ -10,8 +10,18 @@ tenth more frequent than in the references.
 
 import argparse
 
-from corpora import outputs_of, test_sets
-from corpora_results import Texts, control_of, corpora_of, finished_cells, joined, parser_for, translated_starts
+from command_line import run_script
+from corpora import test_sets
+from corpora_results import (
+    Texts,
+    control_of,
+    corpora_of,
+    finished_cells,
+    joined,
+    outputs_of_all,
+    parser_for,
+    translated_starts,
+)
 from figures import bleu, header, plain, row, signed
 
 RATIOS = 0.97, 1.03
@@ -30,9 +40,10 @@ def main() -> None:
 
 
 def print_start(options: argparse.Namespace, start: str) -> None:
-    sets, cells = test_sets(options, start), finished_cells(options.out, start)
+    sets = test_sets(options, start)
+    cells = finished_cells(options.out, start, sets)
     sources, gold = ({name: pair[side] for name, pair in sets.items()} for side in (0, 1))
-    translated = outputs_of(options.out / "starts" / start)
+    translated = outputs_of_all(options.out / "starts" / start, sets)
     for corpus in corpora_of(sets):
         names = [corpus.test] if options.test_only else corpus.held_out
         long = [place for place, line in enumerate(joined(sources, names)) if len(line.split()) >= options.words]
@@ -76,4 +87,4 @@ def with_share(count: int, lines: list[str]) -> str:
 
 
 if __name__ == "__main__":
-    main()
+    run_script(main)

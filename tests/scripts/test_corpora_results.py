@@ -4,7 +4,9 @@ import gzip
 import json
 import shutil
 import sys
+from argparse import Namespace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -13,15 +15,18 @@ from safetensors.torch import save_file
 sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "scripts" / "experiments"))
 
 import averaged_seeds
+import corpora
 import corpora_map
 import corpora_table
 import long_sentences
+from command_line import run_script
 from corpora import TRAINED_ON, outputs_of
 from corpora_cells import CONTROL, RECIPE
 from corpora_results import Cell, control_of, corpora_of
 from figures import plain, signed
 from kept import kept
 
+Capture = pytest.CaptureFixture[str]
 SOURCES = [" ".join(f"w{place}" for place in range(length)) for length in (3, 12, 24)]
 REFERENCES = ["der erste Satz ist kurz", "der zweite Satz hat mehr Wörter als der erste", " ".join(map(str, range(24)))]
 WORSE = ["der erste Satz ist lang", *REFERENCES[1:]]
@@ -122,6 +127,80 @@ def test_seeds_that_kept_their_weights_are_averaged(
     _, recipe = capsys.readouterr().out.splitlines()[5:]
     assert recipe.startswith(f"| {RECIPE} | 2 | .71 | test | 100.00, 100.00 | 100.00, 100.00, 1.000 | +.00, +.00 | **+")
     assert recipe.count("(p .001)") == 2
+
+
+def test_the_average_of_other_seeds_is_another_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    commands: list[list[str]] = []
+    monkeypatch.setattr(averaged_seeds, "run", lambda _, command, __: commands.append(command))
+    monkeypatch.setattr(averaged_seeds, "translate", lambda *_: None)
+    for seeds in ((1, 2), (1, 3), (1, 2, 3)):
+        group = [Cell(RECIPE, seed, "steps2", {}, 2, 0.5, tmp_path / "cells" / f"recipe_seed{seed}") for seed in seeds]
+        averaged_seeds.averaged(Namespace(out=tmp_path), "tatoeba", group)
+    assert len({command[command.index("--name") + 1] for command in commands}) == 3
+
+
+WRONG = [
+    (corpora, ["cells", "--only", "none"], "--only 'none': there is no such cell; there are "),
+    (corpora, ["cells", "--start", "docs"], "--data {data}: no docs_en_de/train.en.gz there"),
+    (corpora, ["cells", "--start", "tatoeba"], "--start tatoeba: there is none in {out}; the stage `starts` trains it"),
+    (corpora_map, ["--start", "docs"], "--out {out}: none of these starts is translated there: docs"),
+    (corpora_map, ["--data", "/none"], "--data /none: no tatoeba_en_de/train.en.gz there"),
+    (corpora_table, ["--out", "/none"], "--out /none: none of these starts is translated there: tatoeba, docs"),
+    (averaged_seeds, ["--start", "docs"], "--out {out}: none of these starts is translated there: docs"),
+]
+
+
+@pytest.mark.parametrize(("script", "given", "said"), WRONG)
+def test_a_wrong_input_gets_a_line_and_nothing_is_written(
+    script: Any, given: list[str], said: str, folders: list[str], monkeypatch: pytest.MonkeyPatch, capfd: Capture
+) -> None:
+    before = sorted(Path(folders[-1]).rglob("*"))
+    assert refused(script, [*given[:1], *folders, *given[1:]] if script is corpora else [*folders, *given], monkeypatch)
+    error = capfd.readouterr().err
+    assert error.startswith("error: " + said.format(data=folders[1], out=folders[-1])) and error.count("\n") == 1
+    assert sorted(Path(folders[-1]).rglob("*")) == before
+
+
+@pytest.mark.parametrize("number", ["0", "-1", "1.5", "many"])
+def test_numbers_are_whole_and_positive(number: str, monkeypatch: pytest.MonkeyPatch, capfd: Capture) -> None:
+    for option in ("--steps", "--validations", "--jobs", "--control_steps", "--tokens"):
+        assert refused(corpora, ["cells", "--data", "d", "--out", "o", option, number], monkeypatch)
+        assert f"argument {option}: {number}: must be a whole number from 1 on" in capfd.readouterr().err
+
+
+def test_a_finished_cell_is_not_taken_for_one_of_other_steps(
+    folders: list[str], monkeypatch: pytest.MonkeyPatch, capfd: Capture
+) -> None:
+    out = Path(folders[-1])
+    (out / "starts" / "tatoeba" / "config.yaml").touch()
+    (out / "cells" / "tatoeba_control_steps2_tokens64_seed1").rename(
+        out / "cells" / "tatoeba_teacher-forcing_steps2_tokens64_seed1"
+    )
+    cell = ["cells", *folders, "--start", "tatoeba", "--only", CONTROL, "--steps", "2", "--tokens", "64"]
+    assert not refused(corpora, cell, monkeypatch)
+    assert refused(corpora, [*cell, "--control_steps", "16"], monkeypatch)
+    assert "seed1 is finished with 2 steps, not 16: " in capfd.readouterr().err
+
+
+def test_translations_that_were_cut_are_told_of(
+    folders: list[str], monkeypatch: pytest.MonkeyPatch, capfd: Capture
+) -> None:
+    cell = Path(folders[-1]) / "cells" / "tatoeba_recipe_steps2_tokens64_seed1"
+    write(cell / "translations" / "test.txt", WORSE)
+    for script in (corpora_map, corpora_table, long_sentences, averaged_seeds):
+        assert refused(script, folders, monkeypatch)
+        assert capfd.readouterr().err.startswith(f"error: {cell}/translations/test.txt has 3 lines, not 180: ")
+    assert not (Path(folders[-1]) / "map" / "map.json").exists()
+
+
+def refused(script: Any, arguments: list[str], monkeypatch: pytest.MonkeyPatch) -> bool:
+    """Whether the script ends with exit code 2."""
+    monkeypatch.setattr("sys.argv", [f"{script.__name__}.py", *arguments])
+    try:
+        run_script(script.main)
+    except SystemExit as end:
+        return end.code == 2
+    return False
 
 
 @pytest.mark.parametrize(

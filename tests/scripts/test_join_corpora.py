@@ -43,6 +43,18 @@ def test_text_stands_one_after_another(folders: list[str], tmp_path: Path):
     }
 
 
+def test_no_text_is_written_over(folders: list[str], tmp_path: Path):
+    out = tmp_path / "out"
+    for given in (folders, [*folders, "--validation", "0"]):
+        found = run(*given)  # the first corpus in place of OUT
+        assert found.returncode == 2 and found.stderr == (
+            f"error: {folders[0]} exists and is not an empty folder; give another one, or remove it first\n"
+        )
+    assert len(list(Path(folders[0]).iterdir())) == 6
+    found = run(str(out), *folders, "--validation", "0")
+    assert found.returncode == 2 and found.stderr.startswith("error: --validation 0: must be 1") and not out.exists()
+
+
 def test_what_cannot_be_joined_is_refused(folders: list[str], tmp_path: Path):
     out = tmp_path / "out"
     for path in Path(folders[1]).glob("val*"):

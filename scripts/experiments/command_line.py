@@ -1,0 +1,22 @@
+"""What scripts do with what is typed."""
+
+import argparse
+import sys
+from collections.abc import Callable
+
+from beamtrain.base.errors import UserError
+
+
+def run_script(main: Callable[[], None]) -> None:
+    """What a wrong input gets is one line, and exit code 2."""
+    try:
+        main()
+    except (UserError, OSError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        sys.exit(2)
+
+
+def positive(text: str) -> int:
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text}: must be a whole number from 1 on")
+    return int(text)
