@@ -11,6 +11,7 @@ start.py       where a run starts, and all that can refuse it; by provenance.py,
                warm_start.py, another run's weights
 processes.py   several processes of one run
 module.py      objective, optimiser and validation for Lightning; development_set.py, what is translated at validation
+trained.py     which parameters are trained
 weighted_means.py   the figures of training over many batches
 schedule.py    the learning rate over a run; typed_optimizer.py, the optimiser and its rate after a resume
 finish.py      what follows the last step; ending.py, why it was the last

@@ -23,6 +23,7 @@ from beamtrain.search.options import SearchOptions
 from beamtrain.search.unroll.log_probs import token_log_probs
 from beamtrain.training.development_set import DevelopmentSet
 from beamtrain.training.schedule import InverseSquareRoot, Schedule
+from beamtrain.training.trained import train_only
 from beamtrain.training.typed_optimizer import TypedRate, keep_settings
 from beamtrain.training.weighted_means import WeightedMeans
 
@@ -44,6 +45,11 @@ class TranslationModule(pl.LightningModule):
         max_bad_steps: a step whose loss or gradient is not finite is skipped; so many in a row end training.
         search: the beam search of the development and the test set.
         scoring: how their translations are scored, and the best checkpoint is chosen.
+        trained: shell patterns of names of the network's parameters; those that fit none stay as they are. None: all
+            are trained. ["*bias*", "*norm*"] are the biases and normalisations (Ben Zaken et al. 2022, and more).
+
+    Raises:
+        UserError: a value out of its range, or a pattern that fits no parameter.
     """
 
     def __init__(
@@ -57,12 +63,15 @@ class TranslationModule(pl.LightningModule):
         max_bad_steps: int = 20,
         search: SearchOptions = SearchOptions(),  # noqa: B008 (frozen)
         scoring: ScoringOptions = ScoringOptions(),  # noqa: B008 (frozen)
+        trained: list[str] | None = None,
     ) -> None:
         super().__init__()
         if not 0 <= max_gradient_norm < math.inf:
             raise UserError(f"max_gradient_norm is {max_gradient_norm}, but must be positive, or 0 for no limit")
         if max_bad_steps < 1:
             raise UserError(f"max_bad_steps is {max_bad_steps}, but must be 1 or more; 20 is usual")
+        if trained is not None:
+            train_only(network, trained)
         self.network = network
         self.objective = objective or TeacherForcing()
         self.search, self.scoring = search, scoring
@@ -88,7 +97,7 @@ class TranslationModule(pl.LightningModule):
 
     def configure_optimizers(self) -> Any:
         try:
-            optimizer = self._optimizer(self.parameters())  # the network's and the objective's own
+            optimizer = self._optimizer(each for each in self.parameters() if each.requires_grad)  # the objective's too
         except (ValueError, TypeError, RuntimeError) as error:
             raise UserError(f"model.optimizer: {error}") from error
         rates = [float(group["lr"]) for group in optimizer.param_groups]

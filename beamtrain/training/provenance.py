@@ -1,4 +1,4 @@
-"""What a checkpoint was made with, and goes on with only: text, vocabulary, languages, scores, network, optimiser."""
+"""What a checkpoint was made with, and goes on with only: text, languages, scores, network, trained part, optimiser."""
 
 import json
 from collections.abc import Iterable, Mapping
@@ -38,6 +38,7 @@ def provenance(config: Any, network: str, data: TranslationData, optimizer: Opti
         "digests": data.digests,
         "scoring": _plain(vars(config.model.scoring)),
         "network": _plain({"class": network, **vars(config.model.network.init_args)}),
+        "trained": {"trained": config.model.trained},
         "optimizer": _plain({"class": short_path(type(optimizer)), **group}),
     }
 
@@ -46,14 +47,15 @@ def check_same(then: Mapping[str, Settings], now: Mapping[str, Settings], checkp
     """Check that `checkpoint` of `run`, made with `then`, may go on with `now`.
 
     Raises:
-        UserError: the text, the vocabulary, the network or the optimiser is another one, or scores are, by which the
-            best checkpoint was chosen.
+        UserError: the text, the vocabulary, the network, its trained parameters or the optimiser is another one, or
+            scores are, by which the best checkpoint was chosen.
     """
     warm = f"start a new run from its weights by --init_from {run} --name NAME"
     for changed, else_ in (
         (_data_differences(then, now), warm),
         (_differences("model.scoring ", then["scoring"], now["scoring"]), warm),
         (network_differences(then["network"], now["network"]), "start a new run by --name NAME"),
+        (_differences("model.", then["trained"], now["trained"]), warm),
         (_differences("model.optimizer ", then["optimizer"], now["optimizer"], but=FIT_ANY_STATE), warm),
     ):
         if changed:

@@ -27,6 +27,7 @@ MIXING = "minimum risk, mixing"
 WIDER = "minimum risk, hard, K 8"
 WIDEST = "minimum risk, hard, K 16"
 PAPER = "the paper's"
+NARROW = "minimum risk, hard, norms and biases, learning rate x 5"
 WEAKER = {factor: f"GLEU, straight-through, choices x {factor:g}" for factor in (0.1, 0.3)}
 OPEN = {"selection": "straight_through", "open_paths": ["embeddings"]}
 
@@ -67,7 +68,7 @@ AT_OTHER_RATES: dict[str, tuple[dict[str, Any], float]] = {
     f"{name}, learning rate x {factor:g}": (BEAMS[name], factor)
     for name in (RECIPE, *WEAKER.values(), MINIMUM_RISK, MIXING, WIDER, WIDEST)
     for factor in (0.25, 0.5, 2)
-}
+} | {NARROW: ({"model": {**BEAMS[MINIMUM_RISK]["model"], "trained": ["*bias", "*norm*"]}}, 5)}
 CONTROLS = {CONTROL: 1.0, SLOWER: 1 / 3, FASTER: 2.0}  # by learning rate
 CONTROL_OF = {name: CONTROL for name in [*BEAMS, *AT_OTHER_RATES, SLOWER, FASTER]}
 STAGES = {

@@ -228,7 +228,7 @@ def test_the_report_leaves_out_seconds_of_steps_whose_cost_is_unknown(
     result = {**dict.fromkeys(("top-1", "top-2", "top-3", "top-5"), 90.0), "curve": [(14, 90.0)]}
     settings = {"loss": "cross-entropy", "seed": 1, "k": 1, "task": task}
     cells.run(settings, lambda: result, "cuda")
-    assert topk_classification.report(cells, 1, task).endswith("| cross-entropy | 90.00 | 90.00 | 90.00 | 90.00 |  |")
+    assert topk_classification.report(cells, 1, task).endswith("| cross-entropy | 90.00 | 90.00 | 90.00 | 90.00 |")
     shown: list[dict] = []
     monkeypatch.setattr(topk_classification, "save_plot", lambda path, panels, *labels: shown.append(panels))
     topk_classification.plot(cells, tmp_path / "plot.png", 1, task)

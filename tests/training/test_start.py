@@ -127,6 +127,7 @@ CHANGED = {
         ["--model.objective=learning.LearnedWeight"],
         r"does not fit this model: objective.log_scale is of shape \(\) \(there missing\)",
     ),
+    "fewer trained parameters": (None, ["--model.trained=['*bias*']"], r'model.trained \["\*bias\*"\] \(there null\)'),
     "another optimiser": (
         None,
         ["--model.optimizer=torch.optim.SGD", "--model.optimizer.lr=0.1"],

@@ -28,9 +28,11 @@ class Progress(pl.Callback):
         self._since = self._started = time.monotonic()
         self._first_step = trainer.global_step
         if trainer.is_global_zero:
-            parameters = sum(parameter.numel() for parameter in module.parameters())
+            sizes = [(parameter.numel(), parameter.requires_grad) for parameter in module.parameters()]
+            parameters, trained = sum(size for size, _ in sizes), sum(size for size, is_trained in sizes if is_trained)
+            of_them = f"{trained:,} of " if trained < parameters else ""
             machine = f"{trainer.world_size} x {module.device.type}, {trainer.precision}"
-            _say(f"{parameters:,} parameters | {machine} | from step {trainer.global_step:,}")
+            _say(f"{of_them}{parameters:,} parameters | {machine} | from step {trainer.global_step:,}")
 
     def on_train_batch_end(
         self, trainer: pl.Trainer, module: pl.LightningModule, outputs: Any, batch: Batch, batch_idx: int

@@ -1,7 +1,7 @@
 """Finished cells of an experiment, one line of JSON each; a command that was interrupted goes on where it stopped.
 
-A cell is known by its settings, and everything that changes its result belongs to them, but for the data: all cells of
-a file are of the same.
+A cell is known by its settings, and everything that changes its result belongs to them, but for the data: what a file
+keeps of them is a digest.
 """
 
 import json
@@ -10,8 +10,11 @@ import sys
 import time
 from collections.abc import Callable, Iterable
 from contextlib import suppress
+from hashlib import blake2b
 from pathlib import Path
 from typing import Any
+
+from torch import Tensor
 
 from beamtrain.base.errors import UserError
 
@@ -30,7 +33,7 @@ class Cells:
     def __init__(self, path: Path) -> None:
         self.path = path
         self.finished: list[tuple[Settings, Result]] = []
-        self._data: str | None = None
+        self._data: dict[str, str] = {}
         path.parent.mkdir(parents=True, exist_ok=True)
         if path.exists():
             try:
@@ -38,7 +41,7 @@ class Cells:
                     with suppress(json.JSONDecodeError):  # half a line
                         row = json.loads(line)
                         if "data" in row:
-                            self._data = str(row["data"])
+                            self._data[str(row.get("of", ""))] = str(row["data"])
                             continue
                         self.finished.append((dict(row["settings"]), dict(row["result"])))
             except (UnicodeDecodeError, TypeError, KeyError, ValueError) as error:
@@ -47,17 +50,20 @@ class Cells:
                     "or give another folder"
                 ) from error
 
-    def belong_to(self, data: str) -> None:
-        """Keep the digest of the data that the cells are measured on.
+    def belong_to(self, data: str, of: str = "") -> None:
+        """Keep the digest of the data that the cells are measured on; `of`: which, in a file with cells of several.
 
         Raises:
             UserError: those that are kept were measured on other data.
         """
-        if self._data is None:
-            self._append({"data": data})
-            self._data = data
-        if self._data != data:
-            raise UserError(f"{self.path} has cells of other data; give another folder by --out, or the same --source")
+        if of not in self._data:
+            self._append({"data": data, "of": of} if of else {"data": data})
+            self._data[of] = data
+        if self._data[of] != data:
+            named = f" named {of}" if of else ""
+            raise UserError(
+                f"{self.path} has cells of other data{named}; give another folder by --out, or the same --source"
+            )
 
     def run(self, settings: Settings, work: Callable[[], Result], device: str = "cpu") -> Result:
         """The kept result of the cell with these settings, or that of `work`, with its CPU seconds, now kept.
@@ -111,6 +117,14 @@ class Cells:
         return self.path.exists() and self.path.stat().st_size > 0 and not self.path.read_bytes().endswith(b"\n")
 
 
+def digest(*parts: Tensor | str) -> str:
+    """What tells tensors and texts from others."""
+    found = blake2b(digest_size=16)
+    for part in parts:
+        found.update(part.encode() if isinstance(part, str) else part.detach().contiguous().numpy().data)
+    return found.hexdigest()
+
+
 def summary(result: Result) -> str:
     """The single figures of a result."""
     return ", ".join(f"{name} {value:.4g}" for name, value in result.items() if isinstance(value, int | float))
@@ -126,6 +140,8 @@ def spread(values: Iterable[float], digits: int = 2) -> str:
 
 
 def table(head: list[str], rows: list[list[str]]) -> str:
-    """Markdown; the first column to the left, all others to the right."""
-    lines = ["| " + " | ".join(head) + " |", "|---|" + "---:|" * (len(head) - 1)]
-    return "\n".join(lines + ["| " + " | ".join(row) + " |" for row in rows])
+    """Markdown; the first column to the left, all others to the right. Columns without a figure are left out."""
+    kept = [column for column in range(len(head)) if not rows or any(row[column] for row in rows)]
+    lines = ["| " + " | ".join(row[column] for column in kept) + " |" for row in (head, *rows)]
+    lines.insert(1, "|---|" + "---:|" * (len(kept) - 1))
+    return "\n".join(lines)

@@ -9,7 +9,6 @@ FOLDER                                    parquet files train-* and test-* as on
 import gzip
 import zlib
 from collections.abc import Iterator
-from hashlib import blake2b
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -68,14 +67,6 @@ def load_task(task: str, source: str | None = None) -> tuple[Images, Images]:
             )
         parts.append(images if len(labels) == count else held_out(images, count)[1])
     return parts[0], parts[1]
-
-
-def digest(*sets: Images) -> str:
-    """What tells images and labels from others."""
-    found = blake2b(digest_size=16)
-    for tensor in (tensor for images in sets for tensor in images):
-        found.update(tensor.contiguous().numpy().data)
-    return found.hexdigest()
 
 
 def load_images(source: str) -> tuple[Images, Images]:

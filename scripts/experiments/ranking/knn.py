@@ -23,9 +23,9 @@ from typing import Any, NamedTuple
 
 import arguments
 import torch
-from cached import Cells, spread, table
+from cached import Cells, digest, spread, table
 from image_networks import Sphere, convolutional, in_blocks, placed, resnet18
-from images import CLASSES, Images, batches, digest, held_out, load_task, on, shifted
+from images import CLASSES, Images, batches, held_out, load_task, on, shifted
 from methods import SETS
 from plots import Points, save_plot
 from torch import Tensor, nn
@@ -94,7 +94,7 @@ def main() -> None:
     train, test = load_task(options.task, options.source)
     train, validation = held_out(train, task.held_out)
     cells = Cells(options.out / f"knn-{options.task}.jsonl")
-    cells.belong_to(digest(train, test))
+    cells.belong_to(digest(*train, *test))
     for name in options.methods:
         if name not in UNTRAINED:
             cells.seconds_a_step(cost_of(task, name), partial(learned, task, name, TEMPERATURES.get(name), 1, train))

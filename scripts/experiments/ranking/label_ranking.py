@@ -20,7 +20,7 @@ from typing import NamedTuple
 import arguments
 import numpy as np
 import torch
-from cached import Cells, spread, table
+from cached import Cells, digest, spread, table
 from plots import Points, points, save_plot
 from torch import Tensor
 
@@ -55,9 +55,9 @@ def main() -> None:
     parser.add_argument("--methods", nargs="+", choices=METHODS, default=list(METHODS))
     options = parser.parse_args()
     names = options.sets or sets_of(options.source)
-    for name in names:
-        read(options.source, name)  # what is wrong with any is said before the first is measured
     cells = Cells(options.out / "label_ranking.jsonl")
+    for data, name in [(read(options.source, name), name) for name in names]:
+        cells.belong_to(digest(*data), name)
     for seed in options.seeds:
         for method in options.methods:
             for name in names:

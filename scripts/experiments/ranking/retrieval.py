@@ -25,7 +25,7 @@ from typing import Any, NamedTuple
 
 import arguments
 import torch
-from cached import Cells, spread, table
+from cached import Cells, digest, spread, table
 from plots import Points, save_plot
 from torch import Tensor, nn
 
@@ -143,6 +143,8 @@ def main() -> None:
     cells = Cells(options.out / "retrieval.jsonl")
     read = {split: pairs(options.source, split, options.languages) for split in ("train", "validation", "test")}
     run = load_named_run(options.run, "cpu", "fp32")
+    what = f"{options.run.name} on {options.source.name}, {'-'.join(options.languages)}"
+    cells.belong_to(digest(*run.network.parameters(), repr(read)), what)
     known = collected(run.network, run.tokenizer, read["train"][: options.pairs])
     check_enough(known, options.pairs)
     tuning = collected(run.network, run.tokenizer, read["validation"][:200])

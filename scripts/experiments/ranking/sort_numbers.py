@@ -19,8 +19,8 @@ from typing import Any
 
 import arguments
 import torch
-from cached import Cells, spread, table
-from images import Images, digest, held_out, load_task, on
+from cached import Cells, digest, spread, table
+from images import Images, held_out, load_task, on
 from methods import SORTS
 from numbers_of_digits import NumberNetwork, Numbers, optimised, scored
 from plots import save_plot
@@ -52,7 +52,7 @@ def main() -> None:
     train, _ = held_out(train, len(train.labels) // 12)
     steps = options.steps or STEPS[options.task]
     cells = Cells(options.out / f"sort_numbers-{options.task}.jsonl")
-    cells.belong_to(digest(train, test))
+    cells.belong_to(digest(*train, *test))
     for name in options.methods:
         cells.seconds_a_step(cost_of(name), partial(run, name, 5, 1, train=train, test=test, tested=5))
     if options.costs:

@@ -18,9 +18,9 @@ from typing import Any
 
 import arguments
 import torch
-from cached import Cells, spread, table
+from cached import Cells, digest, spread, table
 from image_networks import convolutional, in_blocks, placed
-from images import CLASSES, Images, batches, digest, load_task, on, shifted
+from images import CLASSES, Images, batches, load_task, on, shifted
 from methods import AllPairs
 from plots import Points, points, save_plot
 from torch import Tensor
@@ -56,7 +56,7 @@ def main() -> None:
     train, test = load_task(options.task, options.source)
     task = TASKS[options.task]
     cells = Cells(options.out / f"topk_classification-{options.task}.jsonl")
-    cells.belong_to(digest(train, test))
+    cells.belong_to(digest(*train, *test))
     for name in options.losses:
         cells.seconds_a_step(cost_of(name), partial(run, task, LOSSES[name], options.k, 1, train, test, "cpu"))
     if options.costs:
