@@ -241,8 +241,17 @@ def train(options: argparse.Namespace, folder: Path, settings: dict[str, Any]) -
     command += ["--runs", str(folder.parent), "--name", folder.name]
     if (folder / "model.json").exists():
         command.append("--resume")
-    run(options, command, folder.with_name(folder.name + ".log"))
+    if steps_done(folder) < settings["trainer"]["max_steps"]:
+        run(options, command, folder.with_name(folder.name + ".log"))
     write_text(done, "")
+
+
+def steps_done(folder: Path) -> int:
+    """The optimiser steps of a run's last checkpoint."""
+    from beamtrain.runs.checkpoints import load_checkpoint
+
+    last = folder / "checkpoints" / "last.ckpt"
+    return int(load_checkpoint(last)["global_step"]) if last.exists() else 0
 
 
 def run(options: argparse.Namespace, command: list[str], log: Path) -> None:

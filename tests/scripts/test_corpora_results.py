@@ -182,6 +182,22 @@ def test_a_finished_cell_is_not_taken_for_one_of_other_steps(
     assert "seed1 is finished with 2 steps, not 16: " in capfd.readouterr().err
 
 
+@pytest.mark.parametrize(("step", "done"), [(None, "begins"), (2, "goes on"), (4, "is left alone")])
+def test_what_was_killed_goes_on_but_after_its_last_step(
+    step: int | None, done: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    commands: list[list[str]] = []
+    monkeypatch.setattr(corpora, "run", lambda _, command, __: commands.append(command))
+    folder = tmp_path / "cells" / "cell"
+    if step is not None:
+        (folder / "checkpoints").mkdir(parents=True)
+        (folder / "model.json").touch()
+        torch.save({"state_dict": {}, "global_step": step}, folder / "checkpoints" / "last.ckpt")
+    corpora.train(Namespace(), folder, {"trainer": {"max_steps": 4}})
+    assert ["--resume" in command for command in commands] == {"begins": [False], "goes on": [True]}.get(done, [])
+    assert (tmp_path / "cells" / "cell.trained").exists()
+
+
 def test_translations_that_were_cut_are_told_of(
     folders: list[str], monkeypatch: pytest.MonkeyPatch, capfd: Capture
 ) -> None:
