@@ -14,6 +14,7 @@ from pathlib import Path
 
 import torch
 from choice_gradient import batches, gradient
+from command_line import positive, run_script
 from corpora import text
 from figures import header, row
 from torch import Tensor, nn
@@ -24,6 +25,7 @@ from beamtrain.objectives import BeamTraining, ExpectedReward, MinimumRisk
 from beamtrain.runs.loading import load_run
 from beamtrain.search.unroll.options import UnrollOptions
 
+KINDS = ["norms", "biases", "embeddings", "matrices of the encoder", "matrices of the decoder"]
 LOSSES: dict[str, Callable[[], BeamTraining]] = {
     "minimum risk": lambda: BeamTraining(MinimumRisk(sharpness=0.3), unroll=UnrollOptions(selection="hard")),
     "GLEU": lambda: BeamTraining(ExpectedReward()),  # straight-through
@@ -35,7 +37,7 @@ def main() -> None:
     parser.add_argument("run", type=Path)
     parser.add_argument("--text", type=Path, required=True, help="the folder with train.LANGUAGE.gz")
     parser.add_argument("--languages", nargs=2, default=["en", "de"])
-    parser.add_argument("--sentences", type=int, default=2048, help="of a half")
+    parser.add_argument("--sentences", type=positive, default=2048, help="of a half")
     parser.add_argument("--loss", choices=LOSSES, default="minimum risk")
     options = parser.parse_args()
     run = load_run(options.run)
@@ -62,9 +64,6 @@ def kinds(network: Seq2Seq) -> dict[str, Tensor]:
     kind_of = torch.tensor([KINDS.index(kind(name, network)) for name in names]).repeat_interleave(torch.tensor(sizes))
     found = {name: kind_of == number for number, name in enumerate(KINDS)}
     return {"all": torch.ones_like(kind_of, dtype=torch.bool)} | {name: at for name, at in found.items() if at.any()}
-
-
-KINDS = ["norms", "biases", "embeddings", "matrices of the encoder", "matrices of the decoder"]
 
 
 def kind(name: str, network: Seq2Seq) -> str:
@@ -94,4 +93,4 @@ def shares(first: Tensor, second: Tensor, chosen: Tensor) -> list[str]:
 if __name__ == "__main__":
     torch.set_num_threads(1)
     keep_freed_memory()
-    main()
+    run_script(main)
