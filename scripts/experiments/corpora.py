@@ -51,12 +51,12 @@ class Start(NamedTuple):
     rate: float = 0.005
 
 
+ALL_CORPORA = ["tatoeba_en_de", "docs_en_de", "newstest_en_de", "multi30k_en_de"]
 STARTS = {
     "tatoeba": Start(["tatoeba_en_de"]),
     "docs": Start(["docs_en_de"]),
-    "mixed": Start(
-        ["tatoeba_en_de", "docs_en_de", "newstest_en_de", "multi30k_en_de"], width=192, vocab_size=8000, rate=0.004
-    ),
+    "mixed": Start(ALL_CORPORA, width=192, vocab_size=8000, rate=0.004),
+    "mixed-small": Start(ALL_CORPORA, vocab_size=8000),
     "tatoeba-gru": Start(
         ["tatoeba_en_de"], network="GRUEncoderDecoder", width=256, layers=2, heads=1, dropout=0.2, rate=0.002
     ),

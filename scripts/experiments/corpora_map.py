@@ -5,7 +5,8 @@ learned by heart (its BLEU on training sentences less that on test), its size an
     python scripts/experiments/corpora_map.py --data FOLDER --out OUT --report docs/experiments/corpora
 
 FOLDER and OUT are those of corpora.py; a cell of OUT counts if it and its control of the same seed are finished.
-`--report FOLDER` (default: OUT/map) gets the figures, map.json, and the plot, map.png; the plot shows also what other
+`--report FOLDER` (default: OUT/map) gets the figures, map.json, and the plot, map.png. The starts of a map.json that is
+there already stay, but for those that OUT has: so one map can be made of several OUT. The plot shows also what other
 scripts have measured, which FOLDER/elsewhere.json holds in the form of map.json.
 """
 
@@ -19,7 +20,7 @@ from statistics import mean, median_low
 from typing import Any
 
 from command_line import run_script
-from corpora import test_sets
+from corpora import STARTS, test_sets
 from corpora_cells import MINIMUM_RISK, RECIPE, WIDER
 from corpora_results import (
     Corpus,
@@ -36,12 +37,14 @@ from figures import bleu, header, plain, row, signed, with_p
 from kept import kept
 from safetensors import safe_open
 
+from beamtrain.base.errors import UserError
 from beamtrain.base.files import write_text
 from beamtrain.scoring.metrics import paired_bootstrap
 
 EDGES = (1, 10, 20, 10_000)  # words of a source sentence
 FEWEST = 50  # sentences of a bucket that is scored
 PLOTTED = {RECIPE: "C0", MINIMUM_RISK: "C1", WIDER: "C2", "minimum risk, hard, sentence BLEU": "C3"}
+ORDER = {name: place for place, name in enumerate(STARTS)}
 MARKERS = "os^vD<>pPX*hd8H"
 AXES = {  # a figure of the start, its unit, a label
     "gap": (1, "learned by heart (BLEU, training sentences less test)"),
@@ -55,13 +58,34 @@ def main() -> None:
     parser.add_argument("--report", type=Path, help="the folder for figures and plot")
     options = parser.parse_args()
     options.report = options.report or options.out / "map"
-    starts = [figures for start in translated_starts(options) for figures in of_start(options, start)]
-    write_text(options.report / "map.json", json.dumps(starts, indent=1) + "\n")
+    figures, names = options.report / "map.json", translated_starts(options)
+    elsewhere = figures_in(options.report / "elsewhere.json")
+    measured = [each for each in figures_in(figures) if start_of(each) not in names]
+    measured += [each for start in names for each in of_start(options, start)]
+    starts = sorted(measured, key=lambda each: ORDER.get(start_of(each), len(ORDER)))
+    write_text(figures, json.dumps(starts, indent=1) + "\n")
     print_starts(starts)
     print_gains(starts)
     print_buckets(starts)
-    elsewhere = options.report / "elsewhere.json"
-    plot(options.report / "map.png", starts + (json.loads(elsewhere.read_text()) if elsewhere.exists() else []))
+    plot(options.report / "map.png", starts + elsewhere)
+
+
+def figures_in(path: Path) -> list[dict[str, Any]]:
+    """Those of a map.json, none if there is no such file. Raises UserError for another file."""
+    if not path.exists():
+        return []
+    try:
+        figures = json.loads(path.read_text(encoding="utf-8"))
+        if all({"start", "recipes"} <= each.keys() for each in figures):
+            return list(figures)
+    except (ValueError, TypeError, AttributeError):
+        pass
+    raise UserError(f"{path} is no map of starts: remove it, or give another --report")
+
+
+def start_of(figures: dict[str, Any]) -> str:
+    """The name of the start, without that of its corpus."""
+    return str(figures["start"]).partition(",")[0]
 
 
 def of_start(options: argparse.Namespace, start: str) -> list[dict[str, Any]]:

@@ -26,6 +26,8 @@ from corpora_results import Cell, control_of, corpora_of
 from figures import plain, signed
 from kept import kept
 
+from beamtrain.base.errors import UserError
+
 Capture = pytest.CaptureFixture[str]
 SOURCES = [" ".join(f"w{place}" for place in range(length)) for length in (3, 12, 24)]
 REFERENCES = ["der erste Satz ist kurz", "der zweite Satz hat mehr Wörter als der erste", " ".join(map(str, range(24)))]
@@ -78,6 +80,34 @@ def test_the_map_has_the_gains_over_the_control(
     assert short["length"] == short["control_length"] == 1
     assert f"{RECIPE} | steps2, tokens64 | 1 | **{signed(gain['bleu'])}** (p .001)" in capsys.readouterr().out
     assert (report / "map.png").stat().st_size > 10_000
+
+
+def test_a_map_keeps_the_starts_of_another_out(
+    folders: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    report = tmp_path / "report"
+    report.mkdir()
+    other = {"start": "docs-small", "parameters": 8, "words": 9, "train": 1.0, "test": 1.0, "gap": 0.0}
+    other |= {"sentences": {}, "recipes": []}
+    earlier = [{**other, "start": "tatoeba"}, other]
+    (report / "map.json").write_text(json.dumps(earlier))
+    monkeypatch.setattr(sys, "argv", ["corpora_map.py", *folders, "--report", str(report)])
+    corpora_map.main()
+    tatoeba, docs = json.loads((report / "map.json").read_text())
+    assert docs == earlier[1]
+    assert (tatoeba["start"], tatoeba["parameters"]) == ("tatoeba", 15)
+
+
+@pytest.mark.parametrize("name", ["map.json", "elsewhere.json"])
+@pytest.mark.parametrize("text", ["[{", "3", '["docs"]', '[{"start": "docs"}]'])
+def test_a_file_that_is_no_map_is_told_of(
+    text: str, name: str, folders: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / name).write_text(text)
+    monkeypatch.setattr(sys, "argv", ["corpora_map.py", *folders, "--report", str(tmp_path)])
+    with pytest.raises(UserError, match=f"{name} is no map of starts"):
+        corpora_map.main()
+    assert (tmp_path / name).read_text() == text and not (tmp_path / "map.png").exists()
 
 
 def test_long_sentences_are_those_of_the_source(
