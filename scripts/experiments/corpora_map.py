@@ -43,9 +43,15 @@ from beamtrain.scoring.metrics import paired_bootstrap
 
 EDGES = (1, 10, 20, 10_000)  # words of a source sentence
 FEWEST = 50  # sentences of a bucket that is scored
-PLOTTED = {RECIPE: "C0", MINIMUM_RISK: "C1", WIDER: "C2", "minimum risk, hard, sentence BLEU": "C3"}
+PLOTTED = {
+    RECIPE: "C0",
+    MINIMUM_RISK: "C1",
+    WIDER: "C2",
+    f"{WIDER}, learning rate x 0.5": "C4",
+    "minimum risk, hard, sentence BLEU": "C3",
+}
 ORDER = {name: place for place, name in enumerate(STARTS)}
-MARKERS = "os^vD<>pPX*hd8H"
+MARKERS = [*"os^vD<>pPX*hd8H", *((points, 1, 0) for points in (3, 4, 6, 8)), (4, 1, 45)]  # stars of so many points
 AXES = {  # a figure of the start, its unit, a label
     "gap": (1, "learned by heart (BLEU, training sentences less test)"),
     "parameters": (1e6, "million parameters"),
@@ -218,7 +224,8 @@ def plot(path: Path, starts: list[dict[str, Any]]) -> None:
                 fill = color if each["p_bleu"] < 0.05 else "none"
                 for axis, (key, (unit, _)) in zip(axes, AXES.items(), strict=True):
                     place = math.nan if start[key] is None else start[key] / unit
-                    axis.plot(place, each["bleu"], marker, color=color, markerfacecolor=fill, markersize=8)
+                    shape = {"marker": marker, "color": color, "markerfacecolor": fill, "markersize": 8}
+                    axis.plot(place, each["bleu"], linestyle="none", **shape)
     for axis, (_, label) in zip(axes, AXES.values(), strict=True):
         axis.axhline(0, color="black", linewidth=0.8)
         axis.set(xlabel=label)

@@ -91,6 +91,8 @@ def test_a_map_keeps_the_starts_of_another_out(
     other |= {"sentences": {}, "recipes": []}
     earlier = [{**other, "start": "tatoeba"}, other]
     (report / "map.json").write_text(json.dumps(earlier))
+    plotted = {**other, "recipes": [{"name": RECIPE, "seeds": {"1": {"bleu": 0.5, "p_bleu": 0.5}}}]}
+    (report / "elsewhere.json").write_text(json.dumps([plotted] * len(corpora_map.MARKERS)))
     monkeypatch.setattr(sys, "argv", ["corpora_map.py", *folders, "--report", str(report)])
     corpora_map.main()
     tatoeba, docs = json.loads((report / "map.json").read_text())
