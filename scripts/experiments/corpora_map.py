@@ -82,7 +82,7 @@ def figures_in(path: Path) -> list[dict[str, Any]]:
         return []
     try:
         figures = json.loads(path.read_text(encoding="utf-8"))
-        if all({"start", "recipes"} <= each.keys() for each in figures):
+        if all({"start", "train", "test", "recipes", *AXES} <= each.keys() for each in figures):
             return list(figures)
     except (ValueError, TypeError, AttributeError):
         pass
