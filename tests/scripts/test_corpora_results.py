@@ -14,6 +14,7 @@ from safetensors.torch import save_file
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "scripts" / "experiments"))
 
+import added_changes
 import averaged_seeds
 import corpora
 import corpora_map
@@ -159,6 +160,26 @@ def test_seeds_that_kept_their_weights_are_averaged(
     _, recipe = capsys.readouterr().out.splitlines()[5:]
     assert recipe.startswith(f"| {RECIPE} | 2 | .71 | test | 100.00, 100.00 | 100.00, 100.00, 1.000 | +.00, +.00 | **+")
     assert recipe.count("(p .001)") == 2
+
+
+def test_both_changes_are_added_to_the_start() -> None:
+    start, control = ({"weight": torch.tensor(values), "count": torch.tensor(3)} for values in ([1.0, 1.0], [1.5, 1.0]))
+    cells = [{"weight": torch.tensor(values), "count": torch.tensor(3)} for values in ([1.0, 2.0], [1.0, 4.0])]
+    added_changes.add_changes(control, start, cells)
+    assert control["weight"].tolist() == [1.5, 3.0] and control["count"] == 3
+
+
+def test_the_network_with_both_changes_is_compared_with_the_control(
+    folders: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    cells = {name: Path(folders[-1]) / "cells" / f"tatoeba_{key}_steps2_tokens64_seed1" for name, key in CELLS.items()}
+    for folder in cells.values():
+        save_file({"weight": torch.zeros(2)}, folder / "model.safetensors")
+    monkeypatch.setattr("sys.argv", ["added_changes.py", *folders])
+    monkeypatch.setattr(added_changes, "with_both", lambda _, __, ___, recipe: outputs_of(recipe[0].folder))
+    added_changes.main()
+    (line,) = (line for line in capsys.readouterr().out.splitlines() if line.startswith(f"| {RECIPE}"))
+    assert f"| {RECIPE} | 1 | 1 | test | 100.00, 100.00, 1.000 | **+" in line
 
 
 def test_the_average_of_other_seeds_is_another_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
