@@ -14,7 +14,7 @@ from pathlib import Path
 
 import torch
 from averaged_seeds import apart
-from command_line import run_script
+from command_line import positive, run_script
 from corpora import outputs_of, test_sets, translate
 from corpora_cells import CONTROL
 from corpora_results import Cell, Texts, corpora_of, finished_cells, parser_for, translated_starts
@@ -29,7 +29,7 @@ Weights = dict[str, torch.Tensor]
 
 def main() -> None:
     parser = parser_for(__doc__)
-    parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--threads", type=positive, default=1)
     options = parser.parse_args()
     for start in translated_starts(options):
         print_start(options, start)

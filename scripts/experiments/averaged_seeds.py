@@ -15,7 +15,7 @@ from pathlib import Path
 from statistics import fmean
 
 import torch
-from command_line import run_script
+from command_line import positive, run_script
 from corpora import outputs_of, run, test_sets, translate
 from corpora_results import Cell, Texts, control_of, corpora_of, finished_cells, parser_for, translated_starts
 from figures import bleu, chrf, header, plain, row, signed, with_p
@@ -27,8 +27,8 @@ from beamtrain.scoring.metrics import paired_bootstrap
 
 def main() -> None:
     parser = parser_for(__doc__)
-    parser.add_argument("--seeds", type=int, nargs="+", default=[1, 2, 3])
-    parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--seeds", type=positive, nargs="+", default=[1, 2, 3])
+    parser.add_argument("--threads", type=positive, default=1)
     options = parser.parse_args()
     for start in translated_starts(options):
         print_start(options, start)
