@@ -17,12 +17,12 @@ from averaged_seeds import apart
 from command_line import positive, run_script
 from corpora import outputs_of, test_sets, translate
 from corpora_cells import CONTROL
-from corpora_results import Cell, Texts, corpora_of, finished_cells, parser_for, translated_starts
+from corpora_results import Cell, Texts, corpora_of, finished_cells, parser_for, translated_starts, weights_of
 from figures import bleu, chrf, header, plain, row
 
 from beamtrain.runs.description import save_description
 from beamtrain.runs.loading import load_run
-from beamtrain.runs.weights import load_weights, save_weights
+from beamtrain.runs.weights import save_weights
 
 Weights = dict[str, torch.Tensor]
 
@@ -60,9 +60,7 @@ def with_both(options: argparse.Namespace, start: str, control: Cell, recipe: li
     folder: Path = options.out / "sums" / f"{control.folder.name}_with_{seeds}"
     if not (folder / "model.safetensors").exists():
         run = load_run(control.folder)
-        before, *after = (
-            load_weights(each)[0] for each in (options.out / "starts" / start, *(cell.folder for cell in recipe))
-        )
+        before, *after = map(weights_of, (options.out / "starts" / start, *(cell.folder for cell in recipe)))
         add_changes(run.network.state_dict(), before, after)
         folder.mkdir(parents=True, exist_ok=True)
         run.tokenizer.save(folder)

@@ -16,12 +16,22 @@ from statistics import fmean
 
 import torch
 from command_line import positive, run_script
-from corpora import outputs_of, run, test_sets, translate
-from corpora_results import Cell, Texts, control_of, corpora_of, finished_cells, parser_for, translated_starts
+from corpora import outputs_of, test_sets, translate
+from corpora_results import (
+    Cell,
+    Texts,
+    control_of,
+    corpora_of,
+    finished_cells,
+    parser_for,
+    translated_starts,
+    weights_of,
+)
 from figures import bleu, chrf, header, plain, row, signed, with_p
 from torch.nn.functional import cosine_similarity
+from training_processes import log_of, run
 
-from beamtrain.runs.weights import load_weights
+from beamtrain.base.errors import UserError
 from beamtrain.scoring.metrics import paired_bootstrap
 
 
@@ -30,6 +40,8 @@ def main() -> None:
     parser.add_argument("--seeds", type=positive, nargs="+", default=[1, 2, 3])
     parser.add_argument("--threads", type=positive, default=1)
     options = parser.parse_args()
+    if len(set(options.seeds)) < max(2, len(options.seeds)):
+        raise UserError(f"--seeds {' '.join(map(str, options.seeds))}: must be two or more that differ")
     for start in translated_starts(options):
         print_start(options, start)
 
@@ -40,18 +52,19 @@ def print_start(options: argparse.Namespace, start: str) -> None:
     print(f"\n## {start}\n")
     gained = "gained", "less the controls' average"
     print(header("recipe", "steps", "alike", "test", "mean of the seeds", "their average", *gained))
-    for first in (cell for cell in cells if cell.seed == options.seeds[0]):
-        group, control = all_seeds(options, first, cells), control_of(first, cells)
+    groups = [all_seeds(options, cell, cells) for cell in cells if cell.seed == options.seeds[0]]
+    for group in filter(None, groups):
+        first, control = group[0], control_of(group[0], cells)
         controls = all_seeds(options, control, cells) if control else []
-        if group:
-            about = first.name, first.steps, plain(alike(options.out / "starts" / start, group))
-            ours = averaged(options, start, group)
-            theirs = averaged(options, start, controls) if controls else None
-            for corpus in corpora_of(sets):
-                print(
-                    row(*about, corpus.test, *figures(corpus.test, sets[corpus.test][1], group, ours, theirs)),
-                    flush=True,
-                )
+        about = first.name, first.steps, plain(alike(options.out / "starts" / start, group))
+        ours = averaged(options, start, group)
+        theirs = averaged(options, start, controls) if controls else None
+        for corpus in corpora_of(sets):
+            found = figures(corpus.test, sets[corpus.test][1], group, ours, theirs)
+            print(row(*about, corpus.test, *found), flush=True)
+    if not any(groups):
+        seeds = ", ".join(map(str, options.seeds))
+        print(f"\nNo recipe has cells of all seeds {seeds} that are finished and have weights.")
 
 
 def figures(test: str, gold: list[str], group: list[Cell], ours: Texts, theirs: Texts | None) -> list[str]:
@@ -85,7 +98,7 @@ def all_seeds(options: argparse.Namespace, cell: Cell, cells: list[Cell]) -> lis
 
 def alike(start: Path, group: list[Cell]) -> float:
     """The mean cosine between the changes of two seeds."""
-    before, *after = (load_weights(folder)[0] for folder in (start, *(cell.folder for cell in group)))
+    before, *after = (weights_of(folder) for folder in (start, *(cell.folder for cell in group)))
     changes = [torch.cat([(each[name] - before[name]).flatten() for name in sorted(before)]) for each in after]
     return fmean(cosine_similarity(one, other, dim=0).item() for one, other in combinations(changes, 2))
 
@@ -96,11 +109,8 @@ def averaged(options: argparse.Namespace, start: str, group: list[Cell]) -> Text
     folder.parent.mkdir(parents=True, exist_ok=True)
     if not (folder / "model.safetensors").exists():
         command = [sys.executable, "-m", "beamtrain.cli", "average", *(str(each.folder) for each in group)]
-        run(
-            options,
-            [*command, "--runs", str(folder.parent), "--name", folder.name, "--overwrite"],
-            Path(f"{folder}.log"),
-        )
+        command += ["--runs", str(folder.parent), "--name", folder.name, "--overwrite"]
+        run(command, log_of(folder), options.threads)
     translate(options, start, folder)
     return outputs_of(folder)
 

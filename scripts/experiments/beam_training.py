@@ -25,6 +25,7 @@ from typing import Any
 
 import yaml
 from cells import ABLATIONS, CONTROLS, FINAL
+from command_line import positive, run_script
 
 from beamtrain.base.files import write_text
 from beamtrain.runs.loading import load_run
@@ -56,11 +57,11 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("stage", choices=["ablations", "final", "curves", "table"])
     parser.add_argument("--init_from", type=Path, required=True, help="a teacher-forced run")
     parser.add_argument("--out", type=Path, required=True, help="the folder for the cells' runs and results")
-    parser.add_argument("--seeds", type=int, nargs="+", help="default: 1 for ablations; 2 3 4 for final")
-    parser.add_argument("--steps", type=int, default=300, help="optimiser steps of a cell")
-    parser.add_argument("--jobs", type=int, default=1)
+    parser.add_argument("--seeds", type=positive, nargs="+", help="default: 1 for ablations; 2 3 4 for final")
+    parser.add_argument("--steps", type=positive, default=300, help="optimiser steps of a cell")
+    parser.add_argument("--jobs", type=positive, default=1)
     parser.add_argument("--only", nargs="*", help="names of cells, or parts of the names of several")
-    parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--threads", type=positive, default=1)
     options = parser.parse_args()
     options.seeds = options.seeds or ([2, 3, 4] if options.stage == "final" else [1])
     return options
@@ -271,4 +272,4 @@ def print_curves(options: argparse.Namespace) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    run_script(main)

@@ -13,6 +13,7 @@ from functools import partial
 from hashlib import sha256
 from pathlib import Path
 
+from command_line import positive, run_script
 from figures import bleu, header, plain, row, with_p
 from kept import kept
 from n_best import best, final_hypotheses, loaded, parser_for
@@ -30,8 +31,8 @@ def main() -> None:
     parser = parser_for(__doc__)
     parser.add_argument("--out", type=Path, required=True, help="the folder for outputs")
     parser.add_argument("--split", default="test")
-    parser.add_argument("--lines", type=int, help="translate the first so many")
-    parser.add_argument("--beams", type=int, nargs="+", default=[1, 2, 4, 8, 16, 32, 64])
+    parser.add_argument("--lines", type=positive, help="translate the first so many")
+    parser.add_argument("--beams", type=positive, nargs="+", default=[1, 2, 4, 8, 16, 32, 64])
     options = parser.parse_args()
     print(header("", "penalty", *(f"beam {beam}" for beam in options.beams)), flush=True)
     first: list[Outputs] = []
@@ -74,4 +75,4 @@ def difference(before: list[str], ours: list[str], references: list[str]) -> str
 
 
 if __name__ == "__main__":
-    main()
+    run_script(main)

@@ -13,7 +13,8 @@ from collections.abc import Iterable
 from pathlib import Path
 
 import torch
-from corpora import text
+from command_line import positive, positive_real, run_script
+from corpora import lines_of
 from figures import header, row
 from torch import Tensor, nn
 from torch.nn.functional import cosine_similarity
@@ -38,8 +39,8 @@ def main() -> None:
     parser.add_argument("run", type=Path)
     parser.add_argument("--text", type=Path, required=True, help="the folder with train.LANGUAGE.gz")
     parser.add_argument("--languages", nargs=2, default=["en", "de"])
-    parser.add_argument("--sentences", type=int, default=256, help="of a half")
-    parser.add_argument("--step", type=float, default=0.1, help="2-norm of the change of the weights")
+    parser.add_argument("--sentences", type=positive, default=256, help="of a half")
+    parser.add_argument("--step", type=positive_real, default=0.1, help="2-norm of the change of the weights")
     options = parser.parse_args()
     run = load_run(options.run)
     network = run.network.eval().requires_grad_(True)
@@ -54,7 +55,7 @@ def main() -> None:
 
 def drawn(folder: Path, languages: list[str], count: int) -> dict[tuple[int, int], list[Pair]]:
     """So many training pairs of each length, at random."""
-    sides = [text(folder / f"train.{language}.gz").split("\n")[:-1] for language in languages]
+    sides = [lines_of(folder / f"train.{language}.gz") for language in languages]
     found: dict[tuple[int, int], list[Pair]] = {bucket: [] for bucket in BUCKETS}
     for place in torch.randperm(len(sides[0]), generator=torch.Generator().manual_seed(0)).tolist():
         words = len(sides[0][place].split())
@@ -125,4 +126,4 @@ def expected_gleu(objective: BeamTraining, network: Seq2Seq, half: Iterable[Batc
 if __name__ == "__main__":
     torch.set_num_threads(1)
     keep_freed_memory()
-    main()
+    run_script(main)

@@ -1,6 +1,7 @@
 """What scripts do with what is typed."""
 
 import argparse
+import math
 import sys
 from collections.abc import Callable
 
@@ -14,9 +15,22 @@ def run_script(main: Callable[[], None]) -> None:
     except (UserError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
         sys.exit(2)
+    except KeyboardInterrupt:
+        print("stopped", file=sys.stderr)
+        sys.exit(130)
 
 
 def positive(text: str) -> int:
     if not text.isdecimal() or int(text) < 1:
         raise argparse.ArgumentTypeError(f"{text}: must be a whole number from 1 on")
     return int(text)
+
+
+def positive_real(text: str) -> float:
+    try:
+        number = float(text)
+    except ValueError:
+        number = math.nan
+    if not 0 < number < math.inf:
+        raise argparse.ArgumentTypeError(f"{text}: must be a number above 0")
+    return number

@@ -13,28 +13,31 @@ corpora_table.py, corpora_map.py, long_sentences.py.
 """
 
 import argparse
-import gzip
 import json
-import os
+import shutil
 import subprocess
 import sys
-import time
 from concurrent.futures import ThreadPoolExecutor
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import yaml
 from cells import ADAM
 from command_line import positive, run_script
 from corpora_cells import CONTROL_OF, CONTROLS, STAGES, cells_of
+from training_processes import REPOSITORY, Record, is_whole, log_of, run, train
 
 from beamtrain.base.errors import UserError
 from beamtrain.base.files import write_text
+from beamtrain.base.text_io import check_output_folder, count_lines, open_lines
 
-REPOSITORY = Path(__file__).parent.parent.parent
 TRAINED_ON = 1000  # training sentences that are translated too, to see how much was learnt by heart
 VALIDATED_ON = 1000  # of each corpus, where several are joined
 PROBES = (5, 25)  # steps of two short runs, to learn what one costs
+
+
+Sets = dict[str, tuple[list[str], list[str]]]
+"""Sources and references of every set."""
 
 
 class Start(NamedTuple):
@@ -75,8 +78,11 @@ def main() -> None:
     options = arguments()
     for start in options.start or list(STARTS):
         check_corpora(options.data, start)
-        if options.stage != "starts" and not (options.out / "starts" / start / "config.yaml").exists():
-            raise UserError(f"--start {start}: there is none in {options.out}; the stage `starts` trains it")
+        if options.stage != "starts" and not is_whole(options.out / "starts" / start):
+            raise UserError(
+                f"--start {start}: none in {options.out} is trained to its end; the stage `starts` trains it"
+            )
+    check_output_folder(options.out)
     options.out.mkdir(parents=True, exist_ok=True)
     if options.stage == "starts":
         names = options.start or list(STARTS)
@@ -116,12 +122,24 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--threads", type=positive, default=1)
     options = parser.parse_args()
     if strange := sorted({*(options.only or [])} - {*STAGES["ablations"]}):
-        raise UserError(f"--only {strange[0]!r}: there is no such cell; there are {', '.join(STAGES['ablations'])}")
+        near = get_close_matches(strange[0], STAGES["ablations"], n=3, cutoff=0) or STAGES["ablations"]
+        raise UserError(
+            f"--only {strange[0]!r}: there is no such cell; the nearest are {' and '.join(map(repr, near))}; "
+            "all are in corpora_cells.py"
+        )
+    options.seeds = list(dict.fromkeys(options.seeds))
+    if options.start_from:
+        for name in options.start or list(STARTS):
+            if not is_whole(options.start_from / name):
+                raise UserError(f"--start_from {options.start_from}: no run {name} there that is trained to its end")
     return options
 
 
 def joined_corpus(options: argparse.Namespace, name: str) -> Path:
-    """The folder with a start's text: train, validation and test of its corpora, one after another."""
+    """The folder with a start's text: train, validation and test of its corpora, one after another.
+
+    Raises UserError where it was made of other text.
+    """
     start, folder = STARTS[name], options.out / "text" / name
     if not folder.exists():
         command = [sys.executable, str(REPOSITORY / "scripts" / "join_corpora.py"), str(folder)]
@@ -130,12 +148,19 @@ def joined_corpus(options: argparse.Namespace, name: str) -> Path:
         command += ["--validation", str(VALIDATED_ON)] if len(start.folders) > 1 else []
         if subprocess.run(command).returncode:  # it has said why
             raise SystemExit(2)
+    joined = count_lines(folder / "train.en")
+    given = sum(count_lines(options.data / corpus / "train.en.gz") for corpus in start.folders)
+    if joined != given:
+        raise UserError(
+            f"--data {options.data}: {given:,} training pairs, but {folder} was made of {joined:,}: give another --out"
+        )
     return folder
 
 
-def text(path: Path) -> str:
-    with gzip.open(path, "rt", encoding="utf-8", newline="\n") as file:
-        return file.read()
+def lines_of(path: Path) -> list[str]:
+    """Of a text file, packed or not. Raises UserError where it cannot be read."""
+    with open_lines(path) as lines:
+        return list(lines)
 
 
 def train_start(options: argparse.Namespace, name: str) -> None:
@@ -173,7 +198,7 @@ def train_start(options: argparse.Namespace, name: str) -> None:
     }
     if options.start_from:
         settings["init_from"] = str((options.start_from / name).resolve())
-    train(options, folder, settings)
+    train(folder, settings, options.threads)
     translate(options, name, folder)
 
 
@@ -185,9 +210,8 @@ def run_cell(options: argparse.Namespace, start: str, name: str, seed: int) -> N
         if (finished := json.loads((folder / "result.json").read_text())["steps"]) != steps:
             raise UserError(f"{folder} is finished with {finished} steps, not {steps}: give those, or another --out")
         return
-    begin = time.time()
-    train(options, folder, cell_settings(options, start, name, seed, steps, steps // options.validations))
-    seconds = round(time.time() - begin, 1)
+    settings = cell_settings(options, start, name, seed, steps, steps // options.validations)
+    seconds = train(folder, settings, options.threads)
     translate(options, start, folder)
     result = {
         "start": start,
@@ -195,7 +219,7 @@ def run_cell(options: argparse.Namespace, start: str, name: str, seed: int) -> N
         "seed": seed,
         "steps": steps,
         "tokens": options.tokens,
-        "seconds": seconds,  # of the last process
+        "seconds": seconds,
         "settings": cells_of(options.tokens)[name],
     }
     write_text(folder / "result.json", json.dumps(result, indent=2) + "\n")
@@ -229,45 +253,6 @@ def cosine(steps: int, warmup: int) -> dict[str, Any]:
     return {"class_path": "beamtrain.training.Cosine", "init_args": {"total_steps": steps, "warmup_steps": warmup}}
 
 
-def train(options: argparse.Namespace, folder: Path, settings: dict[str, Any]) -> None:
-    """`beamtrain train` in a process of its own; an interrupted run is resumed, a finished one left alone."""
-    done = folder.with_name(folder.name + ".trained")
-    if done.exists():
-        return
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    config = folder.with_name(folder.name + ".yaml")
-    write_text(config, yaml.safe_dump(settings))
-    command = [sys.executable, str(REPOSITORY / "scripts" / "train.py"), "--config", str(config)]
-    command += ["--runs", str(folder.parent), "--name", folder.name]
-    if (folder / "model.json").exists():
-        command.append("--resume")
-    if steps_done(folder) < settings["trainer"]["max_steps"]:
-        run(options, command, folder.with_name(folder.name + ".log"))
-    write_text(done, "")
-
-
-def steps_done(folder: Path) -> int:
-    """The optimiser steps of a run's last checkpoint."""
-    from beamtrain.runs.checkpoints import load_checkpoint
-
-    last = folder / "checkpoints" / "last.ckpt"
-    return int(load_checkpoint(last)["global_step"]) if last.exists() else 0
-
-
-def run(options: argparse.Namespace, command: list[str], log: Path) -> None:
-    environment = {**os.environ, "OMP_NUM_THREADS": str(options.threads), "PYTHONPATH": python_path()}
-    with log.open("a") as file:
-        status = subprocess.run(command, env=environment, stdout=file, stderr=file).returncode
-    if status:
-        last = log.read_text().strip().rpartition("\n")[2]
-        print(f"failed: {' '.join(command)}: {last}", file=sys.stderr, flush=True)
-        raise SystemExit(1)
-
-
-def python_path() -> str:
-    return os.pathsep.join(filter(None, [str(REPOSITORY), os.environ.get("PYTHONPATH", "")]))
-
-
 def check_corpora(data: Path, start: str) -> None:
     """Raises UserError unless the corpora of this start are there, with their three splits."""
     for corpus in STARTS[start].folders:
@@ -277,7 +262,7 @@ def check_corpora(data: Path, start: str) -> None:
                     raise UserError(f"--data {data}: no {corpus}/{split}.{language}.gz there")
 
 
-def test_sets(options: argparse.Namespace, start: str) -> dict[str, tuple[list[str], list[str]]]:
+def test_sets(options: argparse.Namespace, start: str) -> Sets:
     """Name -> (sources, references): validation, every test set of the corpora apart, and training sentences."""
     check_corpora(options.data, start)
     target, sets = STARTS[start].target_lang, {}
@@ -285,9 +270,12 @@ def test_sets(options: argparse.Namespace, start: str) -> dict[str, tuple[list[s
         prefix = f"{corpus.partition('_')[0]}-" if len(STARTS[start].folders) > 1 else ""
         for path in sorted((options.data / corpus).glob("*.en.gz")):
             split = path.name.removesuffix(".en.gz")
-            pair = [text(path.with_name(f"{split}.{each}.gz")).split("\n")[:-1] for each in ("en", target)]
+            pair = [lines_of(path.with_name(f"{split}.{each}.gz")) for each in ("en", target)]
+            if not pair[0] or len(pair[0]) != len(pair[1]):
+                counts = f"{len(pair[0]):,} lines of English, {len(pair[1]):,} of its translation"
+                raise UserError(f"{path}: {counts}: there must be one or more, and as many of both")
             if split == "train":
-                step = len(pair[0]) // TRAINED_ON
+                step = max(1, len(pair[0]) // TRAINED_ON)
                 pair = [side[::step][:TRAINED_ON] for side in pair]
             sets[prefix + ("validation" if split in SPLIT_NAMES["validation"] else split)] = (pair[0], pair[1])
     return sets
@@ -297,16 +285,31 @@ def translate(options: argparse.Namespace, start: str, folder: Path) -> None:
     """A run's translations of every test set, in its folder `translations`; one process translates all."""
     target, sets = folder / "translations", test_sets(options, start)
     if all((target / f"{name}.txt").exists() for name in sets):
+        check_sources(folder, sets)
         return
-    sources = [line for source, _ in sets.values() for line in source]
-    write_text(folder / "sources.txt", "".join(f"{line}\n" for line in sources))
+    write_text(folder / "sources.txt", sources_of(sets))
     command = [sys.executable, "-m", "beamtrain.cli", "translate", "--model", str(folder), "--beam", "5"]
     command += ["--length-penalty", "gnmt", "--alpha", "1"]
     command += ["--input", str(folder / "sources.txt"), "--output", str(folder / "outputs.txt")]
-    run(options, command, folder.with_name(folder.name + ".log"))
+    run(command, log_of(folder), options.threads)
     outputs = iter((folder / "outputs.txt").read_text(encoding="utf-8").split("\n"))
     for name, (source, _) in sets.items():
         write_text(target / f"{name}.txt", "".join(f"{next(outputs)}\n" for _ in source))
+
+
+def sources_of(sets: Sets) -> str:
+    """All that is translated."""
+    return "".join(f"{line}\n" for source, _ in sets.values() for line in source)
+
+
+def check_sources(folder: Path, sets: Sets) -> None:
+    """Raises UserError where a run has translated something else."""
+    path = folder / "sources.txt"
+    if path.exists() and path.read_text(encoding="utf-8") != sources_of(sets):
+        raise UserError(
+            f"{folder} has translated other text than that of --data: give the folder that it was, or remove "
+            f"{folder / 'translations'}"
+        )
 
 
 def outputs_of(folder: Path) -> dict[str, list[str]]:
@@ -319,18 +322,21 @@ def print_costs(options: argparse.Namespace) -> None:
     for start in options.start or list(STARTS):
         costs = {}
         for name in options.only or STAGES[options.recipes]:
-            seconds = []
-            for steps in PROBES:
-                folder = options.out / "probes" / f"{cell_folder(options, start, name, 1).name}-{steps}"
-                begin = time.time()
-                train(options, folder, cell_settings(options, start, name, 1, steps, 10**9))
-                seconds.append(time.time() - begin)
-            costs[name] = (seconds[1] - seconds[0]) / (PROBES[1] - PROBES[0])
+            short, long = (probed(options, start, name, steps) for steps in PROBES)
+            costs[name] = (long - short) / (PROBES[1] - PROBES[0])
             print(f"{start}, {name}: {costs[name]:.3f} s a step", flush=True)
         for name, cost in costs.items():
             control = CONTROL_OF.get(name)
             if control in costs:
                 print(f"{start}, {name}: --control_steps {options.steps * cost / costs[control]:.0f}")
+
+
+def probed(options: argparse.Namespace, start: str, name: str, steps: int) -> float:
+    """The seconds of so many steps, in one process."""
+    folder = options.out / "probes" / f"{cell_folder(options, start, name, 1).name}-{steps}"
+    if folder.exists() and not Record.of(folder).finished:
+        shutil.rmtree(folder)
+    return train(folder, cell_settings(options, start, name, 1, steps, 10**9), options.threads)
 
 
 if __name__ == "__main__":

@@ -35,10 +35,11 @@ from corpora_results import (
 )
 from figures import bleu, header, plain, row, signed, with_p
 from kept import kept
-from safetensors import safe_open
+from safetensors import SafetensorError, safe_open
 
 from beamtrain.base.errors import UserError
 from beamtrain.base.files import write_text
+from beamtrain.base.text_io import check_output_folder
 from beamtrain.scoring.metrics import paired_bootstrap
 
 EDGES = (1, 10, 20, 10_000)  # words of a source sentence
@@ -50,6 +51,7 @@ PLOTTED = {
     f"{WIDER}, learning rate x 0.5": "C4",
     "minimum risk, hard, sentence BLEU": "C3",
 }
+BUCKET = ("bleu", "length", "control_length")
 ORDER = {name: place for place, name in enumerate(STARTS)}
 MARKERS = [*"os^vD<>pPX*hd8H", *((points, 1, 0) for points in (3, 4, 6, 8)), (4, 1, 45)]  # stars of so many points
 AXES = {  # a figure of the start, its unit, a label
@@ -64,8 +66,9 @@ def main() -> None:
     parser.add_argument("--report", type=Path, help="the folder for figures and plot")
     options = parser.parse_args()
     options.report = options.report or options.out / "map"
+    check_output_folder(options.report)
     figures, names = options.report / "map.json", translated_starts(options)
-    elsewhere = figures_in(options.report / "elsewhere.json")
+    elsewhere = figures_in(options.report / "elsewhere.json", whole=False)
     measured = [each for each in figures_in(figures) if start_of(each) not in names]
     measured += [each for start in names for each in of_start(options, start)]
     starts = sorted(measured, key=lambda each: ORDER.get(start_of(each), len(ORDER)))
@@ -76,17 +79,39 @@ def main() -> None:
     plot(options.report / "map.png", starts + elsewhere)
 
 
-def figures_in(path: Path) -> list[dict[str, Any]]:
-    """Those of a map.json, none if there is no such file. Raises UserError for another file."""
+def figures_in(path: Path, whole: bool = True) -> list[dict[str, Any]]:
+    """Those of a map.json, or of its plot only; none if there is no such file. Raises UserError for another file."""
     if not path.exists():
         return []
     try:
         figures = json.loads(path.read_text(encoding="utf-8"))
-        if all({"start", "train", "test", "recipes", *AXES} <= each.keys() for each in figures):
-            return list(figures)
-    except (ValueError, TypeError, AttributeError):
+        if isinstance(figures, list):
+            for each in figures:
+                check_start(each, whole)
+            return figures
+    except (ValueError, TypeError, AttributeError, KeyError):
         pass
     raise UserError(f"{path} is no map of starts: remove it, or give another --report")
+
+
+def check_start(figures: dict[str, Any], whole: bool) -> None:
+    """Raises ValueError, or what else Python raises, unless these are figures of a start: all of them, or those of the
+    plot."""
+    recipes = figures["recipes"]
+    numbers = [figures[key] for key in ("train", "test", "gap", "words")]
+    numbers += [figures["parameters"]] if figures["parameters"] is not None else []
+    for recipe in recipes:
+        names = {"name", "stage"} if whole else {"name"}
+        seeds = recipe["seeds"].values()
+        keys = ("bleu", "p_bleu", "chrf", "p_chrf", "train") if whole else ("bleu", "p_bleu")
+        numbers += [each[key] for each in seeds for key in keys]
+        if whole:
+            numbers += [bucket[key] for each in seeds for bucket in each["buckets"].values() for key in BUCKET]
+        if not seeds or not all(isinstance(recipe[name], str) for name in names):
+            raise ValueError
+    counts = figures["sentences"].values() if whole else ()
+    if not isinstance(figures["start"], str) or not all(isinstance(each, int | float) for each in (*numbers, *counts)):
+        raise ValueError
 
 
 def start_of(figures: dict[str, Any]) -> str:
@@ -138,8 +163,11 @@ def by_length(sources: list[str]) -> dict[str, list[int]]:
 def parameters(run: Path) -> int | None:
     """How many numbers its weights are, of whatever precision; None where they are not kept."""
     for path in run.glob("model*.safetensors"):
-        with safe_open(path, "np") as file:
-            return sum(math.prod(file.get_slice(name).get_shape()) for name in list(file.keys()))
+        try:
+            with safe_open(path, "np") as file:
+                return sum(math.prod(file.get_slice(name).get_shape()) for name in list(file.keys()))
+        except SafetensorError as error:
+            raise UserError(f"{path} is damaged: {error}") from error
     return None
 
 

@@ -2,19 +2,20 @@
 
 import argparse
 import json
-from collections.abc import Iterable, Mapping
+import re
+from collections.abc import Iterable
 from pathlib import Path
 from typing import NamedTuple
 
-from corpora import SPLIT_NAMES, STARTS, outputs_of
+from corpora import SPLIT_NAMES, STARTS, Sets, check_sources, outputs_of
 from corpora_cells import CONTROL_OF, CONTROLS
+from torch import Tensor
 
 from beamtrain.base.errors import UserError
+from beamtrain.runs.weights import load_weights
 
 Texts = dict[str, list[str]]
 """The lines of every set."""
-Sets = Mapping[str, tuple[list[str], list[str]]]
-"""Sources and references of every set."""
 ORDER = {name: place for place, name in enumerate([*CONTROLS, *CONTROL_OF])}
 
 
@@ -65,11 +66,12 @@ def translated_starts(options: argparse.Namespace) -> list[str]:
 def outputs_of_all(folder: Path, sets: Sets) -> Texts:
     """A run's translations of every set. Raises UserError where some are missing."""
     outputs = outputs_of(folder)
+    check_sources(folder, sets)
     for name, (sources, _) in sets.items():
         if len(found := outputs.get(name, [])) != len(sources):
             raise UserError(
-                f"{folder}/translations/{name}.txt has {len(found):,} lines, not {len(sources):,}: remove the folder "
-                f"{folder}, or give the --data that it was translated from"
+                f"{folder}/translations/{name}.txt has {len(found):,} lines, not {len(sources):,}: remove that file, "
+                "and corpora.py translates anew, or give the --data that it was translated from"
             )
     return outputs
 
@@ -78,11 +80,33 @@ def finished_cells(out: Path, start: str, sets: Sets) -> list[Cell]:
     """Those of a stage together, controls first; those of a name by seed."""
     cells = []
     for path in out.glob(f"cells/{start}_*/result.json"):
-        result, (*_, steps, tokens, _) = json.loads(path.read_text()), path.parent.name.split("_")
-        stage, outputs = f"{steps}, {tokens}", outputs_of_all(path.parent, sets)
-        figures = result["steps"], result["seconds"]
-        cells.append(Cell(result["name"], result["seed"], stage, outputs, *figures, path.parent))
+        name, seed, steps, seconds = result_of(path)
+        outputs = outputs_of_all(path.parent, sets)
+        cells.append(Cell(name, seed, stage_of(path.parent), outputs, steps, seconds, path.parent))
     return sorted(cells, key=lambda cell: (cell.stage, ORDER.get(cell.name, len(ORDER)), cell.name, cell.seed))
+
+
+def result_of(path: Path) -> tuple[str, int, int, float]:
+    """Name, seed, steps and seconds of a finished cell. Raises UserError where the file is damaged."""
+    try:
+        result = json.loads(path.read_text(encoding="utf-8"))
+        return str(result["name"]), int(result["seed"]), int(result["steps"]), float(result["seconds"])
+    except (ValueError, TypeError, KeyError) as error:
+        raise UserError(f"{path} is no result of a cell: remove that file, and corpora.py makes it again") from error
+
+
+def stage_of(folder: Path) -> str:
+    """Of a cell. Raises UserError where its folder is not named as corpora.py does it."""
+    if not (found := re.search(r"_(steps\d+)_(tokens\d+)_seed\d+$", folder.name)):
+        raise UserError(f"{folder} is not called as a cell: move it out of there")
+    return ", ".join(found.groups())
+
+
+def weights_of(folder: Path) -> dict[str, Tensor]:
+    """The best weights of a run. Raises UserError where they are not there, or damaged."""
+    if not (folder / "model.safetensors").exists():
+        raise UserError(f"{folder} has no model.safetensors: what its cells have changed in it cannot be seen")
+    return load_weights(folder)[0]
 
 
 def control_of(cell: Cell, cells: list[Cell]) -> Cell | None:

@@ -15,7 +15,7 @@ from pathlib import Path
 import torch
 from choice_gradient import batches, gradient
 from command_line import positive, run_script
-from corpora import text
+from corpora import lines_of
 from figures import header, row
 from torch import Tensor, nn
 
@@ -53,7 +53,7 @@ def main() -> None:
 
 def drawn(folder: Path, languages: list[str], count: int) -> list[tuple[str, str]]:
     """So many training pairs, at random."""
-    sources, targets = (text(folder / f"train.{language}.gz").split("\n")[:-1] for language in languages)
+    sources, targets = (lines_of(folder / f"train.{language}.gz") for language in languages)
     chosen = torch.randperm(len(sources), generator=torch.Generator().manual_seed(5))[:count].tolist()
     return [(sources[place], targets[place]) for place in chosen]
 

@@ -11,6 +11,7 @@ import argparse
 from itertools import chain, islice, product, repeat
 
 import torch
+from command_line import positive, positive_real, run_script
 from torch.nn.utils import clip_grad_norm_
 
 from beamtrain.base.allocator import keep_freed_memory
@@ -39,13 +40,13 @@ def main() -> None:
 
 def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--width", type=int, default=128)
-    parser.add_argument("--layers", type=int, default=4, help="of the encoder, and of the decoder")
-    parser.add_argument("--batch-tokens", type=int, default=1024)
-    parser.add_argument("--steps", type=int, default=300)
-    parser.add_argument("--every", type=int, default=100, help="steps between two points of a curve")
-    parser.add_argument("--rates", type=float, nargs="+", default=[0.001, 0.003])
-    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--width", type=positive, default=128)
+    parser.add_argument("--layers", type=positive, default=4, help="of the encoder, and of the decoder")
+    parser.add_argument("--batch-tokens", type=positive, default=1024)
+    parser.add_argument("--steps", type=positive, default=300)
+    parser.add_argument("--every", type=positive, default=100, help="steps between two points of a curve")
+    parser.add_argument("--rates", type=positive_real, nargs="+", default=[0.001, 0.003])
+    parser.add_argument("--seed", type=positive, default=1)
     return parser.parse_args()
 
 
@@ -87,4 +88,4 @@ def likelihood(network: Transformer, data: TranslationData) -> float:
 
 
 if __name__ == "__main__":
-    main()
+    run_script(main)

@@ -12,6 +12,8 @@ import gzip
 import random
 from pathlib import Path
 
+from command_line import run_script
+
 from beamtrain.base.files import write_text
 
 LANGUAGES = ("en", "de")
@@ -50,4 +52,4 @@ def joined(rows: int, random_orders: int) -> list[list[int]]:
 
 
 if __name__ == "__main__":
-    main()
+    run_script(main)

@@ -11,6 +11,7 @@ in between by linear interpolation, and `-` where no alpha reaches a ratio.
 from itertools import chain
 
 import numpy as np
+from command_line import positive, run_script
 from figures import bleu
 from n_best import best, final_hypotheses, loaded, parser_for
 
@@ -24,7 +25,7 @@ RATIOS = (0.95, 0.96, 0.97, 0.98, 0.99, 1.0, 1.01, 1.02)
 def main() -> None:
     parser = parser_for(__doc__)
     parser.add_argument("--splits", nargs="+", default=["validation", "test", "validation+test"])
-    parser.add_argument("--beam", type=int, default=5)
+    parser.add_argument("--beam", type=positive, default=5)
     options = parser.parse_args()
     names = dict.fromkeys(chain.from_iterable(splits.split("+") for splits in options.splits))
     print("| | | " + " | ".join(f"ratio {ratio}" for ratio in RATIOS) + " |\n|---|---|" + "---:|" * len(RATIOS))
@@ -56,4 +57,4 @@ def curve(translations: list[Translation], references: list[str]) -> tuple[list[
 
 
 if __name__ == "__main__":
-    main()
+    run_script(main)

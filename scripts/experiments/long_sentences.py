@@ -10,7 +10,7 @@ tenth more frequent than in the references.
 
 import argparse
 
-from command_line import run_script
+from command_line import positive, run_script
 from corpora import test_sets
 from corpora_results import (
     Texts,
@@ -32,7 +32,7 @@ FEWEST = 50  # long sentences of a corpus that is shown
 
 def main() -> None:
     parser = parser_for(__doc__)
-    parser.add_argument("--words", type=int, default=20, help="the least words of a source sentence")
+    parser.add_argument("--words", type=positive, default=20, help="the least words of a source sentence")
     parser.add_argument("--test_only", action="store_true", help="without the validation set")
     options = parser.parse_args()
     for start in translated_starts(options):

@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 import yaml
+from command_line import positive, positive_real, run_script
 from curve import read_curve
 from objectives_cells import CELLS, CONTROL, TOKENS
 
@@ -49,11 +50,11 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--init_from", type=Path, required=True, help="a teacher-forced run")
     parser.add_argument("--out", type=Path, required=True, help="the folder for the cells' runs and translations")
     parser.add_argument("--report", type=Path, help="the folder for their figures (default: OUT/report)")
-    parser.add_argument("--minutes", type=float, default=10, help="processor time of a cell's training steps")
-    parser.add_argument("--seeds", type=int, nargs="+", default=[1])
+    parser.add_argument("--minutes", type=positive_real, default=10, help="processor time of a cell's training steps")
+    parser.add_argument("--seeds", type=positive, nargs="+", default=[1])
     parser.add_argument("--only", nargs="+", choices=CELLS, help="names of cells")
-    parser.add_argument("--validations", type=int, default=6, help="of a cell; the best is kept")
-    parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--validations", type=positive, default=6, help="of a cell; the best is kept")
+    parser.add_argument("--threads", type=positive, default=1)
     options = parser.parse_args()
     options.report = options.report or options.out / "report"
     return options
@@ -218,4 +219,4 @@ def plot(path: Path, results: list[dict[str, Any]], start: dict[str, float]) -> 
 
 
 if __name__ == "__main__":
-    main()
+    run_script(main)

@@ -9,6 +9,8 @@ import argparse
 from itertools import pairwise
 from pathlib import Path
 
+from command_line import run_script
+
 from beamtrain.runs.loading import load_run
 from beamtrain.scoring.metrics import score_corpus
 from beamtrain.scoring.parallel_text import from_split
@@ -41,4 +43,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    run_script(main)

@@ -20,6 +20,7 @@ import corpora
 import corpora_map
 import corpora_table
 import long_sentences
+import training_processes
 from command_line import run_script
 from corpora import TRAINED_ON, outputs_of
 from corpora_cells import CONTROL, RECIPE
@@ -88,8 +89,7 @@ def test_a_map_keeps_the_starts_of_another_out(
 ) -> None:
     report = tmp_path / "report"
     report.mkdir()
-    other = {"start": "docs-small", "parameters": 8, "words": 9, "train": 1.0, "test": 1.0, "gap": 0.0}
-    other |= {"sentences": {}, "recipes": []}
+    other = {**ELSEWHERE, "start": "docs-small", "recipes": []}
     earlier = [{**other, "start": "tatoeba"}, other]
     (report / "map.json").write_text(json.dumps(earlier))
     plotted = {**other, "recipes": [{"name": RECIPE, "seeds": {"1": {"bleu": 0.5, "p_bleu": 0.5}}}]}
@@ -101,8 +101,13 @@ def test_a_map_keeps_the_starts_of_another_out(
     assert (tatoeba["start"], tatoeba["parameters"]) == ("tatoeba", 15)
 
 
+ELSEWHERE = {"start": "docs", "parameters": 8, "words": 9, "train": 1.0, "test": 1.0, "gap": 0.0, "sentences": {}}
+NO_NUMBER = json.dumps([{**ELSEWHERE, "parameters": "many", "recipes": []}])
+NO_GAIN = json.dumps([{**ELSEWHERE, "recipes": [{"name": RECIPE, "stage": "", "seeds": {"1": {"bleu": 0.5}}}]}])
+
+
 @pytest.mark.parametrize("name", ["map.json", "elsewhere.json"])
-@pytest.mark.parametrize("text", ["[{", "3", '["docs"]', '[{"start": "docs"}]'])
+@pytest.mark.parametrize("text", ["[{", "3", "{}", '["docs"]', '[{"start": "docs"}]', NO_NUMBER, NO_GAIN])
 def test_a_file_that_is_no_map_is_told_of(
     text: str, name: str, folders: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -184,18 +189,29 @@ def test_the_network_with_both_changes_is_compared_with_the_control(
 
 def test_the_average_of_other_seeds_is_another_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     commands: list[list[str]] = []
-    monkeypatch.setattr(averaged_seeds, "run", lambda _, command, __: commands.append(command))
+    monkeypatch.setattr(averaged_seeds, "run", lambda command, _, __: commands.append(command))
     monkeypatch.setattr(averaged_seeds, "translate", lambda *_: None)
     for seeds in ((1, 2), (1, 3), (1, 2, 3)):
         group = [Cell(RECIPE, seed, "steps2", {}, 2, 0.5, tmp_path / "cells" / f"recipe_seed{seed}") for seed in seeds]
-        averaged_seeds.averaged(Namespace(out=tmp_path), "tatoeba", group)
+        averaged_seeds.averaged(Namespace(out=tmp_path, threads=1), "tatoeba", group)
     assert len({command[command.index("--name") + 1] for command in commands}) == 3
 
 
 WRONG = [
-    (corpora, ["cells", "--only", "none"], "--only 'none': there is no such cell; there are "),
+    (corpora, ["cells", "--only", "none"], "--only 'none': there is no such cell; the nearest are "),
     (corpora, ["cells", "--start", "docs"], "--data {data}: no docs_en_de/train.en.gz there"),
-    (corpora, ["cells", "--start", "tatoeba"], "--start tatoeba: there is none in {out}; the stage `starts` trains it"),
+    (
+        corpora,
+        ["cells", "--start", "tatoeba"],
+        "--start tatoeba: none in {out} is trained to its end; the stage `starts` trains it",
+    ),
+    (
+        corpora,
+        ["starts", "--start", "tatoeba", "--start_from", "/none"],
+        "--start_from /none: no run tatoeba there that is trained to its end",
+    ),
+    (averaged_seeds, ["--seeds", "1"], "--seeds 1: must be two or more that differ"),
+    (averaged_seeds, ["--seeds", "1", "2", "1"], "--seeds 1 2 1: must be two or more that differ"),
     (corpora_map, ["--start", "docs"], "--out {out}: none of these starts is translated there: docs"),
     (corpora_map, ["--data", "/none"], "--data /none: no tatoeba_en_de/train.en.gz there"),
     (corpora_table, ["--out", "/none"], "--out /none: none of these starts is translated there: tatoeba, docs"),
@@ -225,7 +241,7 @@ def test_a_finished_cell_is_not_taken_for_one_of_other_steps(
     folders: list[str], monkeypatch: pytest.MonkeyPatch, capfd: Capture
 ) -> None:
     out = Path(folders[-1])
-    (out / "starts" / "tatoeba" / "config.yaml").touch()
+    (out / "starts" / "tatoeba" / "model.json").touch()
     (out / "cells" / "tatoeba_control_steps2_tokens64_seed1").rename(
         out / "cells" / "tatoeba_teacher-forcing_steps2_tokens64_seed1"
     )
@@ -233,22 +249,6 @@ def test_a_finished_cell_is_not_taken_for_one_of_other_steps(
     assert not refused(corpora, cell, monkeypatch)
     assert refused(corpora, [*cell, "--control_steps", "16"], monkeypatch)
     assert "seed1 is finished with 2 steps, not 16: " in capfd.readouterr().err
-
-
-@pytest.mark.parametrize(("step", "done"), [(None, "begins"), (2, "goes on"), (4, "is left alone")])
-def test_what_was_killed_goes_on_but_after_its_last_step(
-    step: int | None, done: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    commands: list[list[str]] = []
-    monkeypatch.setattr(corpora, "run", lambda _, command, __: commands.append(command))
-    folder = tmp_path / "cells" / "cell"
-    if step is not None:
-        (folder / "checkpoints").mkdir(parents=True)
-        (folder / "model.json").touch()
-        torch.save({"state_dict": {}, "global_step": step}, folder / "checkpoints" / "last.ckpt")
-    corpora.train(Namespace(), folder, {"trainer": {"max_steps": 4}})
-    assert ["--resume" in command for command in commands] == {"begins": [False], "goes on": [True]}.get(done, [])
-    assert (tmp_path / "cells" / "cell.trained").exists()
 
 
 def test_translations_that_were_cut_are_told_of(
@@ -260,6 +260,104 @@ def test_translations_that_were_cut_are_told_of(
         assert refused(script, folders, monkeypatch)
         assert capfd.readouterr().err.startswith(f"error: {cell}/translations/test.txt has 3 lines, not 180: ")
     assert not (Path(folders[-1]) / "map" / "map.json").exists()
+
+
+@pytest.mark.parametrize("content", ["", "{", "[]", "{}", '{"name": 1, "seed": "one", "steps": 2, "seconds": 1}'])
+def test_a_result_that_is_damaged_is_told_of(
+    content: str, folders: list[str], monkeypatch: pytest.MonkeyPatch, capfd: Capture
+) -> None:
+    path = Path(folders[-1]) / "cells" / "tatoeba_recipe_steps2_tokens64_seed1" / "result.json"
+    path.write_text(content)
+    for script in (corpora_map, corpora_table, long_sentences, averaged_seeds, added_changes):
+        assert refused(script, folders, monkeypatch)
+        assert capfd.readouterr().err == (
+            f"error: {path} is no result of a cell: remove that file, and corpora.py makes it again\n"
+        )
+
+
+def test_a_folder_that_is_no_cell_is_told_of(
+    folders: list[str], monkeypatch: pytest.MonkeyPatch, capfd: Capture
+) -> None:
+    cell = Path(folders[-1]) / "cells" / "tatoeba_recipe_steps2_tokens64_seed1"
+    stray = shutil.copytree(cell, cell.with_name("tatoeba_x"))
+    assert refused(corpora_map, folders, monkeypatch)
+    assert capfd.readouterr().err == f"error: {stray} is not called as a cell: move it out of there\n"
+
+
+def test_translations_of_other_text_are_told_of(
+    folders: list[str], monkeypatch: pytest.MonkeyPatch, capfd: Capture
+) -> None:
+    start = Path(folders[-1]) / "starts" / "tatoeba"
+    write(start / "sources.txt", ["something else"])
+    for script in (corpora_map, corpora_table, long_sentences):
+        assert refused(script, folders, monkeypatch)
+        assert capfd.readouterr().err.startswith(f"error: {start} has translated other text than that of --data: ")
+
+
+@pytest.mark.parametrize("content", [b"", gzip.compress(b""), gzip.compress(b"a\n")[:-9], gzip.compress(b"\xff\n")])
+def test_text_that_cannot_be_read_is_told_of(
+    content: bytes, folders: list[str], monkeypatch: pytest.MonkeyPatch, capfd: Capture
+) -> None:
+    path = Path(folders[1]) / "tatoeba_en_de" / "test.en.gz"
+    path.write_bytes(content)
+    assert refused(corpora_map, folders, monkeypatch)
+    error = capfd.readouterr().err
+    assert str(path) in error and error.startswith("error: ") and error.count("\n") == 1
+
+
+def test_few_training_sentences_are_enough(
+    folders: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for language, lines in (("en", SOURCES), ("de", REFERENCES)):
+        write(Path(folders[1]) / "tatoeba_en_de" / f"train.{language}.gz", lines)
+    for path in Path(folders[-1]).rglob("translations/train.txt"):
+        write(path, REFERENCES)
+    monkeypatch.setattr("sys.argv", ["corpora_table.py", *folders])
+    corpora_table.main()
+    assert "100.00 100.00 1.000" in capsys.readouterr().out
+
+
+def test_seeds_without_cells_are_told_of(
+    folders: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("sys.argv", ["averaged_seeds.py", *folders, "--seeds", "1", "7"])
+    averaged_seeds.main()
+    assert "No recipe has cells of all seeds 1, 7 that are finished and have weights." in capsys.readouterr().out
+
+
+def test_text_that_was_joined_of_other_pairs_is_told_of(folders: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    options = Namespace(data=Path(folders[1]), out=Path(folders[-1]))
+    joined = corpora.joined_corpus(options, "tatoeba")
+    assert joined == corpora.joined_corpus(options, "tatoeba")
+    for language, lines in (("en", SOURCES), ("de", REFERENCES)):
+        write(options.data / "tatoeba_en_de" / f"train.{language}.gz", lines)
+    with pytest.raises(UserError, match=f"3 training pairs, but {joined} was made of 1,002: "):
+        corpora.joined_corpus(options, "tatoeba")
+
+
+def test_a_probe_has_the_same_cost_when_it_is_asked_for_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def steps(command: list[str], _: Path, __: int) -> None:
+        folder = tmp_path / "probes" / command[command.index("--name") + 1]
+        assert not folder.exists()
+        folder.mkdir(parents=True)
+        (folder / "model.json").touch()
+        clock.append(clock[-1] + int(folder.name.rpartition("-")[2]) / 4)
+
+    clock = [0.0]
+    monkeypatch.setattr(training_processes, "run", steps)
+    monkeypatch.setattr(training_processes.time, "time", lambda: clock[-1])
+    monkeypatch.setattr(corpora, "joined_corpus", lambda *_: tmp_path)
+    options = Namespace(out=tmp_path, start=["tatoeba"], only=[CONTROL], steps=2, tokens=64, threads=1)
+    corpora.print_costs(options)
+    assert "0.250 s a step" in capsys.readouterr().out
+    corpora.print_costs(options)
+    assert "0.250 s a step" in capsys.readouterr().out and len(clock) == 3
+    (first, *_) = (tmp_path / "probes").glob("*/training.json")
+    first.write_text('{"seconds": 9, "finished": false}')
+    corpora.print_costs(options)
+    assert "0.250 s a step" in capsys.readouterr().out and len(clock) == 4
 
 
 def refused(script: Any, arguments: list[str], monkeypatch: pytest.MonkeyPatch) -> bool:
@@ -311,6 +409,14 @@ def test_a_result_is_kept_for_its_inputs(tmp_path: Path) -> None:
     given = iter(["first", "second"])
     results = [kept(tmp_path, lambda: next(given), "name", each) for each in (1, 1, "1")]
     assert results == ["first", "first", "second"]
+
+
+def test_a_kept_result_that_is_damaged_is_computed_again(tmp_path: Path) -> None:
+    assert kept(tmp_path, lambda: "first", "name") == "first"
+    (path,) = tmp_path.iterdir()
+    path.write_text("")
+    assert kept(tmp_path, lambda: "second", "name") == "second"
+    assert kept(tmp_path, lambda: "third", "name") == "second"
 
 
 def test_figures_are_written_without_the_zero() -> None:

@@ -1,0 +1,122 @@
+"""`beamtrain` in a process of its own: what was interrupted goes on, with the settings that it was begun with."""
+
+import json
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import yaml
+
+from beamtrain.base.errors import UserError
+from beamtrain.base.files import write_text
+
+REPOSITORY = Path(__file__).parent.parent.parent
+
+
+class Record(NamedTuple):
+    """What is known of a run's training, in its folder."""
+
+    seconds: float = 0.0
+    """Of all its processes; one that was killed at once with this script is not among them."""
+    finished: bool = False
+
+    @classmethod
+    def of(cls, folder: Path) -> "Record":
+        """Raises UserError where the file is damaged."""
+        if not (path := folder / "training.json").exists():
+            return cls()
+        try:
+            return cls(**json.loads(path.read_text(encoding="utf-8")))
+        except (ValueError, TypeError) as error:
+            raise UserError(f"{path} is damaged: remove the folder {folder}, to train it anew") from error
+
+    def save(self, folder: Path) -> None:
+        if folder.is_dir():
+            write_text(folder / "training.json", json.dumps(self._asdict()) + "\n")
+
+
+def is_whole(folder: Path) -> bool:
+    """Whether a run can be the start of others; one that was not trained by `train` is taken as it is."""
+    return (folder / "model.json").exists() and (not config_of(folder).exists() or Record.of(folder).finished)
+
+
+def config_of(folder: Path) -> Path:
+    return folder.with_name(folder.name + ".yaml")
+
+
+def train(folder: Path, settings: dict[str, Any], threads: int) -> float:
+    """`beamtrain train`, unless it is finished; the seconds of all its processes.
+
+    Raises UserError where the run was begun with other settings.
+    """
+    if begun := (folder / "model.json").exists():
+        check_settings(folder, settings)
+    record = Record.of(folder)
+    if record.finished:
+        return record.seconds
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    write_text(config_of(folder), yaml.safe_dump(settings))
+    command = [sys.executable, str(REPOSITORY / "scripts" / "train.py"), "--config", str(config_of(folder))]
+    command += ["--runs", str(folder.parent), "--name", folder.name]
+    began = time.time()
+    try:
+        if steps_done(folder) < settings["trainer"]["max_steps"]:
+            run(command + ["--resume"] * begun, log_of(folder), threads)
+        record = record._replace(finished=True)
+    finally:
+        record = record._replace(seconds=round(record.seconds + time.time() - began, 1))
+        record.save(folder)
+    return record.seconds
+
+
+def check_settings(folder: Path, settings: dict[str, Any]) -> None:
+    """Raises UserError unless the run was begun with these; its folder, and that of the others, may have been moved."""
+    if not config_of(folder).exists():
+        return
+    before, now = flat(yaml.safe_load(config_of(folder).read_text(encoding="utf-8"))), flat(settings)
+    for name in sorted({*before, *now} - {"init_from", "data.source"}):
+        if before.get(name) != now.get(name):
+            raise UserError(
+                f"{folder} was begun with {name} {before.get(name)}, not {now.get(name)}: give that, or another --out"
+            )
+
+
+def flat(settings: Any, name: str = "") -> dict[str, Any]:
+    """The values of nested settings, each by the names that lead to it."""
+    if not isinstance(settings, dict):
+        return {name: settings}
+    return {
+        key: value
+        for each, inner in settings.items()
+        for key, value in flat(inner, f"{name}.{each}" if name else each).items()
+    }
+
+
+def steps_done(folder: Path) -> int:
+    """The optimiser steps of a run's last checkpoint."""
+    from beamtrain.runs.checkpoints import load_checkpoint
+
+    last = folder / "checkpoints" / "last.ckpt"
+    return int(load_checkpoint(last)["global_step"]) if last.exists() else 0
+
+
+def run(command: list[str], log: Path, threads: int) -> None:
+    """A process that writes to a log; where it fails, its last line is printed, and the script ends as it did."""
+    environment = {**os.environ, "OMP_NUM_THREADS": str(threads), "PYTHONPATH": python_path()}
+    with log.open("a") as file:
+        status = subprocess.run(command, env=environment, stdout=file, stderr=file).returncode
+    if status:
+        last = log.read_text().strip().rpartition("\n")[2].removeprefix("error: ")
+        print(f"error: {last} (all of it: {log})", file=sys.stderr, flush=True)
+        raise SystemExit(2 if status == 2 else 1)
+
+
+def log_of(folder: Path) -> Path:
+    return folder.with_name(folder.name + ".log")
+
+
+def python_path() -> str:
+    return os.pathsep.join(filter(None, [str(REPOSITORY), os.environ.get("PYTHONPATH", "")]))

@@ -1,0 +1,127 @@
+"""Runs that the experiments begin: they go on, they are not mixed up, and an unfinished one is no start."""
+
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "scripts" / "experiments"))
+
+import training_processes
+from command_line import run_script
+from training_processes import Record, is_whole, run, train
+
+from beamtrain.base.errors import UserError
+
+SETTINGS: dict[str, Any] = {
+    "init_from": "/out/starts/tatoeba",
+    "data": {"source": "/out/text/tatoeba", "seed": 1},
+    "trainer": {"max_steps": 4},
+}
+
+
+@pytest.fixture
+def commands(monkeypatch: pytest.MonkeyPatch) -> list[list[str]]:
+    """What would be run, each of which takes a second."""
+    found: list[list[str]] = []
+    clock = iter(range(1000))
+    monkeypatch.setattr(training_processes.time, "time", lambda: next(clock))
+    monkeypatch.setattr(training_processes, "run", lambda command, _, __: found.append(command))
+    return found
+
+
+def begun(folder: Path, step: int) -> None:
+    """What a run has left that was stopped after `step`."""
+    (folder / "checkpoints").mkdir(parents=True, exist_ok=True)
+    (folder / "model.json").touch()
+    torch.save({"state_dict": {}, "global_step": step}, folder / "checkpoints" / "last.ckpt")
+
+
+@pytest.mark.parametrize(("step", "done"), [(None, [False]), (2, [True]), (4, [])])
+def test_what_was_killed_goes_on_but_after_its_last_step(
+    step: int | None, done: list[bool], tmp_path: Path, commands: list[list[str]]
+) -> None:
+    folder = tmp_path / "cells" / "cell"
+    if step is not None:
+        begun(folder, step)
+    train(folder, SETTINGS, threads=1)
+    assert ["--resume" in command for command in commands] == done
+
+
+def test_the_time_of_all_processes_counts(
+    tmp_path: Path, commands: list[list[str]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def stopped(*_: Any) -> None:
+        begun(tmp_path / "cell", 2)
+        raise SystemExit(1)
+
+    go_on = training_processes.run
+    monkeypatch.setattr(training_processes, "run", stopped)
+    with pytest.raises(SystemExit):
+        train(tmp_path / "cell", SETTINGS, threads=1)
+    assert Record.of(tmp_path / "cell") == (1.0, False) and not is_whole(tmp_path / "cell")
+    monkeypatch.setattr(training_processes, "run", go_on)
+    assert train(tmp_path / "cell", SETTINGS, threads=1) == 2.0
+    assert is_whole(tmp_path / "cell")
+    assert train(tmp_path / "cell", SETTINGS, threads=1) == 2.0 and len(commands) == 1
+
+
+def test_a_run_whose_folder_was_removed_is_trained_anew(tmp_path: Path, commands: list[list[str]]) -> None:
+    for _ in range(2):
+        train(tmp_path / "cell", SETTINGS, threads=1)
+    assert ["--resume" in command for command in commands] == [False, False]
+
+
+@pytest.mark.parametrize("step", [2, 4])
+def test_a_run_does_not_go_on_with_other_settings(step: int, tmp_path: Path, commands: list[list[str]]) -> None:
+    folder = tmp_path / "cell"
+    train(folder, SETTINGS, threads=1)
+    begun(folder, step)
+    with pytest.raises(UserError, match=r"cell was begun with trainer.max_steps 4, not 6: give that, or another --out"):
+        train(folder, {**SETTINGS, "trainer": {"max_steps": 6}}, threads=1)
+    with pytest.raises(UserError, match=r"cell was begun with model.lr None, not 0.1: "):
+        train(folder, {**SETTINGS, "model": {"lr": 0.1}}, threads=1)
+    moved = {**SETTINGS, "init_from": "/moved/starts/tatoeba", "data": {"source": "/moved/text/tatoeba", "seed": 1}}
+    train(folder, moved, threads=1)
+    assert len(commands) == (2 if step == 2 else 1)
+
+
+def test_a_run_from_elsewhere_is_taken_as_it_is(tmp_path: Path) -> None:
+    assert not is_whole(tmp_path / "run")
+    begun(tmp_path / "run", 2)
+    assert is_whole(tmp_path / "run")
+
+
+@pytest.mark.parametrize("content", ["", "[]", "3", '{"steps": 2}'])
+def test_a_record_that_is_damaged_is_told_of(content: str, tmp_path: Path) -> None:
+    (tmp_path / "training.json").write_text(content)
+    with pytest.raises(UserError, match=r"training\.json is damaged: remove the folder"):
+        Record.of(tmp_path)
+
+
+@pytest.mark.parametrize(("status", "code"), [(2, 2), (3, 1)])
+def test_a_process_that_fails_says_why(
+    status: int, code: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    script = f"import sys; print('much'); print('error: too much'); sys.exit({status})"
+    with pytest.raises(SystemExit) as end:
+        run([sys.executable, "-c", script], tmp_path / "log", threads=1)
+    assert end.value.code == code
+    assert capfd.readouterr().err == f"error: too much (all of it: {tmp_path}/log)\n"
+
+
+def test_an_interrupt_is_no_fault(capfd: pytest.CaptureFixture[str]) -> None:
+    def interrupted() -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(SystemExit) as end:
+        run_script(interrupted)
+    assert end.value.code == 130 and capfd.readouterr().err == "stopped\n"
+
+
+def test_a_record_is_json(tmp_path: Path) -> None:
+    Record(1.5, True).save(tmp_path)
+    assert json.loads((tmp_path / "training.json").read_text()) == {"seconds": 1.5, "finished": True}
