@@ -17,6 +17,7 @@ from functools import partial
 from itertools import cycle, pairwise
 from pathlib import Path
 from statistics import mean, median_low
+from string import ascii_uppercase
 from typing import Any
 
 from command_line import run_script
@@ -53,7 +54,8 @@ PLOTTED = {
 }
 BUCKET = ("bleu", "length", "control_length")
 ORDER = {name: place for place, name in enumerate(STARTS)}
-MARKERS = [*"os^vD<>pPX*hd8H", *((points, 1, 0) for points in (3, 4, 6, 8)), (4, 1, 45)]  # stars of so many points
+MARKERS = [f"${letter}$" for letter in ascii_uppercase]  # shapes are confused, where there are so many
+FAINT = 0.35
 AXES = {  # a figure of the start, its unit, a label
     "gap": (1, "learned by heart (BLEU, training sentences less test)"),
     "parameters": (1e6, "million parameters"),
@@ -236,7 +238,7 @@ def print_buckets(starts: list[dict[str, Any]]) -> None:
 
 
 def plot(path: Path, starts: list[dict[str, Any]]) -> None:
-    """What some recipes gain on test, a point for each seed: filled where p < .05."""
+    """What some recipes gain on test, a letter for each seed: faint unless p < .05."""
     import matplotlib
 
     matplotlib.use("Agg")
@@ -249,16 +251,16 @@ def plot(path: Path, starts: list[dict[str, Any]]) -> None:
         for recipe in start["recipes"]:
             color = PLOTTED.get(recipe["name"])
             for each in recipe["seeds"].values() if color else []:
-                fill = color if each["p_bleu"] < 0.05 else "none"
+                shape = {"marker": marker, "color": color, "markersize": 9, "markeredgewidth": 0.5}
+                shape["alpha"] = 1 if each["p_bleu"] < 0.05 else FAINT
                 for axis, (key, (unit, _)) in zip(axes, AXES.items(), strict=True):
                     place = math.nan if start[key] is None else start[key] / unit
-                    shape = {"marker": marker, "color": color, "markerfacecolor": fill, "markersize": 8}
                     axis.plot(place, each["bleu"], linestyle="none", **shape)
     for axis, (_, label) in zip(axes, AXES.values(), strict=True):
         axis.axhline(0, color="black", linewidth=0.8)
         axis.set(xlabel=label)
         axis.grid(alpha=0.3)
-    axes[0].set(ylabel="BLEU on test less the control's (filled: p < .05)")
+    axes[0].set(ylabel="BLEU on test less the control's (faint: p from .05 on)")
     legend = [Line2D([], [], color=color, marker="o", linestyle="none", label=name) for name, color in PLOTTED.items()]
     for start, marker in zip(shown, cycle(MARKERS), strict=False):
         size = f", {start['parameters'] / 1e6:.1f} million" if start["parameters"] else ""
