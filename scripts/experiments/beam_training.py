@@ -26,6 +26,7 @@ from typing import Any
 import yaml
 from cells import ABLATIONS, CONTROLS, FINAL
 from command_line import positive, run_script
+from training_processes import check_status
 
 from beamtrain.base.files import write_text
 from beamtrain.runs.loading import load_run
@@ -141,9 +142,7 @@ def train(options: argparse.Namespace, name: str, seed: int, steps: int, folder:
     with (options.out / f"{folder.name}.log").open("a") as log:
         process = subprocess.Popen(command, env=environment, stdout=log, stderr=log)
         _, status, usage = os.wait4(process.pid, 0)
-    if status:
-        last = (options.out / f"{folder.name}.log").read_text().strip().split("\n")[-1]
-        sys.exit(f"{name}: training failed: {last}")
+    check_status(status, options.out / f"{folder.name}.log")
     seconds = spent(folder, usage)
     write_text(done, str(seconds))
     return seconds

@@ -12,7 +12,10 @@ def run_script(main: Callable[[], None]) -> None:
     """What a wrong input gets is one line, and exit code 2."""
     try:
         main()
-    except (UserError, OSError) as error:
+    except OSError as error:
+        print(f"error: {error.filename}: {error.strerror}" if error.filename else f"error: {error}", file=sys.stderr)
+        sys.exit(2)
+    except UserError as error:
         print(f"error: {error}", file=sys.stderr)
         sys.exit(2)
     except KeyboardInterrupt:

@@ -11,9 +11,7 @@ test set with a beam of 5 and GNMT's length penalty at alpha = 1. What was inter
 
 import argparse
 import json
-import os
 import re
-import subprocess
 import sys
 from pathlib import Path
 from typing import Any
@@ -22,6 +20,7 @@ import yaml
 from command_line import positive, positive_real, run_script
 from curve import read_curve
 from objectives_cells import CELLS, CONTROL, TOKENS
+from training_processes import run
 
 from beamtrain.base.files import write_text
 from beamtrain.runs.loading import load_run
@@ -112,18 +111,9 @@ def train(options: argparse.Namespace, name: str, seed: int, steps: int, cell: s
         write_text(options.out / f"{cell}.yaml", yaml.safe_dump(settings))
         command = [sys.executable, str(HERE.parent / "train.py"), "--config", str(options.out / f"{cell}.yaml")]
         command += ["--runs", str(options.out), "--name", cell]
-        run(options, command + (["--resume"] if (options.out / cell / "model.json").exists() else []), cell)
+        command += ["--resume"] * (options.out / cell / "model.json").exists()
+        run(command, options.out / f"{cell}.log", options.threads, imports=HERE)
     return float(done.read_text())
-
-
-def run(options: argparse.Namespace, command: list[str], cell: str) -> None:
-    here = os.pathsep.join(filter(None, [str(HERE), os.environ.get("PYTHONPATH", "")]))
-    environment = {**os.environ, "OMP_NUM_THREADS": str(options.threads), "PYTHONPATH": here}
-    log = options.out / f"{cell}.log"
-    with log.open("a") as file:
-        status = subprocess.run(command, env=environment, stdout=file, stderr=file).returncode
-    if status:
-        sys.exit(f"{cell}: failed: {log.read_text().strip().rpartition(chr(10))[2]}")
 
 
 def translate(options: argparse.Namespace, folder: Path, cell: str, split: str) -> None:
@@ -132,7 +122,7 @@ def translate(options: argparse.Namespace, folder: Path, cell: str, split: str) 
     if not (target / "beam5.txt").exists():
         command = [sys.executable, "-m", "beamtrain.cli", "evaluate", "--model", str(folder), "--split", split]
         command += ["--beam", "5", "--length-penalty", "gnmt", "--alpha", "1", "--output", str(target)]
-        run(options, command, cell)
+        run(command, options.out / f"{cell}.log", options.threads)
 
 
 def lines(options: argparse.Namespace, cell: str, split: str = "test") -> list[str] | None:
@@ -144,8 +134,8 @@ def report(options: argparse.Namespace) -> None:
     """table.md and curves.png of all finished cells."""
     results = [json.loads(path.read_text()) for path in sorted(options.report.glob("*-seed*.json"))]
     results.sort(key=lambda each: (each["seed"], list(CELLS).index(each["name"])))
-    run = load_run(options.init_from)
-    gold, dev_gold = (from_split(run, split).references[0] for split in ("test", "validation"))
+    trained = load_run(options.init_from)
+    gold, dev_gold = (from_split(trained, split).references[0] for split in ("test", "validation"))
     dev = scores(lines(options, START, "validation"), dev_gold)
     head = [
         "objective",

@@ -103,11 +103,17 @@ def steps_done(folder: Path) -> int:
     return int(load_checkpoint(last)["global_step"]) if last.exists() else 0
 
 
-def run(command: list[str], log: Path, threads: int) -> None:
-    """A process that writes to a log; where it fails, its last line is printed, and the script ends as it did."""
-    environment = {**os.environ, "OMP_NUM_THREADS": str(threads), "PYTHONPATH": python_path()}
+def run(command: list[str], log: Path, threads: int, imports: Path = REPOSITORY) -> None:
+    """A process that writes to a log, with a folder that it imports from."""
+    python_path = os.pathsep.join(filter(None, [str(imports), os.environ.get("PYTHONPATH", "")]))
+    environment = {**os.environ, "OMP_NUM_THREADS": str(threads), "PYTHONPATH": python_path}
     with log.open("a") as file:
         status = subprocess.run(command, env=environment, stdout=file, stderr=file).returncode
+    check_status(status, log)
+
+
+def check_status(status: int, log: Path) -> None:
+    """Where a process has failed, its last line is printed, and the script ends as it did."""
     if status:
         last = log.read_text().strip().rpartition("\n")[2].removeprefix("error: ")
         print(f"error: {last} (all of it: {log})", file=sys.stderr, flush=True)
@@ -116,7 +122,3 @@ def run(command: list[str], log: Path, threads: int) -> None:
 
 def log_of(folder: Path) -> Path:
     return folder.with_name(folder.name + ".log")
-
-
-def python_path() -> str:
-    return os.pathsep.join(filter(None, [str(REPOSITORY), os.environ.get("PYTHONPATH", "")]))
