@@ -10,5 +10,5 @@ plugins.py       modules of a user's own; extras.py, packages that only some com
 inference_sizes.py   what bounds the memory of inference
 waits.py         when the host may read what a device computes; torch only
 recomputing.py   intermediate results that are computed again for the gradient; torch only
-allocator.py     the C library's memory allocator
+memory.py        what a process on a CPU keeps for speed
 """

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Any, cast
 
 import typer
 
-from beamtrain.base.allocator import keep_freed_memory
 from beamtrain.base.errors import UserError
+from beamtrain.base.memory import keep_what_pays
 from beamtrain.base.plugins import import_modules
 from beamtrain.base.streams import output_is_closed
 
@@ -114,7 +114,7 @@ def load_model(
     import_modules(imports or [])
     chosen = choose_device(device)
     if chosen.type == "cpu":
-        keep_freed_memory()
+        keep_what_pays()
     run = load_run(path, chosen)
     for side, asked in (("source_lang", source_lang), ("target_lang", target_lang)):
         if asked is not None and asked != getattr(run.description, side):

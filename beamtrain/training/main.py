@@ -12,8 +12,8 @@ from pathlib import Path
 
 from lightning.fabric.utilities.exceptions import MisconfigurationException
 
-from beamtrain.base.allocator import keep_freed_memory
 from beamtrain.base.errors import UserError
+from beamtrain.base.memory import keep_what_pays
 from beamtrain.training.bounds import check_lengths
 from beamtrain.training.callbacks.averaging import TrainedUntilAveraged
 from beamtrain.training.callbacks.begin_run import BeginRun
@@ -37,7 +37,7 @@ def main(arguments: Sequence[str]) -> int:
         UserError: a setting, a file or the machine does not allow it.
     """
     _quiet()
-    keep_freed_memory()
+    keep_what_pays()
     with ExitStack() as held:
         try:
             arguments, configs = located(list(arguments))

@@ -24,7 +24,7 @@ from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
-from beamtrain.base.allocator import keep_freed_memory
+from beamtrain.base.memory import keep_what_pays
 from beamtrain.data.batch import Batch
 from beamtrain.data.tokenizer import EOS
 from beamtrain.model.base import Seq2Seq
@@ -61,7 +61,7 @@ from beamtrain.search.unroll.options import UnrollOptions
 
 def main() -> None:
     options = arguments()
-    keep_freed_memory()
+    keep_what_pays()
     torch.set_num_threads(options.threads)
     bench = Bench(options)
     print(

@@ -26,7 +26,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from beamtrain.base.allocator import keep_freed_memory
+from beamtrain.base.memory import keep_what_pays
 from beamtrain.data.batch import pad
 from beamtrain.data.tokenizer import BOS, EOS, PAD
 from beamtrain.interop.engines import load_engine
@@ -178,7 +178,7 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=2)
     args = parser.parse_args()
     torch.set_num_threads(args.threads)
-    keep_freed_memory()
+    keep_what_pays()
     network, vocabularies, sources = random_network(args) if args.model is None else read_run(args)
     batches = [sources[start : start + args.batch_size] for start in range(0, len(sources), args.batch_size)]
     with tempfile.TemporaryDirectory() as name, packed_weights():  # CTranslate2 packs them when it loads them

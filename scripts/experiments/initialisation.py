@@ -14,7 +14,7 @@ import torch
 from command_line import positive, positive_real, run_script
 from torch.nn.utils import clip_grad_norm_
 
-from beamtrain.base.allocator import keep_freed_memory
+from beamtrain.base.memory import keep_what_pays
 from beamtrain.data.datamodule import TranslationData
 from beamtrain.model.layers import Initialisation, NormPosition
 from beamtrain.model.transformer import Transformer
@@ -27,7 +27,7 @@ KINDS: tuple[Initialisation, ...] = ("xavier", "orthogonal")
 
 def main() -> None:
     options = arguments()
-    keep_freed_memory()
+    keep_what_pays()
     data = TranslationData(vocab_size=1500, batch_tokens=options.batch_tokens)
     data.prepare_data()
     steps = range(options.every, options.steps + 1, options.every)

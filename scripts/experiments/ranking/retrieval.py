@@ -29,8 +29,8 @@ from cached import Cells, digest, spread, table
 from plots import Points, save_plot
 from torch import Tensor, nn
 
-from beamtrain.base.allocator import keep_freed_memory
 from beamtrain.base.errors import UserError
+from beamtrain.base.memory import keep_what_pays
 from beamtrain.commands.options import load_named_run
 from beamtrain.data.batch import Batch, pad
 from beamtrain.data.tokenizer import EOS, Tokenizer
@@ -322,5 +322,5 @@ def plot(cells: Cells, path: Path) -> None:
 
 
 if __name__ == "__main__":
-    keep_freed_memory()
+    keep_what_pays()
     arguments.run(main)
