@@ -17,7 +17,16 @@ from averaged_seeds import apart
 from command_line import positive, run_script
 from corpora import outputs_of, test_sets, translate
 from corpora_cells import CONTROL
-from corpora_results import Cell, Texts, corpora_of, finished_cells, parser_for, translated_starts, weights_of
+from corpora_results import (
+    Cell,
+    Texts,
+    corpora_of,
+    empty_if_older,
+    finished_cells,
+    parser_for,
+    translated_starts,
+    weights_of,
+)
 from figures import bleu, chrf, header, plain, row
 
 from beamtrain.runs.description import save_description
@@ -58,9 +67,11 @@ def with_both(options: argparse.Namespace, start: str, control: Cell, recipe: li
     """What the network with both changes makes of every set."""
     seeds = "_and_".join([recipe[0].folder.name, *(str(cell.seed) for cell in recipe[1:])])
     folder: Path = options.out / "sums" / f"{control.folder.name}_with_{seeds}"
+    runs = [options.out / "starts" / start, *(cell.folder for cell in recipe)]
+    before, *after = map(weights_of, runs)
+    empty_if_older(folder, [*runs, control.folder])
     if not (folder / "model.safetensors").exists():
         run = load_run(control.folder)
-        before, *after = map(weights_of, (options.out / "starts" / start, *(cell.folder for cell in recipe)))
         add_changes(run.network.state_dict(), before, after)
         folder.mkdir(parents=True, exist_ok=True)
         run.tokenizer.save(folder)

@@ -15,6 +15,7 @@ from pathlib import Path
 from statistics import fmean
 
 import torch
+from child_processes import log_of, run
 from command_line import positive, run_script
 from corpora import outputs_of, test_sets, translate
 from corpora_results import (
@@ -22,6 +23,7 @@ from corpora_results import (
     Texts,
     control_of,
     corpora_of,
+    empty_if_older,
     finished_cells,
     parser_for,
     translated_starts,
@@ -29,7 +31,6 @@ from corpora_results import (
 )
 from figures import bleu, chrf, header, plain, row, signed, with_p
 from torch.nn.functional import cosine_similarity
-from training_processes import log_of, run
 
 from beamtrain.base.errors import UserError
 from beamtrain.scoring.metrics import paired_bootstrap
@@ -107,6 +108,7 @@ def averaged(options: argparse.Namespace, start: str, group: list[Cell]) -> Text
     """What the average of these cells makes of every set."""
     folder = options.out / "averages" / "_and_".join([group[0].folder.name, *(str(each.seed) for each in group[1:])])
     folder.parent.mkdir(parents=True, exist_ok=True)
+    empty_if_older(folder, [each.folder for each in group])
     if not (folder / "model.safetensors").exists():
         command = [sys.executable, "-m", "beamtrain.cli", "average", *(str(each.folder) for each in group)]
         command += ["--runs", str(folder.parent), "--name", folder.name, "--overwrite"]

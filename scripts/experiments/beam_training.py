@@ -14,10 +14,7 @@ beams from 1 to 64, with length normalisation and without, and with alpha tuned 
 
 import argparse
 import json
-import os
 import re
-import resource
-import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -25,8 +22,8 @@ from typing import Any
 
 import yaml
 from cells import ABLATIONS, CONTROLS, FINAL
+from child_processes import ended_process, run
 from command_line import positive, run_script
-from training_processes import check_status
 
 from beamtrain.base.files import write_text
 from beamtrain.runs.loading import load_run
@@ -138,22 +135,20 @@ def train(options: argparse.Namespace, name: str, seed: int, steps: int, folder:
     command += ["--init_from", str(options.init_from), "--runs", str(folder.parent), "--name", folder.name]
     if (folder / "model.json").exists():
         command.append("--resume")
-    environment = {**os.environ, "OMP_NUM_THREADS": str(options.threads)}
-    with (options.out / f"{folder.name}.log").open("a") as log:
-        process = subprocess.Popen(command, env=environment, stdout=log, stderr=log)
-        _, status, usage = os.wait4(process.pid, 0)
-    check_status(status, options.out / f"{folder.name}.log")
-    seconds = spent(folder, usage)
+    ended = ended_process(command, options.out / f"{folder.name}.log", options.threads)
+    seconds = spent(folder, ended.seconds)
+    ended.check()
     write_text(done, str(seconds))
     return seconds
 
 
-def spent(folder: Path, usage: resource.struct_rusage) -> float:
+def spent(folder: Path, seconds: float) -> float:
     """CPU seconds of all the processes that a run has had."""
     path = folder / "cpu_seconds.txt"
     before = float(path.read_text()) if path.exists() else 0.0
-    total = before + usage.ru_utime + usage.ru_stime
-    write_text(path, str(total))
+    total = before + seconds
+    if folder.is_dir():
+        write_text(path, str(total))
     return total
 
 
@@ -166,13 +161,12 @@ def translate_splits(options: argparse.Namespace, run: Path, target: Path) -> No
 
 
 def decode(
-    options: argparse.Namespace, run: Path, split: str, target: Path, beams: str, penalty: tuple[str, str]
+    options: argparse.Namespace, run_folder: Path, split: str, target: Path, beams: str, penalty: tuple[str, str]
 ) -> None:
     """`beamtrain evaluate` into the folder `target`."""
-    command = [sys.executable, "-m", "beamtrain.cli", "evaluate", "--model", str(run), "--split", split]
+    command = [sys.executable, "-m", "beamtrain.cli", "evaluate", "--model", str(run_folder), "--split", split]
     command += ["--beam", beams, "--length-penalty", penalty[0], "--alpha", penalty[1], "--output", str(target)]
-    environment = {**os.environ, "OMP_NUM_THREADS": str(options.threads)}
-    subprocess.run(command, check=True, env=environment, stdout=subprocess.DEVNULL)
+    run(command, options.out / f"{run_folder.name}.log", options.threads)
 
 
 def lines(path: Path) -> list[str]:
@@ -246,22 +240,22 @@ def print_curves(options: argparse.Namespace) -> None:
     for name in ABLATIONS if options.only else FINAL:
         if wanted(name, options.only):
             runs |= {f"{name}, seed {seed}": cell_folder(options, name, seed) for seed in options.seeds}
-    runs = {name: run for name, run in runs.items() if (run / "model.safetensors").exists()}
-    for name, run in runs.items():
+    runs = {name: folder for name, folder in runs.items() if (folder / "model.safetensors").exists()}
+    for name, folder in runs.items():
         for penalty in (("gnmt", "1"), ("none", "0")):
-            target = options.out / "curves" / f"{run.name}-{penalty[0]}"
+            target = options.out / "curves" / f"{folder.name}-{penalty[0]}"
             if not (target / f"beam{sizes[-1]}.txt").exists():
-                decode(options, run, "test", target, ",".join(map(str, sizes)), penalty)
+                decode(options, folder, "test", target, ",".join(map(str, sizes)), penalty)
             scores = [corpus_score(lines(target / f"beam{size}.txt"), gold["test"]).value for size in sizes]
             print(f"| {name} | {penalty[0]} | " + " | ".join(f"{score:.2f}" for score in scores) + " |", flush=True)
     print("\n| | alpha tuned on val | BLEU val | BLEU test | length |\n|---|---|---|---|---|")
-    for name, run in runs.items():
+    for name, folder in runs.items():
         tried = {}
         for alpha in ALPHAS:
             for split in SPLITS:
-                target = options.out / "curves" / f"{run.name}-alpha{alpha}-{split}"
+                target = options.out / "curves" / f"{folder.name}-alpha{alpha}-{split}"
                 if not (target / "beam5.txt").exists():
-                    decode(options, run, split, target, "5", ("gnmt", alpha))
+                    decode(options, folder, split, target, "5", ("gnmt", alpha))
                 tried[alpha, split] = score_corpus(lines(target / "beam5.txt"), gold[split])
         best = max(ALPHAS, key=lambda alpha: tried[alpha, "validation"].bleu.value)
         val, test = (tried[best, split] for split in SPLITS)

@@ -20,7 +20,7 @@ from torch import Tensor, nn
 from torch.nn.functional import cosine_similarity
 from torch.nn.utils import parameters_to_vector, vector_to_parameters
 
-from beamtrain.base.allocator import keep_freed_memory
+from beamtrain.base.memory import keep_what_pays
 from beamtrain.data.batch import Batch, pad
 from beamtrain.data.tokenizer import EOS, Tokenizer
 from beamtrain.model.base import Seq2Seq
@@ -48,9 +48,12 @@ def main() -> None:
     columns += [f"a step: {name}, {half}" for name in ("hard", "choices") for half in ("first half", "second")]
     print(header(*columns))
     for bucket, pairs in drawn(options.text, options.languages, 2 * options.sentences).items():
+        words = f"{bucket[0]} to {bucket[1]}"
         if len(pairs) == 2 * options.sentences:
             halves = [batches(run.tokenizer, pairs[part::2]) for part in (0, 1)]
-            print(row(f"{bucket[0]} to {bucket[1]}", *measured(network, halves, options.step)), flush=True)
+            print(row(words, *measured(network, halves, options.step)), flush=True)
+        else:
+            print(row(f"{words}: {len(pairs)} pairs, left out", *[""] * (len(columns) - 1)))
 
 
 def drawn(folder: Path, languages: list[str], count: int) -> dict[tuple[int, int], list[Pair]]:
@@ -125,5 +128,5 @@ def expected_gleu(objective: BeamTraining, network: Seq2Seq, half: Iterable[Batc
 
 if __name__ == "__main__":
     torch.set_num_threads(1)
-    keep_freed_memory()
+    keep_what_pays()
     run_script(main)

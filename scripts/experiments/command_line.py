@@ -2,14 +2,18 @@
 
 import argparse
 import math
+import signal
 import sys
 from collections.abc import Callable
+
+from child_processes import stop_all
 
 from beamtrain.base.errors import UserError
 
 
 def run_script(main: Callable[[], None]) -> None:
-    """What a wrong input gets is one line, and exit code 2."""
+    """What a wrong input gets is one line, and exit code 2. A signal stops its processes too."""
+    before = {number: signal.signal(number, stop_all) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
         main()
     except OSError as error:
@@ -21,6 +25,9 @@ def run_script(main: Callable[[], None]) -> None:
     except KeyboardInterrupt:
         print("stopped", file=sys.stderr)
         sys.exit(130)
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def positive(text: str) -> int:

@@ -23,13 +23,14 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from cells import ADAM
+from child_processes import REPOSITORY, log_of, run
 from command_line import positive, run_script
 from corpora_cells import CONTROL_OF, CONTROLS, STAGES, cells_of
-from training_processes import REPOSITORY, Record, is_whole, log_of, run, train
+from training_processes import Record, check_settings, is_whole, train
 
 from beamtrain.base.errors import UserError
 from beamtrain.base.files import write_text
-from beamtrain.base.text_io import check_output_folder, count_lines, open_lines
+from beamtrain.base.text_io import check_output_folder, open_lines
 
 TRAINED_ON = 1000  # training sentences that are translated too, to see how much was learnt by heart
 VALIDATED_ON = 1000  # of each corpus, where several are joined
@@ -84,6 +85,8 @@ def main() -> None:
             )
     check_output_folder(options.out)
     options.out.mkdir(parents=True, exist_ok=True)
+    for start in options.start or list(STARTS):
+        joined_corpus(options, start)
     if options.stage == "starts":
         names = options.start or list(STARTS)
         with ThreadPoolExecutor(options.jobs) as pool:
@@ -135,12 +138,16 @@ def arguments() -> argparse.Namespace:
     return options
 
 
-def joined_corpus(options: argparse.Namespace, name: str) -> Path:
-    """The folder with a start's text: train, validation and test of its corpora, one after another.
+def text_of(options: argparse.Namespace, start: str) -> Path:
+    return (options.out / "text" / start).resolve()
+
+
+def joined_corpus(options: argparse.Namespace, name: str) -> None:
+    """A start's text: train, validation and test of its corpora, one after another.
 
     Raises UserError where it was made of other text.
     """
-    start, folder = STARTS[name], options.out / "text" / name
+    start, folder = STARTS[name], text_of(options, name)
     if not folder.exists():
         command = [sys.executable, str(REPOSITORY / "scripts" / "join_corpora.py"), str(folder)]
         command += [str(options.data / corpus) for corpus in start.folders]
@@ -148,13 +155,14 @@ def joined_corpus(options: argparse.Namespace, name: str) -> Path:
         command += ["--validation", str(VALIDATED_ON)] if len(start.folders) > 1 else []
         if subprocess.run(command).returncode:  # it has said why
             raise SystemExit(2)
-    joined = count_lines(folder / "train.en")
-    given = sum(count_lines(options.data / corpus / "train.en.gz") for corpus in start.folders)
-    if joined != given:
-        raise UserError(
-            f"--data {options.data}: {given:,} training pairs, but {folder} was made of {joined:,}: give another --out"
-        )
-    return folder
+    for language in ("en", start.target_lang):
+        joined = lines_of(folder / f"train.{language}")
+        given = [line for corpus in start.folders for line in lines_of(options.data / corpus / f"train.{language}.gz")]
+        if joined != given:
+            raise UserError(
+                f"--data {options.data}: {len(given):,} lines of train.{language}, which are not the {len(joined):,} "
+                f"that {folder} was made of: give another --out"
+            )
 
 
 def lines_of(path: Path) -> list[str]:
@@ -172,7 +180,7 @@ def train_start(options: argparse.Namespace, name: str) -> None:
         network["inner_width"] = 2 * start.width
     settings = {
         "data": {
-            "source": str(joined_corpus(options, name).resolve()),
+            "source": str(text_of(options, name)),
             "target_lang": start.target_lang,
             "vocab_size": start.vocab_size,
             "subwords": "bpe",
@@ -206,11 +214,13 @@ def run_cell(options: argparse.Namespace, start: str, name: str, seed: int) -> N
     folder = cell_folder(options, start, name, seed)
     is_control = name in CONTROLS
     steps = (options.control_steps if is_control else None) or options.steps
-    if (folder / "result.json").exists():
-        if (finished := json.loads((folder / "result.json").read_text())["steps"]) != steps:
-            raise UserError(f"{folder} is finished with {finished} steps, not {steps}: give those, or another --out")
-        return
     settings = cell_settings(options, start, name, seed, steps, steps // options.validations)
+    if (path := folder / "result.json").exists():
+        if (finished := result_of(path).steps) != steps:
+            raise UserError(f"{folder} is finished with {finished} steps, not {steps}: give those, or another --out")
+        check_settings(folder, settings)
+        translate(options, start, folder)
+        return
     seconds = train(folder, settings, options.threads)
     translate(options, start, folder)
     result = {
@@ -225,6 +235,25 @@ def run_cell(options: argparse.Namespace, start: str, name: str, seed: int) -> N
     write_text(folder / "result.json", json.dumps(result, indent=2) + "\n")
 
 
+class Result(NamedTuple):
+    """What is noted of a finished cell."""
+
+    name: str
+    seed: int
+    steps: int
+    seconds: float
+    """Of the processor, for all of its training."""
+
+
+def result_of(path: Path) -> Result:
+    """Raises UserError where the file is damaged."""
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+        return Result(str(found["name"]), int(found["seed"]), int(found["steps"]), float(found["seconds"]))
+    except (ValueError, TypeError, KeyError) as error:
+        raise UserError(f"{path} is no result of a cell: remove that file, and corpora.py makes it again") from error
+
+
 def cell_folder(options: argparse.Namespace, start: str, name: str, seed: int) -> Path:
     plain = "".join(letter if letter.isalnum() or letter == "." else "-" for letter in name.lower())
     return options.out / "cells" / f"{start}_{plain}_steps{options.steps}_tokens{options.tokens}_seed{seed}"
@@ -237,7 +266,7 @@ def cell_settings(
     return {
         "init_from": str((options.out / "starts" / start).resolve()),
         "data": {
-            "source": str(joined_corpus(options, start).resolve()),
+            "source": str(text_of(options, start)),
             "batch_tokens": options.tokens,
             "seed": seed,
             **cell.get("data", {}),
@@ -314,15 +343,20 @@ def check_sources(folder: Path, sets: Sets) -> None:
 
 def outputs_of(folder: Path) -> dict[str, list[str]]:
     files = sorted((folder / "translations").glob("*.txt"))
-    return {path.stem: path.read_text(encoding="utf-8").split("\n")[:-1] for path in files}
+    return {path.stem: lines_of(path) for path in files}
 
 
 def print_costs(options: argparse.Namespace) -> None:
-    """Seconds of a step of every cell of the stage, and the steps of a control that take the time of --steps of it."""
+    """Processor seconds of a step of every cell, and the steps of a control that take the time of --steps of it."""
     for start in options.start or list(STARTS):
         costs = {}
         for name in options.only or STAGES[options.recipes]:
             short, long = (probed(options, start, name, steps) for steps in PROBES)
+            if long <= short:
+                raise UserError(
+                    f"{name}: {PROBES[1]} steps took {long:.1f} s, {PROBES[0]} steps {short:.1f}: too little to tell "
+                    f"what one costs; give more --tokens, or remove {options.out / 'probes'} and try again"
+                )
             costs[name] = (long - short) / (PROBES[1] - PROBES[0])
             print(f"{start}, {name}: {costs[name]:.3f} s a step", flush=True)
         for name, cost in costs.items():
@@ -332,7 +366,7 @@ def print_costs(options: argparse.Namespace) -> None:
 
 
 def probed(options: argparse.Namespace, start: str, name: str, steps: int) -> float:
-    """The seconds of so many steps, in one process."""
+    """The processor seconds of so many steps, in one process."""
     folder = options.out / "probes" / f"{cell_folder(options, start, name, 1).name}-{steps}"
     if folder.exists() and not Record.of(folder).finished:
         shutil.rmtree(folder)

@@ -1,13 +1,13 @@
 """What corpora.py left in OUT: its finished cells with their controls, and the corpora that each start is tested on."""
 
 import argparse
-import json
 import re
+import shutil
 from collections.abc import Iterable
 from pathlib import Path
 from typing import NamedTuple
 
-from corpora import SPLIT_NAMES, STARTS, Sets, check_sources, outputs_of
+from corpora import SPLIT_NAMES, STARTS, Sets, check_sources, outputs_of, result_of
 from corpora_cells import CONTROL_OF, CONTROLS
 from torch import Tensor
 
@@ -80,19 +80,10 @@ def finished_cells(out: Path, start: str, sets: Sets) -> list[Cell]:
     """Those of a stage together, controls first; those of a name by seed."""
     cells = []
     for path in out.glob(f"cells/{start}_*/result.json"):
-        name, seed, steps, seconds = result_of(path)
-        outputs = outputs_of_all(path.parent, sets)
-        cells.append(Cell(name, seed, stage_of(path.parent), outputs, steps, seconds, path.parent))
+        result, outputs = result_of(path), outputs_of_all(path.parent, sets)
+        stage = stage_of(path.parent)
+        cells.append(Cell(result.name, result.seed, stage, outputs, result.steps, result.seconds, path.parent))
     return sorted(cells, key=lambda cell: (cell.stage, ORDER.get(cell.name, len(ORDER)), cell.name, cell.seed))
-
-
-def result_of(path: Path) -> tuple[str, int, int, float]:
-    """Name, seed, steps and seconds of a finished cell. Raises UserError where the file is damaged."""
-    try:
-        result = json.loads(path.read_text(encoding="utf-8"))
-        return str(result["name"]), int(result["seed"]), int(result["steps"]), float(result["seconds"])
-    except (ValueError, TypeError, KeyError) as error:
-        raise UserError(f"{path} is no result of a cell: remove that file, and corpora.py makes it again") from error
 
 
 def stage_of(folder: Path) -> str:
@@ -107,6 +98,13 @@ def weights_of(folder: Path) -> dict[str, Tensor]:
     if not (folder / "model.safetensors").exists():
         raise UserError(f"{folder} has no model.safetensors: what its cells have changed in it cannot be seen")
     return load_weights(folder)[0]
+
+
+def empty_if_older(folder: Path, runs: list[Path]) -> None:
+    """Remove what was computed of the weights of runs, where one of those has others since."""
+    made = folder / "model.safetensors"
+    if made.exists() and any((run / made.name).stat().st_mtime > made.stat().st_mtime for run in runs):
+        shutil.rmtree(folder)
 
 
 def control_of(cell: Cell, cells: list[Cell]) -> Cell | None:

@@ -19,7 +19,8 @@ from corpora import lines_of
 from figures import header, row
 from torch import Tensor, nn
 
-from beamtrain.base.allocator import keep_freed_memory
+from beamtrain.base.errors import UserError
+from beamtrain.base.memory import keep_what_pays
 from beamtrain.model.base import Seq2Seq
 from beamtrain.objectives import BeamTraining, ExpectedReward, MinimumRisk
 from beamtrain.runs.loading import load_run
@@ -52,8 +53,10 @@ def main() -> None:
 
 
 def drawn(folder: Path, languages: list[str], count: int) -> list[tuple[str, str]]:
-    """So many training pairs, at random."""
+    """So many training pairs, at random. Raises UserError where there are fewer."""
     sources, targets = (lines_of(folder / f"train.{language}.gz") for language in languages)
+    if len(sources) < count:
+        raise UserError(f"{folder}: {len(sources):,} training pairs, but two halves are {count:,}: lower --sentences")
     chosen = torch.randperm(len(sources), generator=torch.Generator().manual_seed(5))[:count].tolist()
     return [(sources[place], targets[place]) for place in chosen]
 
@@ -92,5 +95,5 @@ def shares(first: Tensor, second: Tensor, chosen: Tensor) -> list[str]:
 
 if __name__ == "__main__":
     torch.set_num_threads(1)
-    keep_freed_memory()
+    keep_what_pays()
     run_script(main)

@@ -48,6 +48,7 @@ def print_start(options: argparse.Namespace, start: str) -> None:
         names = [corpus.test] if options.test_only else corpus.held_out
         long = [place for place, line in enumerate(joined(sources, names)) if len(line.split()) >= options.words]
         if len(long) < FEWEST:
+            print(f"\n{start}, {' and '.join(names)}: {len(long)} such sentences, fewer than {FEWEST}: left out")
             continue
         references = chosen(gold, names, long)
         print(f"\n## {start}, {' and '.join(names)}: {len(long):,} sentences of {options.words} words and more\n")

@@ -17,10 +17,10 @@ from pathlib import Path
 from typing import Any
 
 import yaml
+from child_processes import run
 from command_line import positive, positive_real, run_script
 from curve import read_curve
 from objectives_cells import CELLS, CONTROL, TOKENS
-from training_processes import run
 
 from beamtrain.base.files import write_text
 from beamtrain.runs.loading import load_run

@@ -1,26 +1,22 @@
 """`beamtrain` in a process of its own: what was interrupted goes on, with the settings that it was begun with."""
 
 import json
-import os
-import subprocess
 import sys
-import time
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import yaml
+from child_processes import REPOSITORY, ended_process, log_of
 
 from beamtrain.base.errors import UserError
 from beamtrain.base.files import write_text
-
-REPOSITORY = Path(__file__).parent.parent.parent
 
 
 class Record(NamedTuple):
     """What is known of a run's training, in its folder."""
 
     seconds: float = 0.0
-    """Of all its processes; one that was killed at once with this script is not among them."""
+    """Of processor time, of all its processes, but one that was killed at once with this script."""
     finished: bool = False
 
     @classmethod
@@ -48,7 +44,7 @@ def config_of(folder: Path) -> Path:
 
 
 def train(folder: Path, settings: dict[str, Any], threads: int) -> float:
-    """`beamtrain train`, unless it is finished; the seconds of all its processes.
+    """`beamtrain train`, unless it is finished; the processor seconds of all its processes.
 
     Raises UserError where the run was begun with other settings.
     """
@@ -61,22 +57,29 @@ def train(folder: Path, settings: dict[str, Any], threads: int) -> float:
     write_text(config_of(folder), yaml.safe_dump(settings))
     command = [sys.executable, str(REPOSITORY / "scripts" / "train.py"), "--config", str(config_of(folder))]
     command += ["--runs", str(folder.parent), "--name", folder.name]
-    began = time.time()
-    try:
-        if steps_done(folder) < settings["trainer"]["max_steps"]:
-            run(command + ["--resume"] * begun, log_of(folder), threads)
-        record = record._replace(finished=True)
-    finally:
-        record = record._replace(seconds=round(record.seconds + time.time() - began, 1))
+    if steps_done(folder) < settings["trainer"]["max_steps"]:
+        ended = ended_process(command + ["--resume"] * begun, log_of(folder), threads)
+        record = record._replace(seconds=round(record.seconds + ended.seconds, 1), finished=not ended.status)
         record.save(folder)
+        ended.check()
+    record._replace(finished=True).save(folder)
     return record.seconds
 
 
 def check_settings(folder: Path, settings: dict[str, Any]) -> None:
     """Raises UserError unless the run was begun with these; its folder, and that of the others, may have been moved."""
-    if not config_of(folder).exists():
+    path = config_of(folder)
+    if not path.exists():
         return
-    before, now = flat(yaml.safe_load(config_of(folder).read_text(encoding="utf-8"))), flat(settings)
+    try:
+        before, now = flat(yaml.safe_load(path.read_text(encoding="utf-8"))), flat(settings)
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise UserError(f"{path} is damaged: remove it and the folder {folder}, to train it anew") from error
+    if ("init_from" in before) != ("init_from" in now):
+        raise UserError(
+            f"{folder} was begun from {before.get('init_from', 'random weights')}, not from "
+            f"{now.get('init_from', 'random weights')}: give that, or another --out"
+        )
     for name in sorted({*before, *now} - {"init_from", "data.source"}):
         if before.get(name) != now.get(name):
             raise UserError(
@@ -101,24 +104,3 @@ def steps_done(folder: Path) -> int:
 
     last = folder / "checkpoints" / "last.ckpt"
     return int(load_checkpoint(last)["global_step"]) if last.exists() else 0
-
-
-def run(command: list[str], log: Path, threads: int, imports: Path = REPOSITORY) -> None:
-    """A process that writes to a log, with a folder that it imports from."""
-    python_path = os.pathsep.join(filter(None, [str(imports), os.environ.get("PYTHONPATH", "")]))
-    environment = {**os.environ, "OMP_NUM_THREADS": str(threads), "PYTHONPATH": python_path}
-    with log.open("a") as file:
-        status = subprocess.run(command, env=environment, stdout=file, stderr=file).returncode
-    check_status(status, log)
-
-
-def check_status(status: int, log: Path) -> None:
-    """Where a process has failed, its last line is printed, and the script ends as it did."""
-    if status:
-        last = log.read_text().strip().rpartition("\n")[2].removeprefix("error: ")
-        print(f"error: {last} (all of it: {log})", file=sys.stderr, flush=True)
-        raise SystemExit(2 if status == 2 else 1)
-
-
-def log_of(folder: Path) -> Path:
-    return folder.with_name(folder.name + ".log")

@@ -18,6 +18,7 @@ import corpora_map
 import corpora_table
 import long_sentences
 import training_processes
+from child_processes import Ended
 from command_line import run_script
 from corpora_cells import CONTROL
 from made_up_cells import REFERENCES, SOURCES, WORSE, write
@@ -79,6 +80,35 @@ def test_a_finished_cell_is_not_taken_for_one_of_other_steps(
     assert not refused(corpora, cell, monkeypatch)
     assert refused(corpora, [*cell, "--control_steps", "16"], monkeypatch)
     assert "seed1 is finished with 2 steps, not 16: " in capfd.readouterr().err
+    (out / "cells" / "tatoeba_teacher-forcing_steps2_tokens64_seed1.yaml").write_text("trainer: {max_steps: 2}")
+    assert refused(corpora, cell, monkeypatch)
+    assert "seed1 was begun from random weights, not from " in capfd.readouterr().err
+
+
+def test_translations_of_a_finished_cell_that_were_removed_are_made_again(
+    folders: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out = Path(folders[-1])
+    (out / "starts" / "tatoeba" / "model.json").touch()
+    control = out / "cells" / "tatoeba_teacher-forcing_steps2_tokens64_seed1"
+    (out / "cells" / "tatoeba_control_steps2_tokens64_seed1").rename(control)
+    lost = control / "translations" / "test.txt"
+    before = lost.read_text()
+    lost.unlink()
+
+    def translated(command: list[str], _: Path, __: int) -> float:
+        sources = (control / "sources.txt").read_text().splitlines()
+        answers = dict(zip(SOURCES, WORSE, strict=True))
+        write(Path(command[command.index("--output") + 1]), [answers[line] for line in sources])
+        return 1.0
+
+    monkeypatch.setattr(corpora, "run", translated)
+    assert not refused(
+        corpora,
+        ["cells", *folders, "--start", "tatoeba", "--only", CONTROL, "--steps", "2", "--tokens", "64"],
+        monkeypatch,
+    )
+    assert lost.read_text() == before
 
 
 def test_translations_that_were_cut_are_told_of(
@@ -90,6 +120,17 @@ def test_translations_that_were_cut_are_told_of(
         assert refused(script, folders, monkeypatch)
         assert capfd.readouterr().err.startswith(f"error: {cell}/translations/test.txt has 3 lines, not 180: ")
     assert not (Path(folders[-1]) / "map" / "map.json").exists()
+
+
+def test_translations_that_are_no_text_are_told_of(
+    folders: list[str], monkeypatch: pytest.MonkeyPatch, capfd: Capture
+) -> None:
+    path = Path(folders[-1]) / "cells" / "tatoeba_recipe_steps2_tokens64_seed1" / "translations" / "test.txt"
+    path.write_bytes(b"\xff\n")
+    for script in (corpora_map, corpora_table, long_sentences, averaged_seeds):
+        assert refused(script, folders, monkeypatch)
+        error = capfd.readouterr().err
+        assert str(path) in error and error.startswith("error: ") and error.count("\n") == 1
 
 
 @pytest.mark.parametrize("content", ["", "{", "[]", "{}", '{"name": 1, "seed": "one", "steps": 2, "seconds": 1}'])
@@ -157,37 +198,41 @@ def test_seeds_without_cells_are_told_of(
 
 def test_text_that_was_joined_of_other_pairs_is_told_of(folders: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
     options = Namespace(data=Path(folders[1]), out=Path(folders[-1]))
-    joined = corpora.joined_corpus(options, "tatoeba")
-    assert joined == corpora.joined_corpus(options, "tatoeba")
+    for _ in range(2):
+        corpora.joined_corpus(options, "tatoeba")
+    joined = options.out / "text" / "tatoeba"
     for language, lines in (("en", SOURCES), ("de", REFERENCES)):
-        write(options.data / "tatoeba_en_de" / f"train.{language}.gz", lines)
-    with pytest.raises(UserError, match=f"3 training pairs, but {joined} was made of 1,002: "):
+        write(options.data / "tatoeba_en_de" / f"train.{language}.gz", lines[::-1] * 334)
+    with pytest.raises(UserError, match=f"1,002 lines of train.en, which are not the 1,002 that {joined} was made of"):
         corpora.joined_corpus(options, "tatoeba")
 
 
 def test_a_probe_has_the_same_cost_when_it_is_asked_for_again(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    def steps(command: list[str], _: Path, __: int) -> None:
+    def steps(command: list[str], log: Path, _: int) -> Ended:
         folder = tmp_path / "probes" / command[command.index("--name") + 1]
         assert not folder.exists()
         folder.mkdir(parents=True)
         (folder / "model.json").touch()
-        clock.append(clock[-1] + int(folder.name.rpartition("-")[2]) / 4)
+        probes.append(int(folder.name.rpartition("-")[2]))
+        return Ended(0, probes[-1] / 4, "", log)
 
-    clock = [0.0]
-    monkeypatch.setattr(training_processes, "run", steps)
-    monkeypatch.setattr(training_processes.time, "time", lambda: clock[-1])
-    monkeypatch.setattr(corpora, "joined_corpus", lambda *_: tmp_path)
+    probes: list[int] = []
+    monkeypatch.setattr(training_processes, "ended_process", steps)
     options = Namespace(out=tmp_path, start=["tatoeba"], only=[CONTROL], steps=2, tokens=64, threads=1)
     corpora.print_costs(options)
     assert "0.250 s a step" in capsys.readouterr().out
     corpora.print_costs(options)
-    assert "0.250 s a step" in capsys.readouterr().out and len(clock) == 3
+    assert "0.250 s a step" in capsys.readouterr().out and len(probes) == 2
     (first, *_) = (tmp_path / "probes").glob("*/training.json")
     first.write_text('{"seconds": 9, "finished": false}')
     corpora.print_costs(options)
-    assert "0.250 s a step" in capsys.readouterr().out and len(clock) == 4
+    assert "0.250 s a step" in capsys.readouterr().out and len(probes) == 3
+    monkeypatch.setattr(training_processes, "ended_process", lambda *_: Ended(0, 1.0, "", tmp_path))
+    shutil.rmtree(tmp_path / "probes")
+    with pytest.raises(UserError, match=r"25 steps took 1\.0 s, 5 steps 1\.0: too little to tell what one costs"):
+        corpora.print_costs(options)
 
 
 def refused(script: Any, arguments: list[str], monkeypatch: pytest.MonkeyPatch) -> bool:

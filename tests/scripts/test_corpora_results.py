@@ -1,6 +1,7 @@
 """What is made of the cells that scripts/experiments/corpora.py leaves: the map of gains, and long sentences."""
 
 import json
+import os
 import shutil
 import sys
 from argparse import Namespace
@@ -19,7 +20,7 @@ import corpora_table
 import long_sentences
 from corpora import outputs_of
 from corpora_cells import CONTROL, RECIPE
-from corpora_results import Cell, control_of, corpora_of
+from corpora_results import Cell, control_of, corpora_of, empty_if_older
 from figures import plain, signed
 from kept import kept
 from made_up_cells import CELLS
@@ -160,6 +161,20 @@ def test_the_average_of_other_seeds_is_another_run(tmp_path: Path, monkeypatch: 
         group = [Cell(RECIPE, seed, "steps2", {}, 2, 0.5, tmp_path / "cells" / f"recipe_seed{seed}") for seed in seeds]
         averaged_seeds.averaged(Namespace(out=tmp_path, threads=1), "tatoeba", group)
     assert len({command[command.index("--name") + 1] for command in commands}) == 3
+
+
+def test_the_average_of_weights_that_have_changed_is_made_anew(tmp_path: Path) -> None:
+    average, cell = tmp_path / "average", tmp_path / "cell"
+    for age, folder in ((0, cell), (1, average)):
+        folder.mkdir()
+        (folder / "model.safetensors").touch()
+        os.utime(folder / "model.safetensors", (1000 + age, 1000 + age))
+    empty_if_older(average, [cell])
+    assert average.exists()
+    os.utime(cell / "model.safetensors", (2000, 2000))
+    empty_if_older(average, [cell])
+    assert not average.exists() and cell.exists()
+    empty_if_older(average, [cell])
 
 
 @pytest.mark.parametrize(

@@ -1,7 +1,10 @@
 """Runs that the experiments begin: they go on, they are not mixed up, and an unfinished one is no start."""
 
 import json
+import signal
+import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -11,8 +14,9 @@ import torch
 sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "scripts" / "experiments"))
 
 import training_processes
+from child_processes import Ended, run
 from command_line import run_script
-from training_processes import Record, is_whole, run, train
+from training_processes import Record, is_whole, train
 
 from beamtrain.base.errors import UserError
 
@@ -27,9 +31,12 @@ SETTINGS: dict[str, Any] = {
 def commands(monkeypatch: pytest.MonkeyPatch) -> list[list[str]]:
     """What would be run, each of which takes a second."""
     found: list[list[str]] = []
-    clock = iter(range(1000))
-    monkeypatch.setattr(training_processes.time, "time", lambda: next(clock))
-    monkeypatch.setattr(training_processes, "run", lambda command, _, __: found.append(command))
+
+    def process(command: list[str], log: Path, _: int) -> Ended:
+        found.append(command)
+        return Ended(0, 1.0, "", log)
+
+    monkeypatch.setattr(training_processes, "ended_process", process)
     return found
 
 
@@ -54,16 +61,16 @@ def test_what_was_killed_goes_on_but_after_its_last_step(
 def test_the_time_of_all_processes_counts(
     tmp_path: Path, commands: list[list[str]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def stopped(*_: Any) -> None:
+    def stopped(_: list[str], log: Path, __: int) -> Ended:
         begun(tmp_path / "cell", 2)
-        raise SystemExit(1)
+        return Ended(143, 1.0, "", log)
 
-    go_on = training_processes.run
-    monkeypatch.setattr(training_processes, "run", stopped)
-    with pytest.raises(SystemExit):
+    go_on = training_processes.ended_process
+    monkeypatch.setattr(training_processes, "ended_process", stopped)
+    with pytest.raises(KeyboardInterrupt):
         train(tmp_path / "cell", SETTINGS, threads=1)
     assert Record.of(tmp_path / "cell") == (1.0, False) and not is_whole(tmp_path / "cell")
-    monkeypatch.setattr(training_processes, "run", go_on)
+    monkeypatch.setattr(training_processes, "ended_process", go_on)
     assert train(tmp_path / "cell", SETTINGS, threads=1) == 2.0
     assert is_whole(tmp_path / "cell")
     assert train(tmp_path / "cell", SETTINGS, threads=1) == 2.0 and len(commands) == 1
@@ -84,6 +91,8 @@ def test_a_run_does_not_go_on_with_other_settings(step: int, tmp_path: Path, com
         train(folder, {**SETTINGS, "trainer": {"max_steps": 6}}, threads=1)
     with pytest.raises(UserError, match=r"cell was begun with model.lr None, not 0.1: "):
         train(folder, {**SETTINGS, "model": {"lr": 0.1}}, threads=1)
+    with pytest.raises(UserError, match=r"was begun from /out/starts/tatoeba, not from random weights: "):
+        train(folder, {name: value for name, value in SETTINGS.items() if name != "init_from"}, threads=1)
     moved = {**SETTINGS, "init_from": "/moved/starts/tatoeba", "data": {"source": "/moved/text/tatoeba", "seed": 1}}
     train(folder, moved, threads=1)
     assert len(commands) == (2 if step == 2 else 1)
@@ -102,15 +111,71 @@ def test_a_record_that_is_damaged_is_told_of(content: str, tmp_path: Path) -> No
         Record.of(tmp_path)
 
 
+@pytest.mark.parametrize("content", [b"{", b"\xff"])
+def test_settings_that_are_damaged_are_told_of(content: bytes, tmp_path: Path) -> None:
+    begun(tmp_path / "cell", 2)
+    (tmp_path / "cell.yaml").write_bytes(content)
+    with pytest.raises(UserError, match=r"cell\.yaml is damaged: remove it and the folder"):
+        train(tmp_path / "cell", SETTINGS, threads=1)
+
+
 @pytest.mark.parametrize(("status", "code"), [(2, 2), (3, 1)])
 def test_a_process_that_fails_says_why(
     status: int, code: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    script = f"import sys; print('much'); print('error: too much'); sys.exit({status})"
+    (tmp_path / "log").write_text("error: of the time before\n")
+    script = f"import sys; print('much'); print('error: too much'); print('the end'); sys.exit({status})"
     with pytest.raises(SystemExit) as end:
         run([sys.executable, "-c", script], tmp_path / "log", threads=1)
     assert end.value.code == code
     assert capfd.readouterr().err == f"error: too much (all of it: {tmp_path}/log)\n"
+
+
+def test_processor_seconds_are_counted_not_those_of_the_clock(tmp_path: Path) -> None:
+    assert run([sys.executable, "-c", "import time; time.sleep(1)"], tmp_path / "log", threads=1) < 0.9
+
+
+SCRIPT = """
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from child_processes import run
+from command_line import run_script
+
+def main():
+    with ThreadPoolExecutor(1) as pool:
+        list(pool.map(lambda each: run([sys.executable, "-c", sys.argv[2]], Path(sys.argv[1]), 1), range(2)))
+
+run_script(main)
+"""
+SAVES = """
+import signal, sys, time
+def saved(*_):
+    print("saved", flush=True)
+    sys.exit(143)
+signal.signal(signal.SIGTERM, saved)
+print("begun", flush=True)
+time.sleep(60)
+"""
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_script_that_is_stopped_has_its_processes_save_and_begins_no_other(
+    number: signal.Signals, tmp_path: Path
+) -> None:
+    (tmp_path / "script.py").write_text(SCRIPT)
+    log, imports = tmp_path / "log", Path(training_processes.__file__).parent
+    script = subprocess.Popen(
+        [sys.executable, str(tmp_path / "script.py"), str(log), SAVES],
+        env={"PYTHONPATH": f"{imports}:{imports.parent.parent}"},
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    while not log.exists() or "begun" not in log.read_text():
+        time.sleep(0.05)
+    script.send_signal(number)
+    _, error = script.communicate(timeout=50)
+    assert (script.returncode, error, log.read_text()) == (130, "stopped\n", "begun\nsaved\n")
 
 
 def test_an_interrupt_is_no_fault(capfd: pytest.CaptureFixture[str]) -> None:
