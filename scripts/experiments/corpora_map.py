@@ -52,6 +52,13 @@ PLOTTED = {
     f"{WIDER}, learning rate x 0.5": "C4",
     "minimum risk, hard, sentence BLEU": "C3",
 }
+CORRELATED = {
+    RECIPE: {RECIPE},
+    MINIMUM_RISK: {MINIMUM_RISK},
+    f"{MINIMUM_RISK}, K and rate that gained most": {
+        name + rate for name in (MINIMUM_RISK, WIDER) for rate in ("", ", learning rate x 0.5")
+    },
+}
 BUCKET = ("bleu", "length", "control_length")
 ORDER = {name: place for place, name in enumerate(STARTS)}
 MARKERS = [f"${letter}$" for letter in ascii_uppercase]  # shapes are confused, where there are so many
@@ -78,6 +85,7 @@ def main() -> None:
     print_starts(starts)
     print_gains(starts)
     print_buckets(starts)
+    print_correlations(starts + elsewhere)
     plot(options.report / "map.png", starts + elsewhere)
 
 
@@ -235,6 +243,34 @@ def print_buckets(starts: list[dict[str, Any]]) -> None:
                 )
                 cells.append(f"{gains}; {lengths}" if found else "-")
             print(row(recipe["name"], recipe["stage"], ", ".join(recipe["seeds"]), *cells))
+
+
+def print_correlations(starts: list[dict[str, Any]]) -> None:
+    """Spearman's, of what was gained (mean of the seeds) with what is known of the starts, those in the plot."""
+    print("\nRank correlation with the BLEU gained (p of independent starts; the corpora of one network are not):\n")
+    print(header("recipe", "starts", *(label for _, label in AXES.values())))
+    for name, recipes in CORRELATED.items():
+        found = [(start, gains) for start in starts if (gains := gains_of(start, recipes))]
+        cells = []
+        for key in AXES:
+            points = [(start[key], max(gains)) for start, gains in found if start[key] is not None]
+            cells.append(correlation(points))
+        print(row(name, len(found), *cells))
+
+
+def gains_of(start: dict[str, Any], recipes: set[str]) -> list[float]:
+    """Means over the seeds."""
+    chosen = (recipe["seeds"].values() for recipe in start["recipes"] if recipe["name"] in recipes)
+    return [mean(each["bleu"] for each in seeds) for seeds in chosen]
+
+
+def correlation(points: list[tuple[float, float]]) -> str:
+    from scipy.stats import spearmanr
+
+    if min(len({point[side] for point in points}) for side in (0, 1)) < 3:
+        return ""
+    found = spearmanr(*zip(*points, strict=True))
+    return with_p(found.statistic, max(found.pvalue, 0.001))
 
 
 def plot(path: Path, starts: list[dict[str, Any]]) -> None:

@@ -19,7 +19,7 @@ import corpora_map
 import corpora_table
 import long_sentences
 from corpora import outputs_of
-from corpora_cells import CONTROL, RECIPE
+from corpora_cells import CONTROL, MINIMUM_RISK, RECIPE
 from corpora_results import Cell, control_of, corpora_of, empty_if_older
 from figures import plain, signed
 from kept import kept
@@ -161,6 +161,33 @@ def test_the_average_of_other_seeds_is_another_run(tmp_path: Path, monkeypatch: 
         group = [Cell(RECIPE, seed, "steps2", {}, 2, 0.5, tmp_path / "cells" / f"recipe_seed{seed}") for seed in seeds]
         averaged_seeds.averaged(Namespace(out=tmp_path, threads=1), "tatoeba", group)
     assert len({command[command.index("--name") + 1] for command in commands}) == 3
+
+
+def test_gains_are_correlated_with_what_is_known_of_the_starts(capsys: pytest.CaptureFixture[str]) -> None:
+    slow = f"{MINIMUM_RISK}, learning rate x 0.5"
+    gains = [
+        {RECIPE: [3.0, 1.0], MINIMUM_RISK: [0.0], slow: [1.0]},
+        {RECIPE: [1.0], MINIMUM_RISK: [2.0]},
+        {RECIPE: [0.0]},
+    ]
+    starts = [
+        {
+            "gap": gap,
+            "parameters": parameters,
+            "words": 6,
+            "recipes": [
+                {"name": name, "seeds": {seed: {"bleu": each} for seed, each in enumerate(seeds)}}
+                for name, seeds in recipes.items()
+            ],
+        }
+        for gap, parameters, recipes in zip((1.0, 2.0, 0.0), (1e6, 2e6, 3e6), gains, strict=True)
+    ]
+    corpora_map.print_correlations(starts)
+    recipe, risk, best = capsys.readouterr().out.splitlines()[-3:]
+    assert recipe == f"| {RECIPE} | 3 | +.50 (p .67) | **-1.00** (p .001) |  |"
+    assert risk == f"| {MINIMUM_RISK} | 2 |  |  |  |"
+    assert best == f"| {MINIMUM_RISK}, K and rate that gained most | 2 |  |  |  |"
+    assert corpora_map.gains_of(starts[0], {MINIMUM_RISK, slow}) == [0.0, 1.0]
 
 
 def test_the_average_of_weights_that_have_changed_is_made_anew(tmp_path: Path) -> None:
