@@ -36,6 +36,9 @@ def main() -> None:
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
         sys.exit(2)
+    except KeyboardInterrupt:
+        print("stopped", file=sys.stderr)
+        sys.exit(130)
 
 
 def join(out: Path, folders: list[str], languages: list[str], validation: int | None = None) -> None:
