@@ -334,7 +334,7 @@ def sources_of(sets: Sets) -> str:
 def check_sources(folder: Path, sets: Sets) -> None:
     """Raises UserError where a run has translated something else."""
     path = folder / "sources.txt"
-    if path.exists() and path.read_text(encoding="utf-8") != sources_of(sets):
+    if path.exists() and path.read_bytes() != sources_of(sets).encode():
         raise UserError(
             f"{folder} has translated other text than that of --data: give the folder that it was, or remove "
             f"{folder / 'translations'}"

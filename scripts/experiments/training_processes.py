@@ -25,8 +25,9 @@ class Record(NamedTuple):
         if not (path := folder / "training.json").exists():
             return cls()
         try:
-            return cls(**json.loads(path.read_text(encoding="utf-8")))
-        except (ValueError, TypeError) as error:
+            found = json.loads(path.read_text(encoding="utf-8"))
+            return cls(float(found["seconds"]), bool(found["finished"]))
+        except (ValueError, TypeError, KeyError) as error:
             raise UserError(f"{path} is damaged: remove the folder {folder}, to train it anew") from error
 
     def save(self, folder: Path) -> None:
