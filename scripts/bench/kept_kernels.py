@@ -19,7 +19,7 @@ CAPACITIES = ("ONEDNN_PRIMITIVE_CACHE_CAPACITY", "LRU_CACHE_CAPACITY")
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--kept", type=int, nargs="+", default=[1024, 64], help="1024 is oneDNN's default")
-    parser.add_argument("--repeat", type=int, default=3)
+    parser.add_argument("--repeat", type=int, choices=range(1, 100), default=3, metavar="TIMES")
     parser.add_argument("command", nargs="+")
     options = parser.parse_args()
     measured: dict[int, list[tuple[float, float]]] = {kept: [] for kept in options.kept}
@@ -36,7 +36,10 @@ def resources(command: list[str], kept: int) -> tuple[float, float]:
     """Peak resident memory in MiB and processor seconds of one run."""
     environment = {**os.environ, "OMP_NUM_THREADS": "1", **dict.fromkeys(CAPACITIES, str(kept))}
     with tempfile.TemporaryFile() as said:
-        process = subprocess.Popen(command, env=environment, stdin=subprocess.DEVNULL, stdout=said, stderr=said)
+        try:
+            process = subprocess.Popen(command, env=environment, stdin=subprocess.DEVNULL, stdout=said, stderr=said)
+        except OSError as error:
+            sys.exit(f"{command[0]}: {error.strerror}")
         _, status, usage = os.wait4(process.pid, 0)
         if status:
             said.seek(0)
