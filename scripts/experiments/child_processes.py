@@ -4,6 +4,7 @@ import os
 import signal
 import subprocess
 import sys
+from contextlib import suppress
 from pathlib import Path
 from threading import Event
 from typing import Any, NamedTuple
@@ -61,7 +62,7 @@ def ended_process(command: list[str], log: Path, threads: int, imports: Path = R
         )
     _running.add(process)
     if _stopping.is_set():
-        process.terminate()
+        _tell_to_stop(process)
     try:
         status, usage = _waited_for(process)
     finally:
@@ -73,8 +74,14 @@ def stop_all(*_: Any) -> None:
     """The handler of the script's signals: all processes are told, once each time, and the script is interrupted."""
     _stopping.set()
     for process in list(_running):
-        process.terminate()
+        _tell_to_stop(process)
     raise KeyboardInterrupt
+
+
+def _tell_to_stop(process: subprocess.Popen[bytes]) -> None:
+    """Popen.terminate would also collect the exit code of one that has just ended, for which another thread waits."""
+    with suppress(ProcessLookupError):
+        os.kill(process.pid, signal.SIGTERM)
 
 
 def _waited_for(process: subprocess.Popen[bytes]) -> tuple[int, Any]:
