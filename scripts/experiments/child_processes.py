@@ -50,12 +50,13 @@ def run(command: list[str], log: Path, threads: int, imports: Path = REPOSITORY)
 
 
 def ended_process(command: list[str], log: Path, threads: int, imports: Path = REPOSITORY) -> Ended:
-    """The same, but what has failed is not yet told of. None is begun once the script is to stop."""
+    """The same, but of a failure only the log is named. Once the script is to stop, none begins."""
     if _stopping.is_set():
         raise KeyboardInterrupt
     python_path = os.pathsep.join(filter(None, [str(imports), os.environ.get("PYTHONPATH", "")]))
     environment = {**os.environ, "OMP_NUM_THREADS": str(threads), "PYTHONPATH": python_path}
     with log.open("ab") as file:
+        print(f"begins, with its log in {log}", file=sys.stderr, flush=True)
         begins = file.tell()
         process = subprocess.Popen(
             command, env=environment, stdin=subprocess.DEVNULL, stdout=file, stderr=file, process_group=0

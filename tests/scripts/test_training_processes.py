@@ -128,7 +128,8 @@ def test_a_process_that_fails_says_why(
     with pytest.raises(SystemExit) as end:
         run([sys.executable, "-c", script], tmp_path / "log", threads=1)
     assert end.value.code == code
-    assert capfd.readouterr().err == f"error: too much (all of it: {tmp_path}/log)\n"
+    said = f"begins, with its log in {tmp_path}/log\nerror: too much (all of it: {tmp_path}/log)\n"
+    assert capfd.readouterr().err == said
 
 
 def test_processor_seconds_are_counted_not_those_of_the_clock(tmp_path: Path) -> None:
@@ -175,7 +176,8 @@ def test_a_script_that_is_stopped_has_its_processes_save_and_begins_no_other(
         time.sleep(0.05)
     script.send_signal(number)
     _, error = script.communicate(timeout=50)
-    assert (script.returncode, error, log.read_text()) == (130, "stopped\n", "begun\nsaved\n")
+    assert (script.returncode, error) == (130, f"begins, with its log in {log}\nstopped\n")
+    assert log.read_text() == "begun\nsaved\n"
 
 
 def test_an_interrupt_is_no_fault(capfd: pytest.CaptureFixture[str]) -> None:
