@@ -4,6 +4,7 @@ import math
 
 import torch
 from torch import Tensor
+from torch.backends.cuda import cudnn_sdp_enabled, enable_cudnn_sdp
 from torch.nn.functional import scaled_dot_product_attention
 
 FEW = 16  # queries, up to which batched products are faster than the fused kernel
@@ -24,8 +25,16 @@ def attend(
 
     On a CPU the backward pass of PyTorch's fused kernel takes about eight times as long in bfloat16 as in float32 for
     sentences of ordinary length, so there it is kept out of autocast. For the few queries of a search, in float32,
-    batched products take two thirds of its time.
+    batched products take two thirds of its time. On a GPU cuDNN's kernel, which an H100 would be given, is left out: it
+    builds a plan for every shape, forward and backward, and hardly two batches of text are of one shape.
     """
+    if queries.device.type == "cuda":
+        allowed = cudnn_sdp_enabled()
+        enable_cudnn_sdp(False)
+        try:
+            return scaled_dot_product_attention(queries, keys, values, mask, dropout, is_causal=causal)
+        finally:
+            enable_cudnn_sdp(allowed)
     if (
         queries.size(2) <= FEW
         and queries.device.type == "cpu"
