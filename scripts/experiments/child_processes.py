@@ -50,7 +50,7 @@ def run(command: list[str], log: Path, threads: int, imports: Path = REPOSITORY)
 
 
 def ended_process(command: list[str], log: Path, threads: int, imports: Path = REPOSITORY) -> Ended:
-    """The same, but of a failure only the log is named. Once the script is to stop, none begins."""
+    """The same, but the script goes on where it fails. Once the script is to stop, none begins."""
     if _stopping.is_set():
         raise KeyboardInterrupt
     python_path = os.pathsep.join(filter(None, [str(imports), os.environ.get("PYTHONPATH", "")]))
