@@ -8,7 +8,7 @@ import typer
 
 from beamtrain.base import streams
 from beamtrain.base.errors import UserError
-from beamtrain.commands import average, compare, evaluate, export, import_model, inspect, report, train, translate
+from beamtrain.commands import add, average, compare, evaluate, export, import_model, inspect, report, train, translate
 
 USAGE_ERROR = typer.BadParameter.__base__  # what typer raises for an unknown option, a missing one, a bad value
 
@@ -24,6 +24,7 @@ app.command("translate")(translate.translate)
 app.command("evaluate")(evaluate.evaluate)
 app.command("compare")(compare.compare)
 app.command("average")(average.average)
+app.command("add")(add.add)
 app.command("import")(import_model.import_model)
 app.command("export")(export.export)
 app.command("report")(report.report)

@@ -16,5 +16,5 @@ description.py  model.json; scoring_options.py, what it says of scores; networks
 checkpoints.py  training checkpoints
 objectives.py   the objective of config.yaml
 weights.py      model.safetensors, or the weights in a checkpoint
-loading.py      the whole, to use it; averaging.py, the mean of several
+loading.py      the whole, to use it; merging.py, several as one
 """

@@ -2,91 +2,78 @@
 
     python scripts/experiments/added_changes.py --data FOLDER --out OUT --start mixed-small
 
-FOLDER and OUT are those of corpora.py. To the weights of a control is added the mean of what the cells of a recipe, of
-one seed or several, have changed in the start's weights (task arithmetic: Ilharco et al., ICLR 2023). BLEU, chrF2 and
-ratio of lengths of that network on test, and what it has over the control, with p of the paired bootstrap. Of every
-recipe whose cells still have weights.
+FOLDER and OUT are those of corpora.py. Of every recipe whose cells still have weights: `beamtrain average` of its
+seeds, and of those of its control, as far as they go, and `beamtrain add` of both to the start, translated as they
+were; its BLEU, chrF2 and ratio of lengths on test, and what it has over the average of the control and over that of
+the recipe, with p of the paired bootstrap. It took the time of all of these: `--longer RUN...` are controls that took
+as much, of which the average is translated and compared too.
 """
 
 import argparse
+from hashlib import sha256
 from itertools import groupby
 from pathlib import Path
 
-import torch
-from averaged_seeds import apart
+from averaged_seeds import apart, averaged, merged
 from command_line import positive, run_script
-from corpora import outputs_of, test_sets, translate
+from corpora import outputs_of, test_sets
 from corpora_cells import CONTROL
-from corpora_results import (
-    Cell,
-    Texts,
-    corpora_of,
-    empty_if_older,
-    finished_cells,
-    parser_for,
-    translated_starts,
-    weights_of,
-)
+from corpora_results import Cell, corpora_of, finished_cells, parser_for, translated_starts
 from figures import bleu, chrf, header, plain, row
 
-from beamtrain.runs.description import save_description
-from beamtrain.runs.loading import load_run
-from beamtrain.runs.weights import save_weights
-
-Weights = dict[str, torch.Tensor]
+from beamtrain.base.errors import UserError
 
 
 def main() -> None:
     parser = parser_for(__doc__)
+    parser.add_argument("--longer", type=Path, nargs="+", default=[], help="folders of controls that took as much time")
     parser.add_argument("--threads", type=positive, default=1)
     options = parser.parse_args()
-    for start in translated_starts(options):
+    starts = translated_starts(options)
+    if options.longer and len(starts) > 1:
+        raise UserError(f"--longer is of one start, and there are {len(starts)}: choose one by --start")
+    for start in starts:
         print_start(options, start)
 
 
 def print_start(options: argparse.Namespace, start: str) -> None:
     sets = test_sets(options, start)
     cells = [cell for cell in finished_cells(options.out, start, sets) if (cell.folder / "model.safetensors").exists()]
-    controls = {cell.stage: cell for cell in reversed(cells) if cell.name == CONTROL}  # the first of each stage
+    rivals = ["control", "recipe", *(["longer control"] if options.longer else [])]
     print(f"\n## {start}\n")
-    print(header("recipe", "seeds", "added to that of seed", "test", "BLEU, chrF2, length", "less the control"))
+    print(header("recipe", "seeds", "control", "test", "BLEU, chrF2, length", *(f"less the {each}" for each in rivals)))
     for (name, stage), group in groupby(cells, key=lambda cell: (cell.name, cell.stage)):
-        control, recipe = controls.get(stage), list(group)
-        if control is None or name == CONTROL:
+        control = [cell for cell in cells if (cell.name, cell.stage) == (CONTROL, stage)]
+        if not control or name == CONTROL:
             continue
-        ours = with_both(options, start, control, recipe)
+        recipe = list(group)
+        ours, *theirs = map(outputs_of, networks(options, start, control, recipe))
         for corpus in corpora_of(sets):
             gold, test = sets[corpus.test][1], corpus.test
             found = bleu(ours[test], gold)
             figures = ", ".join([plain(found.score), plain(chrf(ours[test], gold)), plain(found.ratio, 3)])
-            seeds = ", ".join(str(cell.seed) for cell in recipe)
-            print(row(name, seeds, control.seed, test, figures, apart(control.outputs[test], ours[test], gold)))
+            gains = [apart(each[test], ours[test], gold) for each in theirs]
+            print(row(name, seeds_of(recipe), seeds_of(control), test, figures, *gains), flush=True)
 
 
-def with_both(options: argparse.Namespace, start: str, control: Cell, recipe: list[Cell]) -> Texts:
-    """What the network with both changes makes of every set."""
-    seeds = "_and_".join([recipe[0].folder.name, *(str(cell.seed) for cell in recipe[1:])])
-    folder: Path = options.out / "sums" / f"{control.folder.name}_with_{seeds}"
-    runs = [options.out / "starts" / start, *(cell.folder for cell in recipe)]
-    before, *after = map(weights_of, runs)
-    empty_if_older(folder, [*runs, control.folder])
-    if not (folder / "model.safetensors").exists():
-        run = load_run(control.folder)
-        add_changes(run.network.state_dict(), before, after)
-        folder.mkdir(parents=True, exist_ok=True)
-        run.tokenizer.save(folder)
-        save_description(folder, run.description)
-        save_weights(folder, run.network.state_dict())
-    translate(options, start, folder)
-    return outputs_of(folder)
+def networks(options: argparse.Namespace, start: str, control: list[Cell], recipe: list[Cell]) -> list[Path]:
+    """The one with both changes, and those that it is compared with."""
+    runs = [group[0].folder if len(group) == 1 else averaged(options, start, group) for group in (control, recipe)]
+    name = f"{runs[0].name}_with_{runs[1].name}"
+    sum_of_both = merged(options, start, "sums", name, "add", runs, "--start", str(options.out / "starts" / start))
+    return [sum_of_both, *runs, *longer_controls(options, start)]
 
 
-@torch.no_grad()
-def add_changes(weights: Weights, start: Weights, cells: list[Weights]) -> None:
-    """Add to weights, in place, the mean change of the cells from the start; files name a shared weight once."""
-    for name, before in start.items():
-        if before.is_floating_point():
-            weights[name] += torch.stack([cell[name] - before for cell in cells]).mean(0)
+def longer_controls(options: argparse.Namespace, start: str) -> list[Path]:
+    """The average of those that are named, if any are."""
+    if len(options.longer) < 2:
+        return list(options.longer)
+    name = f"{start}_longer_{sha256(repr(options.longer).encode()).hexdigest()[:8]}"
+    return [merged(options, start, "averages", name, "average", options.longer)]
+
+
+def seeds_of(group: list[Cell]) -> str:
+    return ", ".join(str(cell.seed) for cell in group)
 
 
 if __name__ == "__main__":

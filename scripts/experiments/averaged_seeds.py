@@ -58,8 +58,8 @@ def print_start(options: argparse.Namespace, start: str) -> None:
         first, control = group[0], control_of(group[0], cells)
         controls = all_seeds(options, control, cells) if control else []
         about = first.name, first.steps, plain(alike(options.out / "starts" / start, group))
-        ours = averaged(options, start, group)
-        theirs = averaged(options, start, controls) if controls else None
+        ours = outputs_of(averaged(options, start, group))
+        theirs = outputs_of(averaged(options, start, controls)) if controls else None
         for corpus in corpora_of(sets):
             found = figures(corpus.test, sets[corpus.test][1], group, ours, theirs)
             print(row(*about, corpus.test, *found), flush=True)
@@ -104,17 +104,24 @@ def alike(start: Path, group: list[Cell]) -> float:
     return fmean(cosine_similarity(one, other, dim=0).item() for one, other in combinations(changes, 2))
 
 
-def averaged(options: argparse.Namespace, start: str, group: list[Cell]) -> Texts:
-    """What the average of these cells makes of every set."""
-    folder = options.out / "averages" / "_and_".join([group[0].folder.name, *(str(each.seed) for each in group[1:])])
+def averaged(options: argparse.Namespace, start: str, group: list[Cell]) -> Path:
+    """The average of these cells, with its translations of every set."""
+    name = "_and_".join([group[0].folder.name, *(str(each.seed) for each in group[1:])])
+    return merged(options, start, "averages", name, "average", [each.folder for each in group])
+
+
+def merged(
+    options: argparse.Namespace, start: str, place: str, name: str, command: str, runs: list[Path], *others: str
+) -> Path:
+    """The run that `beamtrain COMMAND RUNS OTHERS` makes, in OUT/PLACE/NAME, with its translations of every set."""
+    folder: Path = options.out / place / name
     folder.parent.mkdir(parents=True, exist_ok=True)
-    empty_if_older(folder, [each.folder for each in group])
+    empty_if_older(folder, [*runs, options.out / "starts" / start])
     if not (folder / "model.safetensors").exists():
-        command = [sys.executable, "-m", "beamtrain.cli", "average", *(str(each.folder) for each in group)]
-        command += ["--runs", str(folder.parent), "--name", folder.name, "--overwrite"]
-        run(command, log_of(folder), options.threads)
+        words = [command, *map(str, runs), *others, "--runs", str(folder.parent), "--name", name, "--overwrite"]
+        run([sys.executable, "-m", "beamtrain.cli", *words], log_of(folder), options.threads)
     translate(options, start, folder)
-    return outputs_of(folder)
+    return folder
 
 
 if __name__ == "__main__":

@@ -147,7 +147,7 @@ def test_what_has_no_average_is_refused_and_nothing_is_written(make, average, gr
     code, line = average(a, make("d", 2), name="a")
     assert code == 2 and "exists" in line
     code, line = average(a, tmp_path / "d", name="a", options=["--overwrite"])
-    assert code == 2 and f"{a} is one of the runs to average" in line
+    assert code == 2 and f"{a} is one of the runs that it is made of" in line
     (tmp_path / "link").symlink_to(a)
     assert f"{tmp_path}/link is named twice" in average(tmp_path / "link", a)[1]
     old = make("mean", 1)

@@ -18,7 +18,6 @@ import averaged_seeds
 import corpora_map
 import corpora_table
 import long_sentences
-from corpora import outputs_of
 from corpora_cells import CONTROL, MINIMUM_RISK, RECIPE
 from corpora_results import Cell, control_of, corpora_of, empty_if_older
 from figures import plain, signed
@@ -119,7 +118,7 @@ def test_seeds_that_kept_their_weights_are_averaged(
     save_file({"weight": torch.tensor([1.0, 1.0])}, second / "model.safetensors")
     save_file({"weight": torch.zeros(2)}, cells.parent / "starts" / "tatoeba" / "model.safetensors")
     monkeypatch.setattr("sys.argv", ["averaged_seeds.py", *folders, "--seeds", "1", "2"])
-    monkeypatch.setattr(averaged_seeds, "averaged", lambda _, __, group: outputs_of(group[1].folder))
+    monkeypatch.setattr(averaged_seeds, "averaged", lambda _, __, group: group[1].folder)
     averaged_seeds.main()
     printed = capsys.readouterr().out.splitlines()[5:]
     (control,) = printed
@@ -133,24 +132,41 @@ def test_seeds_that_kept_their_weights_are_averaged(
     assert recipe.count("(p .001)") == 2
 
 
-def test_both_changes_are_added_to_the_start() -> None:
-    start, control = ({"weight": torch.tensor(values), "count": torch.tensor(3)} for values in ([1.0, 1.0], [1.5, 1.0]))
-    cells = [{"weight": torch.tensor(values), "count": torch.tensor(3)} for values in ([1.0, 2.0], [1.0, 4.0])]
-    added_changes.add_changes(control, start, cells)
-    assert control["weight"].tolist() == [1.5, 3.0] and control["count"] == 3
-
-
-def test_the_network_with_both_changes_is_compared_with_the_control(
+def test_the_network_with_both_changes_is_compared_with_both_and_with_a_longer_control(
     folders: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    cells = {name: Path(folders[-1]) / "cells" / f"tatoeba_{key}_steps2_tokens64_seed1" for name, key in CELLS.items()}
+    out, commands = Path(folders[-1]), list[list[str]]()
+    cells = {name: out / "cells" / f"tatoeba_{key}_steps2_tokens64_seed1" for name, key in CELLS.items()}
     for folder in cells.values():
         save_file({"weight": torch.zeros(2)}, folder / "model.safetensors")
-    monkeypatch.setattr("sys.argv", ["added_changes.py", *folders])
-    monkeypatch.setattr(added_changes, "with_both", lambda _, __, ___, recipe: outputs_of(recipe[0].folder))
+
+    def merge(command: list[str], log: Path, _: int) -> None:
+        commands.append(command[3:])
+        shutil.copytree(cells[RECIPE if command[3] == "add" else CONTROL], log.with_suffix(""))
+
+    monkeypatch.setattr(averaged_seeds, "run", merge)
+    longer = [str(cells[CONTROL]), str(out / "starts" / "tatoeba")]
+    monkeypatch.setattr("sys.argv", ["added_changes.py", *folders, "--start", "tatoeba", "--longer", *longer])
     added_changes.main()
     (line,) = (line for line in capsys.readouterr().out.splitlines() if line.startswith(f"| {RECIPE}"))
-    assert f"| {RECIPE} | 1 | 1 | test | 100.00, 100.00, 1.000 | **+" in line
+    assert line.startswith(f"| {RECIPE} | 1 | 1 | test | 100.00, 100.00, 1.000 | **+")
+    assert line.count("**") == 8 and line.count("| +.00") == 1  # ahead of both controls in both figures
+    both = [str(cells[CONTROL]), str(cells[RECIPE]), "--start", str(out / "starts" / "tatoeba")]
+    assert [command[:5] for command in commands] == [["add", *both], ["average", *longer, "--runs", f"{out}/averages"]]
+
+
+def test_the_changes_of_averages_are_added(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    commands: list[list[str]] = []
+    monkeypatch.setattr(averaged_seeds, "run", lambda command, _, __: commands.append(command[3:]))
+    monkeypatch.setattr(averaged_seeds, "translate", lambda *_: None)
+    control, recipe = (
+        [Cell(name, seed, "steps2", {}, 2, 0.5, tmp_path / "cells" / f"{name}_seed{seed}") for seed in seeds]
+        for name, seeds in (("control", (1, 2)), ("recipe", (1, 2, 3)))
+    )
+    found = added_changes.networks(Namespace(out=tmp_path, threads=1, longer=[]), "tatoeba", control, recipe)
+    assert [command[0] for command in commands] == ["average", "average", "add"]
+    assert commands[2][1:5] == [str(found[1]), str(found[2]), "--start", str(tmp_path / "starts" / "tatoeba")]
+    assert [path.name for path in found[1:]] == ["control_seed1_and_2", "recipe_seed1_and_2_and_3"]
 
 
 def test_the_average_of_other_seeds_is_another_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
