@@ -5,9 +5,6 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from safetensors.torch import save_file
-
-from beamtrain.base.files import atomic_path
 from beamtrain.data.foreign_tokenizer import NUMBERING, ForeignTokenizer, quiet_transformers
 from beamtrain.interop.architectures import architecture_of
 from beamtrain.interop.conventions import Conventions
@@ -16,6 +13,7 @@ from beamtrain.interop.foreign_counterpart import ForeignCounterpart
 from beamtrain.interop.weights import Vocabularies, from_ours
 from beamtrain.model.transformer import Transformer
 from beamtrain.runs.loading import Run
+from beamtrain.runs.weights import write_tensors
 from beamtrain.search.options import SearchOptions
 
 _PURPOSE = "exporting to Hugging Face"
@@ -37,8 +35,9 @@ def write_foreign(run: Run, search: SearchOptions, folder: Path) -> ForeignCount
     config = transformers.AutoConfig.from_pretrained(folder, local_files_only=True).to_dict()
     architecture, numbering = architecture_of(config, f"{run.path}/huggingface/config.json"), tokenizer.numbering
     weights = from_ours(architecture, config, network.state_dict(), Vocabularies(numbering.source, numbering.target))
-    with atomic_path(folder / "model.safetensors") as path:
-        save_file({name: tensor.clone() for name, tensor in weights.items()}, path, {"format": "pt"})
+    write_tensors(
+        folder / "model.safetensors", {name: tensor.clone() for name, tensor in weights.items()}, {"format": "pt"}
+    )
     model = getattr(transformers, architecture.model_class).from_pretrained(folder, local_files_only=True).eval()
     if not (folder / "generation_config.json").exists():
         model.generation_config.save_pretrained(folder)

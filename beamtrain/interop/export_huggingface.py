@@ -11,12 +11,10 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from beamtrain.base.errors import UserError
 from beamtrain.base.extras import require
-from beamtrain.base.files import atomic_path
 from beamtrain.base.inference_sizes import MAX_SOURCE_TOKENS
 from beamtrain.data.renumbering import Renumbering
 from beamtrain.data.tokenizer import BOS, EOS, PAD, UNK, SubwordModel, Tokenizer
@@ -24,6 +22,7 @@ from beamtrain.interop.architectures import ACTIVATIONS, ARCHITECTURES, Architec
 from beamtrain.interop.weights import Vocabularies, from_ours
 from beamtrain.model.transformer import Transformer
 from beamtrain.runs.loading import Run
+from beamtrain.runs.weights import write_tensors
 from beamtrain.search.options import SearchOptions
 
 LONGEST = 4096  # positions of the table that is written, at most
@@ -56,8 +55,7 @@ def write_network(network: Transformer, rows: int, folder: Path) -> None:
     config.architectures = [architecture.model_class]
     config.save_pretrained(folder)
     weights = _weights(network, architecture, config.to_dict(), rows)
-    with atomic_path(folder / "model.safetensors") as path:  # which gives it the mode of a new file
-        save_file(weights, path, {"format": "pt"})
+    write_tensors(folder / "model.safetensors", weights, {"format": "pt"})
 
 
 def positions(network: Transformer, search: SearchOptions) -> int:

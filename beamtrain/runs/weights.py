@@ -2,6 +2,8 @@
 
 import hashlib
 import json
+import os
+import re
 from pathlib import Path
 from typing import Any
 
@@ -26,8 +28,23 @@ def save_weights(folder: Path, weights: dict[str, torch.Tensor], about: dict[str
     """
     kept = {names[0]: _apart(weights[names[0]]) for names in same_tensors(weights)}
     text = json.dumps(about or {})
-    with atomic_path(folder / "model.safetensors") as path:
-        save_file(kept, path, {"about": text, "sha256": digest(kept, text)})
+    write_tensors(folder / "model.safetensors", kept, {"about": text, "sha256": digest(kept, text)})
+
+
+def write_tensors(path: Path, tensors: dict[str, torch.Tensor], about: dict[str, str]) -> None:
+    """Write a file of safetensors, whole or not at all.
+
+    Raises:
+        OSError: it cannot be written, such as on a full disk, for which the library has an error of its own.
+    """
+    with atomic_path(path) as temporary:
+        try:
+            save_file(tensors, temporary, about)
+        except SafetensorError as error:
+            number = re.search(r"\(os error (\d+)\)", str(error))
+            if number is None:
+                raise
+            raise OSError(int(number[1]), os.strerror(int(number[1])), str(path)) from error
 
 
 def same_tensors(weights: dict[str, torch.Tensor]) -> list[list[str]]:

@@ -108,16 +108,36 @@ def read_as_utf8() -> Iterator[None]:
         yield
 
 
+class _NamedTwiceError(Exception):
+    """A key, and the line in which it is named again."""
+
+
+class _EachKeyOnce(yaml.SafeLoader):
+    """YAML in which no key is named twice; the library would let the last one win."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        keys: set[tuple[str, str]] = set()
+        for key, _ in node.value:
+            if isinstance(key, yaml.ScalarNode) and key.tag != "tag:yaml.org,2002:merge":
+                if (key.tag, key.value) in keys:
+                    raise _NamedTwiceError(key.value, key.start_mark.line + 1)
+                keys.add((key.tag, key.value))
+        return super().construct_mapping(node, deep)
+
+
 def read_config(path: Path) -> dict[str, Any]:
     """The settings in a YAML file.
 
     Raises:
-        UserError: it is not YAML, or holds something else.
+        UserError: it is not YAML, names a key twice, or holds something else.
     """
     try:
-        tree = yaml.safe_load(path.read_text(encoding="utf-8"))
+        tree = yaml.load(path.read_text(encoding="utf-8"), _EachKeyOnce)
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise UserError(f"{path} is not YAML: {' '.join(str(error).split())}") from error
+    except _NamedTwiceError as error:
+        key, line = error.args
+        raise UserError(f"{path} names {key} twice, again in line {line}: put both into one") from error
     if not isinstance(tree, dict):
         held = "and is empty" if tree is None else f"not a {type(tree).__name__}"
         raise UserError(f"{path} must hold settings as `key: value` lines, {held}")

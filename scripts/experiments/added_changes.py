@@ -17,7 +17,7 @@ from pathlib import Path
 from averaged_seeds import apart, averaged, merged
 from command_line import positive, run_script
 from corpora import outputs_of, test_sets
-from corpora_cells import CONTROL
+from corpora_cells import CONTROL, CONTROLS
 from corpora_results import Cell, corpora_of, finished_cells, parser_for, translated_starts
 from figures import bleu, chrf, header, plain, row
 
@@ -44,7 +44,7 @@ def print_start(options: argparse.Namespace, start: str) -> None:
     print(header("recipe", "seeds", "control", "test", "BLEU, chrF2, length", *(f"less the {each}" for each in rivals)))
     for (name, stage), group in groupby(cells, key=lambda cell: (cell.name, cell.stage)):
         control = [cell for cell in cells if (cell.name, cell.stage) == (CONTROL, stage)]
-        if not control or name == CONTROL:
+        if not control or name in CONTROLS:
             continue
         recipe = list(group)
         ours, *theirs = map(outputs_of, networks(options, start, control, recipe))

@@ -1,6 +1,8 @@
 """What a file that is replaced keeps: its links, its mode, its second names; and what a new one gets."""
 
+import errno
 import os
+import resource
 import stat
 from pathlib import Path
 
@@ -105,3 +107,18 @@ def test_a_file_of_somebody_else_stays_theirs(tmp_path):
     write_text(tmp_path / "file", "ours")
     status = (tmp_path / "file").stat()
     assert (status.st_uid, status.st_gid) == (12345, 23456)
+
+
+@pytest.mark.parametrize("name", ["text", "model.safetensors", "last.ckpt"])
+def test_a_file_that_finds_no_room_is_named_and_the_old_one_stays(tmp_path, name):
+    WRITERS[name](tmp_path, None)
+    before = (tmp_path / name).read_bytes()
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (0, limits[1]))
+    try:
+        with pytest.raises(OSError) as caught:
+            WRITERS[name](tmp_path, None)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert (caught.value.errno, caught.value.filename) == (errno.EFBIG, str(tmp_path / name))
+    assert (tmp_path / name).read_bytes() == before and [path.name for path in tmp_path.iterdir()] == [name]

@@ -9,7 +9,7 @@ import pytest
 import yaml
 
 from beamtrain.base.errors import UserError
-from beamtrain.training.settings import check_keys, located
+from beamtrain.training.settings import check_keys, located, read_config
 
 KNOWN = {"data.source", "data.vocab_size", "trainer.max_steps", "trainer.callbacks", "model.network", "name"}
 CLASSES = {"model.network": "beamtrain.model.Transformer"}
@@ -34,6 +34,26 @@ def test_a_bare_name_is_a_shipped_config_and_a_path_is_a_file(config):
         assert [path.name for path in configs] == ["quickstart.yaml", "some.yaml"]
         assert [Path(each.removeprefix("--config=")) for each in arguments[:2]] == configs and configs[0].is_file()
         assert arguments[2:] == ["--name", "x", "--resume"]
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("data: {source: a}\ntrainer: {}\ndata: {vocab_size: 9}\n", "names data twice, again in line 3"),
+        ("data:\n  source: a\n  source: b\n", "names source twice, again in line 3"),
+        ("trainer: {callbacks: [{class_path: A, class_path: B}]}", "names class_path twice, again in line 1"),
+    ],
+)
+def test_a_key_that_is_named_twice_is_refused(config, text, said):
+    path = config(text)
+    with pytest.raises(UserError) as caught:
+        check_keys(KNOWN, [], [path], CLASSES)
+    assert str(caught.value) == f"{path} {said}: put both into one"
+
+
+def test_a_key_beside_those_that_are_merged_wins(config):
+    path = config("a: &a {x: 1, y: 2}\nb: {<<: *a, x: 3}\n")
+    assert read_config(path)["b"] == {"x": 3, "y": 2}
 
 
 def test_a_config_that_is_not_there_names_the_nearest():

@@ -75,7 +75,8 @@ class LastCheckpoint(Checkpoint):
             return
         trainer.should_stop |= self._stop_due
         step = trainer.global_step
-        self.due |= trainer.should_stop or step == trainer.max_steps or (self._every > 0 and step % self._every == 0)
+        self.due |= trainer.should_stop or step == trainer.max_steps or _ends_the_last_epoch(trainer)
+        self.due |= self._every > 0 and step % self._every == 0
         self.save_if_due(trainer)
 
     def save_if_due(self, trainer: pl.Trainer) -> None:
@@ -143,6 +144,11 @@ def _where(path: Path | str) -> Path:
 def is_between_steps(trainer: pl.Trainer) -> bool:
     """Whether the last batch ended with an optimiser step, not in the middle of an accumulation window."""
     return not trainer.fit_loop.epoch_loop._should_accumulate()
+
+
+def _ends_the_last_epoch(trainer: pl.Trainer) -> bool:
+    epochs = trainer.max_epochs
+    return bool(trainer.is_last_batch) and epochs is not None and 0 <= epochs <= trainer.current_epoch + 1
 
 
 def _validation_follows(trainer: pl.Trainer) -> bool:
