@@ -16,7 +16,7 @@ The rooms of the package in the order that data flows; a file imports only from 
     reporting/    what is known of systems to pages that people look at
     inspecting/   one sentence to all that the search does with it, step by step
     training/     `beamtrain train`; callbacks/ is what happens around a step
-    commands/     one file a command; cli is `beamtrain`
+    commands/     one file a command; cli is `beamtrain`, which __main__ begins
 
 Axes, everywhere: B sentences, K beams, V vocabulary, S source length, T target length, D model width, H attention
 heads, M candidates, N scores. A shape in a comment, such as (B, K, D), reads in that order.

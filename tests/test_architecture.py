@@ -28,6 +28,7 @@ FLOW = [  # each imports only from itself and from those before it
     "training",
     "commands",
     "cli",
+    "__main__",
 ]
 POSITION = {name: position for position, name in enumerate(FLOW)}
 
