@@ -100,6 +100,10 @@ class TranslationModule(pl.LightningModule):
             optimizer = self._optimizer(each for each in self.parameters() if each.requires_grad)  # the objective's too
         except (ValueError, TypeError, RuntimeError) as error:
             raise UserError(f"model.optimizer: {error}") from error
+        if isinstance(optimizer, torch.optim.SparseAdam):
+            raise UserError(
+                "model.optimizer: SparseAdam is for sparse gradients, and these are dense; take Adam or AdamW"
+            )
         rates = [float(group["lr"]) for group in optimizer.param_groups]
         if not all(map(math.isfinite, rates)):
             raise UserError(f"model.optimizer: its learning rate is {rates[0]}, but must be a number")

@@ -166,6 +166,7 @@ def test_resuming_what_is_not_there_or_broken_says_so(train, capsys):
         (["--trainer.max_steps=many"], "trainer.max_steps.*many"),
         (["--model.search.beam_size=0"], "model.search.beam_size is 0; it must be 1 or more"),
         (["--model.search.alpha=20"], "model.search.alpha is 20.0; it must be a number from -10 to 10"),
+        (["--model.optimizer=SparseAdam"], "model.optimizer: SparseAdam is for sparse gradients"),
         (["--model.max_gradient_norm=-1"], "max_gradient_norm is -1.0, but must be positive"),
         (["--model.objective.init_args.label_smoothing=1"], "label_smoothing is 1.0, but must be"),
         (
