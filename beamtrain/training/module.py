@@ -101,9 +101,7 @@ class TranslationModule(pl.LightningModule):
         except (ValueError, TypeError, RuntimeError) as error:
             raise UserError(f"model.optimizer: {error}") from error
         if isinstance(optimizer, torch.optim.SparseAdam):
-            raise UserError(
-                "model.optimizer: SparseAdam is for sparse gradients, and these are dense; take Adam or AdamW"
-            )
+            raise UserError("model.optimizer: SparseAdam is for sparse gradients, and these are dense: take AdamW")
         rates = [float(group["lr"]) for group in optimizer.param_groups]
         if not all(map(math.isfinite, rates)):
             raise UserError(f"model.optimizer: its learning rate is {rates[0]}, but must be a number")
