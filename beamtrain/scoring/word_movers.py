@@ -16,6 +16,9 @@ from beamtrain.scoring.word_vectors import Vectors, load_vectors
 
 Array = NDArray[numpy.float64]
 SCALE = 100
+DIGITS = 10
+"""After the point of a line's distance. What comes after them is noise of the order of additions, and where every line
+has it to the same side, a bootstrap takes it for a difference."""
 _SHARE = tuple[Array, Array]  # masses (n,) that sum to 1, and vectors (n, D)
 
 
@@ -63,12 +66,11 @@ class WordMovers(Metric):
         """(n,) how much each word weighs, before they are made to sum to 1."""
 
     def shares(self, line: str) -> _SHARE:
-        """The distinct words of a line that have vectors."""
-        words = self._vectors.words(line)
+        """The distinct words of a line that have vectors, in an order that does not depend on the line's."""
         counts: dict[str | int, int] = {}
-        for word in words:
+        for word in self._vectors.words(line):
             counts[word] = counts.get(word, 0) + 1
-        known = {word: vector for word in counts if (vector := self._vectors.find(word)) is not None}
+        known = {word: vector for word in sorted(counts, key=str) if (vector := self._vectors.find(word)) is not None}
         if not known:
             return numpy.zeros(0), numpy.zeros((0, 0))
         vectors = numpy.stack(list(known.values()))
@@ -83,7 +85,8 @@ class WordMovers(Metric):
 
     def _compute_segment_statistics(self, hypothesis: str, ref_kwargs: dict[str, Any]) -> list[float]:
         said = self.shares(hypothesis)
-        return [min(self.distance(said, meant) for meant in ref_kwargs["shares"]), 1.0]
+        nearest = min(self.distance(said, meant) for meant in ref_kwargs["shares"])
+        return [round(nearest, DIGITS), 1.0]
 
     def _aggregate_and_compute(self, stats: list[list[float]]) -> Score:
         return self._compute_score_from_stats([sum(column) for column in zip(*stats, strict=True)])

@@ -48,6 +48,25 @@ def test_known_answers(plane, said, meant, wmd, wrd):
     assert [score.value for score in closer] == pytest.approx([0, 0], abs=1e-4)  # of two references the nearer one
 
 
+def test_the_same_words_in_another_order_are_no_difference(tmp_path):
+    rng, words = numpy.random.default_rng(0), [f"w{number}" for number in range(60)]
+    lines = (" ".join([word, *(f"{value:.5f}" for value in rng.normal(size=20))]) for word in words)
+    (tmp_path / "random.vec").write_text("\n".join(lines) + "\n")
+    meant, other = ([list(rng.choice(words, rng.integers(3, 25))) for _ in range(40)] for _ in range(2))
+    for said in (meant, other):
+        systems = {"as it is": said, "reversed": [line[::-1] for line in said]}
+        systems |= {"rotated": [line[2:] + line[:2] for line in said], "thrice": [line * 3 for line in said]}
+        outputs = {name: [" ".join(line) for line in lines] for name, lines in systems.items()}
+        reference = [" ".join(line) for line in meant]
+        estimates = bootstrap(outputs, reference, samples=100, vectors=tmp_path / "random.vec")
+        for name in list(systems)[1:]:
+            for found in estimates[name][2:]:
+                difference = found.difference
+                assert (difference.value, difference.low, difference.high, difference.p_value) == (0, 0, 0, 1)
+        if said is meant:
+            assert [found.score.value for found in estimates["as it is"][2:]] == [0, 0]
+
+
 class RandomVectors(Vectors):
     name, unit = "random", "letter"
     table = numpy.random.default_rng(0).normal(size=(128, 5))
