@@ -54,6 +54,7 @@ SELECTORS: dict[str, Maker] = {
     "gumbel subset": lambda t, c: Gumbel(RelaxedSubset(t, c)),
     "gumbel neuralsort": lambda t, c: Gumbel(NeuralSort(t, c)),
     "gumbel straight-through": lambda t, c: Gumbel(StraightThrough(SoftTopK(t, c))),
+    "gumbel perturbed": lambda t, c: Gumbel(Perturbed(t, c, samples=64)),
     "straight-through": lambda t, c: StraightThrough(SoftTopK(t, c)),
     "straight-through set": lambda t, c: StraightThrough(LapSum(t, c, sorted=False)),
     "hard": lambda t, c: Hard(c),

@@ -71,7 +71,12 @@ class Gumbel(Wrapper):
 
     def __init__(self, operator: Operator) -> None:
         operator.require("weights", purpose="Gumbel")
+        if isinstance(operator, Gumbel):
+            raise ValueError(
+                f"Gumbel({operator}) would add the noise twice, which is no Plackett-Luce sample; "
+                "wrap the operator once: Gumbel(operator)"
+            )
         super().__init__(operator)
 
     def select(self, scores: Tensor, k: int, generator: torch.Generator | None = None) -> Selection:
-        return self.operator.select(scores + gumbel_noise(scores, self.needed(generator)), k)
+        return self.operator.select(scores + gumbel_noise(scores, self.needed(generator)), k, generator)

@@ -185,6 +185,8 @@ def test_what_an_operator_cannot_give() -> None:
         Gumbel(FastSoftSort())
     with pytest.raises(ValueError, match=r"wrap the other way round: Gumbel\(StraightThrough\(operator\)\)"):
         StraightThrough(Gumbel(SoftTopK()))
+    with pytest.raises(ValueError, match=r"would add the noise twice.*wrap the operator once: Gumbel\(operator\)"):
+        Gumbel(Gumbel(SoftTopK()))
 
 
 WRONG = torch.tensor([0.0, torch.nan, 1.0])
