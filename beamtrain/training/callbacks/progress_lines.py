@@ -101,5 +101,5 @@ def _say(line: str) -> None:
 def _clock(seconds: float) -> str:
     if math.isnan(seconds):
         return "unknown time"
-    minutes, rest = divmod(round(seconds), 60)
+    minutes, rest = divmod(max(round(seconds), 0), 60)  # the step that a time limit ends in goes beyond it
     return f"{minutes // 60}:{minutes % 60:02d}:{rest:02d}" if minutes >= 60 else f"{minutes}:{rest:02d}"
