@@ -39,6 +39,7 @@ class Start:
         resumes: whether it goes on, if only from its beginning.
         checkpoint: what it goes on from; None for a beginning.
         step: optimiser steps done.
+        epoch: epochs done.
         made_with: the provenance of the checkpoint.
         shapes: name -> shape of all that the module keeps in the checkpoint.
         averaged: whether the checkpoint holds averaged weights besides the trained ones.
@@ -49,6 +50,7 @@ class Start:
     resumes: bool = False
     checkpoint: Path | None = None
     step: int = 0
+    epoch: int = 0
     made_with: dict[str, Settings] = field(default_factory=dict)
     shapes: dict[str, torch.Size] = field(default_factory=dict)
     averaged: bool = False
@@ -127,6 +129,11 @@ def find_start(folder: RunFolder, config: Any, again: str) -> Start:
     most = config.trainer.max_steps
     if 0 <= most <= start.step and _is_finished(folder.path, checkpoint, _scores_test(config)):
         raise UserError(f"{folder} is already at step {start.step:,} >= trainer.max_steps {most:,}; raise it to go on")
+    most = config.trainer.max_epochs
+    if most is not None and 0 <= most < start.epoch:  # Lightning would refuse it, in other words
+        raise UserError(
+            f"{folder} has already done {start.epoch:,} epochs > trainer.max_epochs {most:,}; raise it to go on"
+        )
     return start
 
 
@@ -186,6 +193,7 @@ def _at_checkpoint(folder: RunFolder, path: Path, again: str) -> Start:
         resumes=True,
         checkpoint=path,
         step=checkpoint["global_step"],
+        epoch=checkpoint["epoch"],
         made_with=checkpoint[KEY],
         shapes={name: value.shape for name, value in checkpoint["state_dict"].items()},
         averaged="averaging_state" in checkpoint,
