@@ -14,6 +14,7 @@ from beamtrain.runs import networks
 from beamtrain.training.settings import class_of
 
 BOUNDS: dict[str, tuple[float, float]] = {
+    "seed_everything": (0, 2**32 - 1),
     "save_every": (0, 1e12),
     "log_sentences": (0, 1000),
     "trainer.devices": (-1, 1024),

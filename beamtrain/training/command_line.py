@@ -149,7 +149,8 @@ class TrainingCLI(LightningCLI):
     def parse_arguments(self, parser: LightningArgumentParser, args: Any) -> None:
         known = {action.dest for action in parser._actions}
         network = self._inherited.get("model", {}).get("network", {})
-        classes = {**CLASS_DEFAULTS, **({"model.network": network["class_path"]} if network else {})}
+        classes = {**CLASS_DEFAULTS, "model.optimizer": "torch.optim.AdamW"}  # the module's own default
+        classes |= {"model.network": network["class_path"]} if network else {}
         check_keys(known, args[1:] if self._origin else args, self._configs, classes)
         try:
             with own_names(), own_defaults(), nested_nulls(), read_as_utf8():
@@ -157,11 +158,11 @@ class TrainingCLI(LightningCLI):
         except ArgumentError as error:
             types = {action.dest: getattr(action, "_typehint", None) for action in parser._actions}
             raise _our_own(error) or UserError(explained(str(error), types)) from error
+        check_bounds(dict(self.config.items()))  # before the seed is set, which has bounds too
 
     def before_instantiate_classes(self) -> None:
         check_nulls(self.config)
         check_strategy(self.config.trainer.strategy, self.config.trainer.num_nodes)
-        check_bounds(dict(self.config.items()))
         check_trainer(vars(self.config.trainer))
         scoring = ScoringOptions(**vars(self.config.model.scoring)).of_language(self.config.data.target_lang)
         check_tokenizer(scoring)

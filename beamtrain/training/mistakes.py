@@ -53,7 +53,10 @@ _ARGPARSE = (
     (re.compile(r"argument (\S+): expected (?:one|at least one) argument"), r"\1 needs a value"),
     (re.compile(r"argument (\S+): ignored explicit argument '(.*)'"), r"\1 takes no value, but has \2"),
     (re.compile(r"unrecognized arguments: (\S+).*", re.S), r"\1 is no option, nor the value of one"),
-    (re.compile(r"Parser key \"(\S+)\":\s*Unable to load config '(.*?)'", re.S), r"\1 is \2; it must be a config file"),
+    (
+        re.compile(r"Parser key \"(\S+)\":\s*Unable to load config '(.*?)'", re.S),
+        r"\1 is \2; it must be names with values, or a config file",
+    ),
 )  # fmt: skip
 
 

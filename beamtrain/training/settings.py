@@ -2,7 +2,7 @@
 
 import inspect
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from importlib import import_module
 from itertools import pairwise
@@ -18,6 +18,8 @@ from beamtrain.base.errors import UserError, nearest
 from beamtrain.base.plugins import import_module_of
 
 CONFIG_OPTION, SHORT = "--config", "-c"
+LIKE_AN_ENDING = 0.6
+"""How like a short word must be: lr is like logger by half."""
 
 
 def located(arguments: list[str]) -> tuple[list[str], list[Path]]:
@@ -153,7 +155,7 @@ def _unknown_keys(
         if isinstance(value, dict) and any(each.startswith(f"{name}.") for each in known) and "class_path" not in value:
             yield from _unknown_keys(value, known, f"{name}.", classes, folder)
         elif not _is_known(name, known):
-            yield _unknown(name, known)
+            yield _unknown(name, known, classes=classes)
         elif not isinstance(value, dict) and _is_group(name, known):
             yield f"{name} is {_as_typed(value)}; it must be names with values"
         else:
@@ -194,7 +196,7 @@ def _unknown_option(name: str, known: set[str], classes: dict[str, str]) -> Iter
             yield from _unknown_arguments([argument.partition(".")[0]], prefix, class_path, "--")
             return
     if not _is_known(name, known):
-        yield _unknown(name, known, "--")
+        yield _unknown(name, known, "--", classes)
 
 
 def _unknown_arguments(names: Iterable[str], prefix: str, class_path: str, dashes: str = "") -> Iterator[str]:
@@ -242,8 +244,22 @@ def _is_known(name: str, known: set[str]) -> bool:
     return any(parent == each or parent.startswith(f"{each}.") for each in known if each.count(".") >= 1)
 
 
-def _unknown(name: str, known: set[str], dashes: str = "") -> str:
+def _unknown(name: str, known: set[str], dashes: str = "", classes: Mapping[str, str] | None = None) -> str:
+    """What is said of a name that is none; the guess may be an argument of one of the classes, too."""
+    known = {each for each in known if not each.endswith(".help")}
+    arguments = {f"{setting}.init_args.{each}" for setting, path in (classes or {}).items() for each in _taken(path)}
     last = name.rpartition(".")[2]
-    same_ending = {each.rpartition(".")[2]: each for each in sorted(known, reverse=True)}
-    guess = nearest(name, known) or same_ending.get(nearest(last, same_ending) or "")
+    ending, of_argument = _by_ending(known), _by_ending(arguments)
+    guess = of_argument.get(last) if last not in ending else None
+    guess = guess or nearest(name, known | arguments) or ending.get(nearest(last, ending, LIKE_AN_ENDING) or "")
     return f"{dashes}{name} is not a setting" + (f"; did you mean {dashes}{guess}?" if guess else "")
+
+
+def _taken(class_path: str) -> Iterable[str]:
+    """The arguments of a class, if it is known by that path."""
+    chosen = class_of(class_path)
+    return inspect.signature(chosen).parameters if chosen is not None else ()
+
+
+def _by_ending(names: set[str]) -> dict[str, str]:
+    return {each.rpartition(".")[2]: each for each in sorted(names, reverse=True)}

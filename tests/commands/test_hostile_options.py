@@ -28,7 +28,7 @@ COMMANDS = {
     "inspect": inspect.inspect,
 }
 CHECKED_BY_THEIR_OWNERS = {  # and harmless at every value that passes
-    "seed_everything", "trainer.num_nodes", "trainer.fast_dev_run", "trainer.max_time",
+    "trainer.num_nodes", "trainer.fast_dev_run", "trainer.max_time",
     "trainer.limit_train_batches", "trainer.limit_val_batches", "trainer.limit_test_batches",
     "trainer.limit_predict_batches", "trainer.overfit_batches", "trainer.gradient_clip_val",
     "trainer.reload_dataloaders_every_n_epochs", "model.max_gradient_norm", "model.max_bad_steps",

@@ -146,7 +146,18 @@ MISTAKES = {
     "no value": (["--trainer.max_steps"], "--trainer.max_steps needs a value"),
     "a value where there is none": (["--resume=yes"], "--resume takes no value, but has yes"),
     "no option": (["quickly"], "quickly is no option, nor the value of one"),
-    "no file": (["--data=no.yaml"], "data is no.yaml; it must be a config file"),
+    "no file": (["--data=no.yaml"], "data is no.yaml; it must be names with values, or a config file"),
+    "nothing for a group": (["--data=null"], "data is null; it must be names with values, or a config file"),
+    "an argument of a class, by its last name": (
+        ["--lr", "0.1"],
+        "command line: --lr is not a setting; did you mean --model.optimizer.init_args.lr?",
+    ),
+    "an argument of a class, in a part that is not there": (
+        ["--model.netwrok.init_args.width", "3"],
+        "command line: --model.netwrok.init_args.width is not a setting; did you mean --model.network.init_args.width?",
+    ),
+    "a name that is like a short part of others only": (["--lf", "1"], "command line: --lf is not a setting"),
+    "a seed": (["--seed_everything=-1"], "seed_everything is -1; it must be from 0 to 4,294,967,295"),
 }
 
 
