@@ -203,6 +203,7 @@ def test_the_search_drops_out_only_when_asked():
         (lambda: objective(operator=SoftTopK(sorted=False)), "gives no one row of weights for each rank"),
         (lambda: Annealing(1.0, 0.0, 10), "annealing's final is 0.0, but must be positive"),
         (lambda: Annealing(math.inf, 1.0, 10), "annealing's initial is inf, but must be positive and finite"),
+        (lambda: WeightedSum([], []), "losses is empty; give one loss or more, and a weight for each"),
         (lambda: WeightedSum([MinimumRisk()], [1.0, 2.0]), "weights has 2 numbers for 1 losses"),
         (lambda: WeightedSum([MinimumRisk()], [math.nan]), "weights has nan; each must be a finite number"),
         (lambda: OptimalCompletion("each"), "target is 'each'; it must be uniform or any"),

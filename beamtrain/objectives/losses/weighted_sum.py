@@ -19,7 +19,9 @@ class WeightedSum(BeamLoss):
 
     def __init__(self, losses: list[BeamLoss], weights: list[float]) -> None:
         super().__init__()
-        if len(losses) != len(weights) or not losses:
+        if not losses:
+            raise UserError("losses is empty; give one loss or more, and a weight for each")
+        if len(losses) != len(weights):
             raise UserError(f"weights has {len(weights)} numbers for {len(losses)} losses; give one for each")
         if not all(map(math.isfinite, weights)):
             raise UserError(
