@@ -53,6 +53,9 @@ def _print_sentence(console: Console, sentence: Json, place: int, steps: Collect
         Text("A cell is the likeliest subword of a beam, with its share; pruned: the best that was, and how many")
     )
     console.print(Text("nats behind; raised and lowered: what training would push hardest, with -d loss / d score.\n"))
+    count = len(search["steps"])
+    for number in sorted({each for each in steps or () if each > count}):
+        console.print(Text(f"There is no step {number:,}: the search ends at step {count:,}\n", style="bold"))
     hardest = {hardest_step(search) + 1}
     for number, step in enumerate(search["steps"], start=1):
         if number in (steps or hardest):

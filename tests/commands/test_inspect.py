@@ -119,6 +119,10 @@ def test_the_terminal_shows_one_search_and_the_steps_that_are_asked_for(trained_
     shown = capsys.readouterr().out
     assert "selection straight_through; open gradient paths: score_update" in " ".join(shown.split())
     assert re.findall(r"^Step (\d+):", shown, re.M) == ["1", "3"]
+    assert main([*arguments, "--step", "1", "--step", "500"]) == 0
+    shown = capsys.readouterr().out
+    assert re.findall(r"^Step (\d+):", shown, re.M) == ["1"]
+    assert re.search(r"^There is no step 500: the search ends at step \d+$", shown, re.M)
     assert main([*arguments, "--show", "hard", "--operator", "NeuralSort"]) == 0
     assert "hard search, 3 beams, 6 candidates" in capsys.readouterr().out
 
