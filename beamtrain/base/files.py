@@ -45,7 +45,7 @@ def atomic_path(path: Path | str, previous: Path | None = None) -> Iterator[Path
         with suppress(OSError):  # not every file system can flush a folder
             _flush(path.parent)
     except OSError as error:
-        if error.filename in (None, str(temporary)):  # writing to an open file names none
+        if error.errno and error.filename in (None, str(temporary)):  # writing to an open file names none
             error.filename = str(path)
         raise
     finally:
