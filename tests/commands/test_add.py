@@ -1,15 +1,13 @@
 """`beamtrain add`: a run with the changes of several, in the weights that they began with; others are refused."""
 
 import shutil
+from functools import partial
 
 import pytest
 import torch
-import yaml
 from safetensors.torch import load_file
 
 from beamtrain.cli import main
-from beamtrain.runs.loading import load_run
-from beamtrain.runs.weights import save_weights
 
 
 @pytest.fixture
@@ -21,21 +19,9 @@ def start(transformer_run, tmp_path):
 
 
 @pytest.fixture
-def make(start, tmp_path):
+def make(noisy_run, start):
     """name -> a run that began with the weights of start and differs from them by noise."""
-
-    def made(name, noise, init_from=start):
-        run = shutil.copytree(start, tmp_path / name)
-        network = load_run(run).network
-        torch.manual_seed(noise)
-        with torch.no_grad():
-            for parameter in network.parameters():
-                parameter += noise * torch.rand_like(parameter)
-        save_weights(run, network.state_dict(), {"step": 5})
-        (run / "config.yaml").write_text(yaml.safe_dump({"init_from": str(init_from), "data": {}}))
-        return run
-
-    return made
+    return partial(noisy_run, init_from=start)
 
 
 @pytest.fixture

@@ -7,31 +7,11 @@ from itertools import count
 
 import pytest
 import torch
-import yaml
 from safetensors.torch import load_file
 
 from beamtrain.cli import main
 from beamtrain.runs.loading import load_run
 from beamtrain.runs.weights import save_weights
-
-
-@pytest.fixture
-def make(transformer_run, tmp_path):
-    """name -> a run that differs from the others by noise, and began where they did."""
-
-    def made(name, noise, step=5, init_from="/runs/start"):
-        run = shutil.copytree(transformer_run, tmp_path / name)
-        network = load_run(run).network
-        torch.manual_seed(noise)
-        with torch.no_grad():
-            for parameter in network.parameters():
-                parameter += noise * torch.rand_like(parameter)
-        save_weights(run, network.state_dict(), {"step": step})
-        (run / "config.yaml").write_text(yaml.safe_dump({"init_from": init_from, "data": {}}))
-        (run / "environment.json").write_text("{}")
-        return run
-
-    return made
 
 
 @pytest.fixture
@@ -45,8 +25,8 @@ def average(tmp_path, capsys):
     return averaged
 
 
-def test_every_weight_is_the_mean_and_the_average_is_a_run(make, average, tmp_path, capsys):
-    runs = [make(name, noise) for name, noise in (("a", 1), ("b", 2), ("c", 4))]
+def test_every_weight_is_the_mean_and_the_average_is_a_run(noisy_run, average, tmp_path, capsys):
+    runs = [noisy_run(name, noise) for name, noise in (("a", 1), ("b", 2), ("c", 4))]
     before = [load_file(run / "model.safetensors") for run in runs]
     assert average(*runs) == (0, "")
     mean = load_file(tmp_path / "mean" / "model.safetensors")
@@ -62,19 +42,19 @@ def test_every_weight_is_the_mean_and_the_average_is_a_run(make, average, tmp_pa
             assert torch.equal(value, weights[name])
 
 
-def test_a_run_and_what_it_began_with_have_an_average_and_strangers_are_told_of(make, average):
-    start = make("start", 1, step=3)
-    trained = make("trained", 2, init_from=str(start))
+def test_a_run_and_what_it_began_with_have_an_average_and_strangers_are_told_of(noisy_run, average):
+    start = noisy_run("start", 1, step=3)
+    trained = noisy_run("trained", 2, init_from=str(start))
     assert average(start, trained) == (0, "")
-    stranger = make("stranger", 3, init_from="/runs/another")
+    stranger = noisy_run("stranger", 3, init_from="/runs/another")
     code, said = average(trained, stranger, name="mean2")
     assert (
         code == 0 and said == "beamtrain: they did not begin with the same weights: such an average is seldom of use\n"
     )
 
 
-def test_what_changes_nothing_of_what_weights_do_may_differ(make, average, tmp_path):
-    runs = [make("a", 1), make("b", 2)]
+def test_what_changes_nothing_of_what_weights_do_may_differ(noisy_run, average, tmp_path):
+    runs = [noisy_run("a", 1), noisy_run("b", 2)]
     description = json.loads((runs[1] / "model.json").read_text())
     description["network"]["arguments"] |= {"dropout": 0.4, "norm": "pre"}  # the default, which the other does not name
     (runs[1] / "model.json").write_text(json.dumps(description))
@@ -95,8 +75,8 @@ def test_recurrent_networks_have_an_average(gru_run, average, tmp_path):
         torch.testing.assert_close(value, before[name] + 0.5)
 
 
-def test_interrupted_at_any_write_it_can_be_given_again(make, average, tmp_path, monkeypatch):
-    runs, replace = [make("a", 1), make("b", 2)], os.replace
+def test_interrupted_at_any_write_it_can_be_given_again(noisy_run, average, tmp_path, monkeypatch):
+    runs, replace = [noisy_run("a", 1), noisy_run("b", 2)], os.replace
     for whole in range(20):
         written = count()
 
@@ -119,8 +99,10 @@ def test_interrupted_at_any_write_it_can_be_given_again(make, average, tmp_path,
     assert whole > 3
 
 
-def test_what_has_no_average_is_refused_and_nothing_is_written(make, average, gru_run, tmp_path):
-    a, b, c, broken, endless = (make(name, noise) for noise, name in enumerate(["a", "b", "c", "broken", "endless"]))
+def test_what_has_no_average_is_refused_and_nothing_is_written(noisy_run, average, gru_run, tmp_path):
+    a, b, c, broken, endless = (
+        noisy_run(name, noise) for noise, name in enumerate(["a", "b", "c", "broken", "endless"])
+    )
     description = json.loads((b / "model.json").read_text())
     (b / "model.json").write_text(json.dumps({**description, "target_lang": "fr"}))
     (c / "config.yaml").unlink()
@@ -144,12 +126,12 @@ def test_what_has_no_average_is_refused_and_nothing_is_written(make, average, gr
         code, line = average(broken, a)
         assert code == 2 and line.startswith(f"beamtrain: {broken}/config.yaml ") and line.count("\n") == 1
         assert not (tmp_path / "mean").exists()
-    code, line = average(a, make("d", 2), name="a")
+    code, line = average(a, noisy_run("d", 2), name="a")
     assert code == 2 and "exists" in line
     code, line = average(a, tmp_path / "d", name="a", options=["--overwrite"])
     assert code == 2 and f"{a} is one of the runs that it is made of" in line
     (tmp_path / "link").symlink_to(a)
     assert f"{tmp_path}/link is named twice" in average(tmp_path / "link", a)[1]
-    old = make("mean", 1)
+    old = noisy_run("mean", 1)
     (old / "checkpoints").mkdir(exist_ok=True)
     assert average(a, tmp_path / "d", options=["--overwrite"]) == (0, "") and not (old / "checkpoints").exists()
