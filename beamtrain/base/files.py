@@ -62,6 +62,20 @@ def atomic_folder(path: Path) -> Iterator[Path]:
     path = Path(os.path.abspath(path))
     if path.exists() and not (path.is_dir() and not any(path.iterdir())):
         raise UserError(f"{path} exists and is not an empty folder; give another one, or remove it first")
+    with temporary_folder(path) as temporary:
+        yield temporary
+        flush_folder(temporary)
+        os.replace(temporary, path)
+
+
+@contextmanager
+def temporary_folder(path: Path) -> Iterator[Path]:
+    """A temporary folder beside `path`, removed at the end unless it was renamed.
+
+    Raises:
+        UserError: the folder cannot be made.
+    """
+    path = Path(os.path.abspath(path))
     temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
         temporary.parent.mkdir(parents=True, exist_ok=True)
@@ -70,12 +84,15 @@ def atomic_folder(path: Path) -> Iterator[Path]:
         raise UserError(f"{path} cannot be written: {error.strerror or error}") from error
     try:
         yield temporary
-        for file in temporary.rglob("*"):
-            if file.is_file():
-                _flush(file)
-        os.replace(temporary, path)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
+
+
+def flush_folder(folder: Path) -> None:
+    """Wait until all files in a folder are on disk."""
+    for file in folder.rglob("*"):
+        if file.is_file():
+            _flush(file)
 
 
 def check_text(*names: Path | str) -> None:

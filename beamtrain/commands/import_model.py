@@ -1,7 +1,6 @@
 """`beamtrain import`: a model of Hugging Face's library as a run, compared with what it was."""
 
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Annotated
 
 import typer
@@ -44,11 +43,9 @@ def import_model(
         folder.check_place(overwrite)
         imported = convert(load_foreign(find_model(model)), source_lang, target_lang)
         imported.check_lines(lines)
-        with TemporaryDirectory() as trial:  # what fails there neither replaces a run nor leaves one
-            imported.write(Path(trial), environment(seed=0))
-            parity = imported.compared(Path(trial), lines)
-        folder.claim(resume=False, replace=overwrite)
-        imported.write(folder.path, environment(seed=0))
+        with folder.made_at_once(replace=overwrite) as made:
+            imported.write(made, environment(seed=0))
+            parity = imported.compared(made, lines)
     print_parity(parity)
     if not parity.holds:
         print(f"{folder} is written, but does not do what {model} does")

@@ -55,10 +55,10 @@ def write_merged(
             raise UserError(f"{first} is a model without the {CONFIG} of a run: name a run first")
         read_config(first / CONFIG)
         config = (first / CONFIG).read_text(encoding="utf-8")
-        folder.claim(resume=False, replace=overwrite)
-        run.tokenizer.save(folder.path)
-        save_description(folder.path, run.description)
-        write_text(folder.path / ENVIRONMENT, environment(seed=0))
-        write_text(folder.path / CONFIG, config)  # from here on it is a run, which another try may replace
-        save_weights(folder.path, run.network.state_dict(), run.weights)
+        with folder.made_at_once(replace=overwrite) as made:
+            run.tokenizer.save(made)
+            save_description(made, run.description)
+            write_text(made / ENVIRONMENT, environment(seed=0))
+            write_text(made / CONFIG, config)
+            save_weights(made, run.network.state_dict(), run.weights)
     print(f"{folder} is written; to use it: beamtrain translate --model {folder} < FILE")

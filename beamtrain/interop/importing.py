@@ -61,7 +61,7 @@ class Import:
             "max_length": min(USUAL_LENGTH, (self.network.max_positions or USUAL_LENGTH) - 1),  # EOS comes to it
         }
         config = yaml.safe_dump({"data": data}, sort_keys=False)
-        write_text(folder / "config.yaml", config)  # from here on it is a run, which another try may replace
+        write_text(folder / "config.yaml", config)
         save_weights(folder, self.network.state_dict(), {"step": 0})
 
     def check_lines(self, lines: Iterable[str]) -> None:

@@ -1,13 +1,16 @@
 """The folder of the run that is trained: where it lies, that one process alone trains into it, what may be replaced."""
 
+import os
 import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
 
 from filelock import FileLock, Timeout
 
 from beamtrain.base.errors import UserError
-from beamtrain.base.files import UNFINISHED, remove_unfinished
+from beamtrain.base.files import UNFINISHED, flush_folder, remove_unfinished, temporary_folder
 from beamtrain.training.processes import is_first
 
 CONFIG, ENVIRONMENT = "config.yaml", "environment.json"
@@ -108,6 +111,25 @@ class RunFolder:
             remove_unfinished(folder)
         if replace:
             self._remove_run()
+
+    @contextmanager
+    def made_at_once(self, *, replace: bool) -> Iterator[Path]:
+        """A temporary folder, and what is written into it becomes the run on success; on failure nothing changes.
+
+        Raises:
+            UserError: as `claim`.
+        """
+        with temporary_folder(self.path) as made:
+            try:
+                yield made
+            except OSError as error:
+                if str(error.filename).startswith(str(made)):  # which is gone when the user reads it
+                    error.filename = str(self.path)
+                raise
+            flush_folder(made)
+            self.claim(resume=False, replace=replace)
+            for each in sorted(made.iterdir(), key=lambda each: each.name not in (ENVIRONMENT, CONFIG)):
+                os.replace(each, self.path / each.name)  # first what a run is told by, which another try may replace
 
     def _acquire(self) -> None:
         if not is_first() or self._lock.is_locked:

@@ -2,6 +2,7 @@
 
 import json
 import os
+import resource
 import shutil
 from itertools import count
 
@@ -97,6 +98,23 @@ def test_interrupted_at_any_write_it_can_be_given_again(noisy_run, average, tmp_
         assert load_run(tmp_path / "mean").weights == {"step": 5}
         shutil.rmtree(tmp_path / "mean")
     assert whole > 3
+
+
+def test_a_full_disk_leaves_what_there_was(noisy_run, average, tmp_path):
+    runs = [noisy_run("a", 1), noisy_run("b", 2)]
+    assert average(*runs)[0] == 0
+    mean = tmp_path / "mean"
+    before = {path: path.read_bytes() for path in mean.rglob("*") if path.is_file()}
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    for name, there in (("mean", before), ("new", {})):
+        resource.setrlimit(resource.RLIMIT_FSIZE, (len(before[mean / "model.safetensors"]) - 1, limits[1]))
+        try:
+            code, line = average(*runs, name=name, options=["--overwrite"])
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+        assert code == 2 and line == f"beamtrain: {tmp_path / name}: File too large\n"
+        assert {path: path.read_bytes() for path in (tmp_path / name).rglob("*") if path.is_file()} == there
+    assert not list(tmp_path.glob(".*"))
 
 
 def test_what_has_no_average_is_refused_and_nothing_is_written(noisy_run, average, gru_run, tmp_path):

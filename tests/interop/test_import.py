@@ -138,15 +138,21 @@ def test_a_run_is_replaced_only_if_asked_for(imported, foreign, tmp_path, capsys
 
 
 @pytest.mark.parametrize("file", ["config.yaml", "model.safetensors"])
-def test_an_import_that_was_interrupted_can_be_given_again(file, foreign, tmp_path, monkeypatch, capsys):
+@pytest.mark.parametrize("at", ["writing", "moving"])
+def test_an_import_that_was_interrupted_can_be_given_again(file, at, imported, foreign, tmp_path, monkeypatch, capsys):
+    run, fails = shutil.copytree(imported("bart").run, tmp_path / "runs" / "bart"), iter([at == "writing", True])
+    before = {path: path.read_bytes() for path in run.rglob("*") if path.is_file()}
+
     def interrupted(source, target, replace=os.replace):
-        if Path(target) == tmp_path / "runs" / "bart" / file:
+        if Path(target).name == file and next(fails):
             raise OSError("interrupted")
         replace(source, target)
 
     with monkeypatch.context() as patch:
         patch.setattr("os.replace", interrupted)
-        assert import_again(foreign("bart"), "bart") == 2
+        assert import_again(foreign("bart"), "bart", "--overwrite") == 2
+    if at == "writing":
+        assert {path: path.read_bytes() for path in run.rglob("*") if path.is_file()} == before
     assert import_again(foreign("bart"), "bart", "--overwrite") == 0, capsys.readouterr().err
 
 
