@@ -40,6 +40,7 @@ _NOISE = re.compile(  # what leads to the reason, or stands beside it
 _NESTED = re.compile(r"NestedArg\(key='[^']*', val='?(.*?)'?\)")  # a value on its way to an argument of a class
 _TYPE = re.compile(r"Expected a (?:<class '([\w.]+)'>|typing\.Literal(\[[^\]]*\]))")
 _VALUE = re.compile(r"(?:Got|Given) value: (.*?)(?:\. Got value: .*)?$", re.M)
+_CLASS = re.compile(r"Namespace\(class_path='([\w.]+)'")
 _NO_CLASS = re.compile(
     r"Expected a dot import path string:(?: (\S+))?|argument of type 'NoneType' is not iterable"
     r"|Import path (\S+ )?does not correspond to a subclass"
@@ -146,6 +147,8 @@ def _wrong_value(key: str, reason: str) -> str:
             break
     given, allowed = _given(reason), list(dict.fromkeys([*choices, *kinds]))
     guess = nearest(given, choices) if given != "null" else None
+    if given in ("true", "false") and "text" in allowed:
+        return f"{key} is {given}, as yes, no, on and off are in YAML too; it must be text: put the word in quotes"
     return f"{key} is {given}; it must be {' or '.join(allowed) or 'another value'}" + (
         f"; did you mean {guess}?" if guess else ""
     )
@@ -154,6 +157,8 @@ def _wrong_value(key: str, reason: str) -> str:
 def _given(reason: str) -> str:
     """The value that the parser gives in Python's words, in those of a config."""
     found = _VALUE.search(reason)
+    if found and (chosen := _CLASS.match(found[1])):
+        return chosen[1]
     return _IN_A_CONFIG.get(found[1], found[1]) if found else "null" if "NoneType" in reason else "''"
 
 

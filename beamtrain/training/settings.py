@@ -18,6 +18,8 @@ from beamtrain.base.errors import UserError, nearest
 from beamtrain.base.plugins import import_module_of
 
 CONFIG_OPTION, SHORT = "--config", "-c"
+FOLLOWING = {"model.network.vocab_size": "data.vocab_size", "model.network.source_vocab_size": "data.joint_vocabulary"}
+"""Arguments of a class that are set by another setting, which would overwrite what is given for them."""
 LIKE_AN_ENDING = 0.6
 """How like a short word must be: lr is like logger by half."""
 
@@ -200,7 +202,7 @@ def _unknown_option(name: str, known: set[str], classes: dict[str, str]) -> Iter
 
 
 def _unknown_arguments(names: Iterable[str], prefix: str, class_path: str, dashes: str = "") -> Iterator[str]:
-    """Those of `names` that the class does not take."""
+    """Those of `names` that the class does not take, or that are not to be given."""
     chosen = class_of(class_path)
     if chosen is None:
         return  # a short or wrong class name: the parser resolves it, or says so
@@ -208,7 +210,9 @@ def _unknown_arguments(names: Iterable[str], prefix: str, class_path: str, dashe
     if any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters.values()):
         return
     for name in names:
-        if name not in parameters:
+        if set_by := FOLLOWING.get(f"{prefix.removesuffix('init_args.')}{name}"):
+            yield f"{dashes}{prefix}{name} follows from {set_by}: set that instead"
+        elif name not in parameters:
             yield _unknown(f"{prefix}{name}", {f"{prefix}{each}" for each in parameters}, dashes)
 
 

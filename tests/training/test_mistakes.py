@@ -157,6 +157,14 @@ MISTAKES = {
         "command line: --model.netwrok.init_args.width is not a setting; did you mean --model.network.init_args.width?",
     ),
     "a name that is like a short part of others only": (["--lf", "1"], "command line: --lf is not a setting"),
+    "an argument that another setting decides": (
+        ["--model.network.init_args.vocab_size=77"],
+        "command line: --model.network.init_args.vocab_size follows from data.vocab_size: set that instead",
+    ),
+    "a list by a short name": (
+        ["--trainer.callbacks=EarlyStopping"],
+        "trainer.callbacks is lightning.pytorch.callbacks.EarlyStopping; it must be a list",
+    ),
     "a seed": (["--seed_everything=-1"], "seed_everything is -1; it must be from 0 to 4,294,967,295"),
 }
 
@@ -201,6 +209,18 @@ model:
     Path("wrong.yaml").write_text("model: {schedule: {class_path: beamtrain.training.Cosine, init_args: 5}}\n")
     assert main(["train", "--config=wrong.yaml"]) == 2
     assert "wrong.yaml: model.schedule.init_args is 5; it must be names with values" in capsys.readouterr().err
+
+
+def test_words_that_are_no_text_in_yaml_are_told_of(capsys, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    Path("norwegian.yaml").write_text("data: {source: wmt19, source_lang: en, target_lang: no}\n")
+    assert main(["train", "--config=norwegian.yaml"]) == 2
+    told = "data.target_lang is false, as yes, no, on and off are in YAML too; it must be text: put the word in quotes"
+    assert capsys.readouterr().err == f"beamtrain: {told}\n"
+    network = "{class_path: beamtrain.model.Transformer, init_args: {vocab_size: 77}}"
+    Path("sizes.yaml").write_text(f"model: {{network: {network}}}\n")
+    assert main(["train", "--config=sizes.yaml"]) == 2
+    assert "sizes.yaml: model.network.init_args.vocab_size follows from data.vocab_size" in capsys.readouterr().err
 
 
 def test_a_part_of_a_config_that_is_not_utf_8_is_told_by_its_file(capsys, tmp_path, monkeypatch):
