@@ -102,6 +102,7 @@ def gold_prefix_beam(
         finished=torch.ones_like(total[:, -1]),
         matrices=weights.detach(),
         parents=slots.view(B, U, -1),
+        held=torch.zeros_like(gold).unsqueeze(2),
         origins=torch.ones_like(total).unsqueeze(3),
         open=~over.unsqueeze(2),
         slot_scores=total,

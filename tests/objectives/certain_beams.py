@@ -22,6 +22,7 @@ def hard_beams(sentences, T):
         finished=torch.ones_like(scores),
         matrices=weights,
         parents=torch.arange(K).expand(1, T, K),
+        held=torch.arange(K).expand(1, T, K),
         origins=torch.eye(K).expand(1, T, K, K),
         open=(tokens != PAD),
         slot_scores=torch.zeros(1, T, K),

@@ -449,19 +449,26 @@ def test_optimal_next_tokens_are_those_that_keep_the_least_distance_in_reach(pre
     assert set(found) and len(found) == len(set(found))
 
 
+@pytest.mark.parametrize("selection", ["straight_through", "hard"])
 @pytest.mark.parametrize("target", ["uniform", "any"])
-def test_optimal_completion_is_the_mean_over_open_slots(target):
+@pytest.mark.parametrize("K", [1, 4])
+def test_optimal_completion_is_the_mean_over_open_slots(target, K, selection):
+    """Slot r goes on with candidate r, whatever the operator's own matrix has most of."""
     loss = OptimalCompletion(target)
-    network, batch, beams = searched(loss, K=1)
+    network, batch, beams = searched(loss, K, selection)
     values = loss(beams, batch)
-    for b, reference in enumerate(batch.target_out.tolist()):
-        said, terms = beams.best_tokens[b, 0].tolist(), []
-        marked = optimal_next(beams, batch.target_out)[b, :, 0]
-        for t in range(said.index(EOS) + 1):
-            log_probs = of_prefix(network, batch.source[b : b + 1], said[:t])
-            chosen = [log_probs[reference[u]].item() for u in range(len(reference)) if marked[t, u]]
-            of_any = math.log(sum(map(math.exp, chosen)))
-            terms.append(-of_any if target == "any" else -sum(chosen) / len(chosen))
+    for b, padded in enumerate(batch.target_out.tolist()):
+        reference, prefixes, terms = [token for token in padded if token != PAD], [[] for _ in range(K)], []
+        for t in range(beams.tokens.size(1)):
+            for prefix in (prefixes[slot] for slot in range(K) if beams.open[b, t, slot]):
+                log_probs = of_prefix(network, batch.source[b : b + 1], prefix)
+                distances = [edit_distance(prefix, reference[:u]) for u in range(len(reference))]
+                optimal = {reference[u] for u, each in enumerate(distances) if each == min(distances)}
+                chosen = [log_probs[token].item() for token in optimal]
+                of_any = math.log(sum(map(math.exp, chosen)))
+                terms.append(-of_any if target == "any" else -sum(chosen) / len(chosen))
+            chosen = zip(beams.parents[b, t, :K].tolist(), beams.tokens[b, t, :K].tolist(), strict=True)
+            prefixes = [[*prefixes[parent], token] for parent, token in chosen]
         assert values[b].item() == pytest.approx(sum(terms) / len(terms), rel=1e-6)
 
 

@@ -55,9 +55,8 @@ class GoldMargin(BeamLoss):
 
 
 def _held(beams: SoftBeams, gold: Tensor) -> Tensor:
-    """(B, U, K) which slots hold the gold prefix (B, U); of a soft slot, the candidate of its rank counts."""
-    K = beams.matrices.size(2)
-    tokens, parents = beams.tokens[..., :K], beams.parents[..., :K]  # (B, T, K) of each rank
+    """(B, U, K) which slots hold the gold prefix (B, U); of a soft slot, what it has most of counts."""
+    tokens, parents = beams.tokens.gather(2, beams.held), beams.parents.gather(2, beams.held)  # (B, T, K)
     held = torch.zeros_like(tokens[:, 0], dtype=torch.bool)  # (B, K)
     held[:, 0] = True
     found = []

@@ -56,11 +56,10 @@ def optimal_next(beams: SoftBeams, reference: Tensor) -> Tensor:
     optimal at several u is marked once."""
     U = reference.size(1)
     real = reference != PAD  # (B, U), EOS included: u tokens of the reference are followed by reference[u]
-    best = beams.matrices.argmax(-1)  # (B, T, K)
-    tokens, parents = beams.tokens.gather(2, best), beams.parents.gather(2, best)  # (B, T, K)
+    tokens, parents = beams.tokens.gather(2, beams.held), beams.parents.gather(2, beams.held)  # (B, T, K)
     earlier = torch.ones(U, U, dtype=torch.bool, device=reference.device).tril(-1)
     twins = (reference.unsqueeze(2) == reference.unsqueeze(1)) & earlier  # (B, U, U)
-    B, T, K = best.shape
+    B, T, K = tokens.shape
     distances = torch.arange(U, device=reference.device).expand(B, K, U)  # of the empty prefix to u tokens
     found = []
     for t in range(T):

@@ -184,6 +184,7 @@ class Chain:
             finished=self.finished,
             matrices=torch.stack([step.solved for step in self._steps], dim=1),
             parents=torch.stack([step.candidates.parents for step in self._steps], dim=1),
+            held=torch.stack([step.A.detach().argmax(-1) for step in self._steps], dim=1),
             origins=torch.stack(origins[::-1], dim=1),
             open=torch.stack([step.open for step in self._steps], dim=1),
             slot_scores=torch.stack([step.scores for step in self._steps], dim=1),

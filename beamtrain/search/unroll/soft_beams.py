@@ -17,6 +17,7 @@ class SoftBeams:
     finished: Tensor  # (B, K) finished mass
     matrices: Tensor  # (B, T, K, M) the operator's own A at each position, before it is made hard; detached
     parents: Tensor  # (B, T, M) slot that each candidate continues
+    held: Tensor  # (B, T, K) the candidate that slot r goes on with: that of its rank, or what a soft slot has most of
     origins: Tensor  # (B, T, K, K) how much final beam r has of slot j as it was when position t was predicted
     open: Tensor  # (B, T, K) whether slot j was there and mostly unfinished when position t was predicted
     slot_scores: Tensor  # (B, T, K) accumulated log-probability of the slots after each position
