@@ -189,7 +189,9 @@ class TranslationData(LightningDataModule):
         resample = None
         if self._subword_sampling > 0:
             text = self._corpus()["train"].load()
-            resample = Resegment(text, self.tokenizer, alpha=self._subword_sampling, seed=self._seed)
+            resample = Resegment(
+                text, self.tokenizer, alpha=self._subword_sampling, seed=self._seed, longest=self.longest("train")
+            )
         rank, world_size = self._process()
         sampler = EpochSampler(
             source.lengths,

@@ -19,13 +19,15 @@ class Resegment:
     Args:
         text: the training split as the corpus gives it, columns `source` and `target`.
         alpha: strength, see `SubwordModel.sample`.
+        longest: tokens of a side, EOS included; one that would get more keeps the subwords it has without sampling.
     """
 
-    def __init__(self, text: "Dataset", tokenizer: Tokenizer, *, alpha: float, seed: int) -> None:
+    def __init__(self, text: "Dataset", tokenizer: Tokenizer, *, alpha: float, seed: int, longest: int) -> None:
         self._text = text
         self._tokenizer = tokenizer
         self._alpha = alpha
         self._seed = seed
+        self._longest = longest
 
     def __call__(self, rows: NDArray[np.int64], epoch: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         """(B, S) source and (B, T) target tokens of the given (B,) rows, EOS at the end, PAD after."""
@@ -37,7 +39,11 @@ class Resegment:
         )
 
     def _sample(self, model: Subwords, lines: list[str], seeds: list[int]) -> NDArray[np.int64]:
-        return padded([[*tokens, EOS] for tokens in model.sample(lines, self._alpha, seeds)])
+        drawn = model.sample(lines, self._alpha, seeds)
+        if too_long := [place for place, tokens in enumerate(drawn) if len(tokens) >= self._longest]:
+            for place, tokens in zip(too_long, model.encode([lines[place] for place in too_long]), strict=True):
+                drawn[place] = tokens
+        return padded([[*tokens, EOS] for tokens in drawn])
 
     def _row_seed(self, epoch: int, row: int) -> int:
         """31 bits that look random; neighbouring rows and epochs share nothing."""

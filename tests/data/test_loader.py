@@ -71,6 +71,18 @@ def test_sampling_cuts_the_same_text_anew_in_every_epoch(data):
     assert sum(seen[0][row] != seen[1][row] for row in seen[0]) > 200
 
 
+def test_sampling_makes_no_side_longer_than_the_longest_there_is(data):
+    opened = data(subwords="bpe", subword_sampling=0.9)  # nearly a token for each letter
+    encode = opened.tokenizer.source.encode
+    lines, longest, cut = opened.pairs("train")[0], opened.longest("train"), 0
+    for batch in opened.train_dataloader():
+        assert max(batch.source.size(1), batch.target_out.size(1)) <= longest
+        usual = encode([lines[row] for row in batch.index])
+        rows = [row[row > 3].tolist() for row in batch.source]
+        cut += sum(row != tokens for row, tokens in zip(rows, usual, strict=True))
+    assert 0 < cut < len(lines)
+
+
 @pytest.mark.parametrize("workers", [(0, 0), (0, 2), (2, 0), (2, 2)])
 def test_it_resumes_with_the_next_batch(data, workers):
     batches = take(data(**SAMPLED).train_dataloader(), 40)
