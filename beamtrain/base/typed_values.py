@@ -1,9 +1,10 @@
 """Values that were read from a file, against the types that they must have."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
+from inspect import isclass
 from reprlib import repr as shortened
 from types import NoneType, UnionType
-from typing import Any, Literal, Union, get_args, get_origin
+from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
 from beamtrain.base.errors import UserError, nearest
 
@@ -37,6 +38,14 @@ def check_values(values: Any, types: Mapping[str, Any], required: Collection[str
     for key, value in values.items():
         if not _fits(value, types[key]):
             raise UserError(f"{where}: {key} is {_shown(value)}; it must be {described(types[key])}")
+
+
+def argument_types(made: Callable[..., Any]) -> dict[str, Any]:
+    """The type of each argument of a class or a function; none, where one was imported for type checkers only."""
+    try:
+        return get_type_hints(made.__init__ if isclass(made) else made)
+    except NameError:
+        return {}
 
 
 def takes_null(kind: Any) -> bool:

@@ -94,7 +94,7 @@ def translate(
     _check_format(format, nbest, token_scores, attention)
     drawing = _given(top_k=top_k, top_p=top_p, temperature=temperature, seed=seed)
     only_searching = {name: value for name, value in searching.items() if name not in ALSO_OF_SAMPLING}
-    _check_sampling(sample, drawing, only_searching | _given(prefix=prefix, attention=attention or None))
+    _check_sampling(sample, drawing, only_searching | _given(attention=attention or None))
     check_engine(
         engine,
         quantization,

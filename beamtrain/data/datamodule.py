@@ -205,15 +205,7 @@ class TranslationData(LightningDataModule):
 
     def val_dataloader(self) -> DataLoader[Batch]:
         """Every validation pair once, in the same batches every time."""
-        return self._evaluation_loader("validation")
-
-    def test_dataloader(self) -> DataLoader[Batch]:
-        """Every test pair once, in the same batches every time."""
-        return self._evaluation_loader("test")
-
-    def _evaluation_loader(self, role: Role) -> DataLoader[Batch]:
-        self._require(role)
-        source, target, rows = self._ready().tables(role)
+        source, target, rows = self._ready().tables("validation")
         rank, world_size = self._process()
         return evaluation_loader(
             PairDataset(source, target, rows),

@@ -29,7 +29,8 @@ def plan_batches(
     """Cut rows into global batches of like lengths: rows x longest <= batch_tokens x world_size.
 
     The longest is the longest row of either side, EOS included. The row count is a multiple of 8 (below 8, a power of
-    two) and of `world_size`, except in the last batch. A single row longer than the budget is a batch of its own.
+    two), cut to one of `world_size`, except in the last batch. A single row longer than the budget is a batch of its
+    own.
 
     Args:
         source_lengths: (rows,) source tokens of each row of the split, EOS included.

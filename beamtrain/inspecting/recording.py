@@ -1,7 +1,7 @@
 """A search that keeps what happens at each step, and the gradient of a loss by the score of each of its candidates."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
 
 import torch
@@ -63,11 +63,12 @@ class RecordingChain(Chain):
     def __init__(self, sentences: int, search: LookedAt, like: Tensor) -> None:
         super().__init__(sentences, search.options, search.operator, like)
         self.kept: list[RecordedStep] = []
+        self.unit_of_scores: Tensor | None = None  # (B, 1), see Chain.unit
         self._entered: Tensor | None = None
 
     def solve(self, scores: Tensor) -> Tensor:
         self._entered = scores
-        return super().solve(scores)
+        return super().solve(scores if self.unit_of_scores is None else scores * self.unit_of_scores)
 
     def advance(
         self,
@@ -104,16 +105,32 @@ def record(network: Seq2Seq, memory: Memory, batch: Batch, search: LookedAt) -> 
     Raises:
         ValueError: an operator that cannot do its part.
     """
-    asked = asked_of_search(search.loss, batch, search.options.beam_size)
     chain = RecordingChain(len(batch), search, like=memory.states)
+    if (share := search.options.undecided) is not None:
+        chain.unit_of_scores = chain.unit(_scores_of_choices(network, memory, batch, search), share)
+    beams = _searched(chain, network, memory, batch, search)
+    loss = loss_on_beams(search.loss, network, memory, batch, beams)
+    return _differentiated(chain.kept, beams, loss, batch.target_out)
+
+
+def _searched(chain: RecordingChain, network: Seq2Seq, memory: Memory, batch: Batch, search: LookedAt) -> SoftBeams:
+    """What the search finds, whose steps the chain keeps."""
+    asked = asked_of_search(search.loss, batch, search.options.beam_size)
     chain.reads_ended, chain.followed = asked.reads_ended, asked.followed
+    limits = gold_limits(batch, search.margin, network.max_positions)
     devices = [memory.states.device] if memory.states.device.type == "cuda" else []
     with torch.random.fork_rng(devices):
         torch.manual_seed(SEED)
-        limits = gold_limits(batch, search.margin, network.max_positions)
-        beams = search_along(chain, network, memory, limits, asked.reference, asked.at_least)
-    loss = loss_on_beams(search.loss, network, memory, batch, beams)
-    return _differentiated(chain.kept, beams, loss, batch.target_out)
+        return search_along(chain, network, memory, limits, asked.reference, asked.at_least)
+
+
+@torch.no_grad()
+def _scores_of_choices(network: Seq2Seq, memory: Memory, batch: Batch, search: LookedAt) -> Tensor:
+    """(T, B, M) as they enter the operator, of a search whose choices need no operator: it is a hard one forward."""
+    hard = replace(search.options, selection="hard", choice_gradient=1.0, undecided=None)
+    chain = RecordingChain(len(batch), replace(search, options=hard), like=memory.states)
+    _searched(chain, network, memory, batch, search)
+    return torch.stack([step.entered for step in chain.kept if step.entered is not None])
 
 
 def _differentiated(steps: list[RecordedStep], beams: SoftBeams, loss: Tensor, reference: Tensor) -> Recording:

@@ -2,7 +2,6 @@
 
 import shutil
 from pathlib import Path
-from typing import Literal
 
 import torch
 
@@ -16,7 +15,6 @@ from beamtrain.model.base import Seq2Seq
 from beamtrain.runs.loading import Run
 from beamtrain.runs.weights import digest
 
-EngineName = Literal["beamtrain", "ctranslate2"]
 FOLDER = "engines"
 LAYOUT = "1"
 """Of what is written: another one is written anew."""

@@ -217,7 +217,7 @@ class Transformer(Seq2Seq):
 
     @property
     def output_bias(self) -> Tensor | None:
-        """(V,), that of the logits, and -inf for BOS where that is never said."""
+        """(V,), that of the logits, and -inf for what is never said."""
         if not self.unsaid:
             return self.logits_bias
         bias = (
@@ -225,7 +225,8 @@ class Transformer(Seq2Seq):
             if self.logits_bias is None
             else self.logits_bias.clone()
         )
-        bias[BOS] = -math.inf
+        for token in self.unsaid:
+            bias[token] = -math.inf
         return bias
 
     def embed(self, tokens: Tensor) -> Tensor:

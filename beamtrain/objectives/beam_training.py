@@ -77,10 +77,9 @@ class BeamTraining(Mixture):
     def part(self, network: Seq2Seq, batch: Batch, step: int = 0) -> tuple[Tensor, dict[str, Tensor]]:
         if self.annealing is not None:
             self.operator.temperature = self.annealing(step)
-        with self.mode_of_part(network):
-            memory = network.encode_counted(batch.source, batch.source_lengths)
-            beams = self.search(network, memory, batch)
-            mean = loss_on_beams(self.loss, network, memory, batch, beams).mean()
+        memory = network.encode_counted(batch.source, batch.source_lengths)
+        beams = self.search(network, memory, batch)
+        mean = loss_on_beams(self.loss, network, memory, batch, beams).mean()
         with torch.no_grad():
             figures = {"beam_loss": mean.detach(), **_figures(beams, batch)}
         if beams.commitment is None or self.unroll.snapping is None:

@@ -15,6 +15,7 @@ from beamtrain.objectives.rewards.gleu import Gleu
 from beamtrain.objectives.rewards.ngram_counts import is_word, shared_counts
 from beamtrain.objectives.rewards.ngram_reward import differentiable
 from beamtrain.search.unroll.log_probs import next_log_probs
+from beamtrain.topk.gumbel import gumbel_noise
 
 
 class GumbelGreedy(Mixture):
@@ -70,7 +71,7 @@ class GumbelGreedy(Mixture):
         length = torch.zeros_like(going)
         for position in range(1, limits.most + 1):
             log_probs = next_log_probs(network, network.step(inputs, state), forbidden)  # (B, 1, V)
-            token = self._straight_through(log_probs + _gumbel(log_probs))
+            token = self._straight_through(log_probs + gumbel_noise(log_probs))
             if position == 1 and network.first_token is not None:
                 token = torch.zeros_like(token).index_fill_(2, reference.new_tensor([network.first_token]), 1.0)
             words = going * (1 - token[..., EOS])  # (B, 1)
@@ -92,8 +93,3 @@ class GumbelGreedy(Mixture):
         soft = (scores / self.temperature).softmax(-1)
         hard = torch.zeros_like(soft).scatter(-1, soft.argmax(-1, keepdim=True), 1.0)
         return hard + (soft - soft.detach())
-
-
-def _gumbel(like: Tensor) -> Tensor:
-    """Independent standard Gumbel noise, -log(-log U)."""
-    return -torch.empty_like(like).exponential_().log()

@@ -39,9 +39,6 @@ def greedy(network: Seq2Seq, memory: Memory, limits: LengthLimits) -> Tensor:
 class _Drawing(Sampling):
     """All that was drawn, also from weights that are no numbers: the loss tells, and training skips the step."""
 
-    def settled(self, beams: Beams, limits: Tensor) -> Tensor:
-        return super().settled(beams, limits) | (beams.position >= limits)
-
     def ranking(self, beams: Beams) -> tuple[Tensor, Tensor]:
         slots, scores = super().ranking(beams)
         return slots, torch.zeros_like(scores)

@@ -37,7 +37,7 @@ def length_ratio_groups(
     labels = [f"< {RATIOS[0]:g}"]
     for low, high in pairwise(RATIOS):
         labels += (["1"] if low == 1 else []) + [f"{low:g}–{high:g}"]
-    labels.append(f"> {RATIOS[-1]:g}")
+    labels.append(f"≥ {RATIOS[-1]:g}")
     places: dict[str, list[int]] = {label: [] for label in labels}
     for place, (hypothesis, reference) in enumerate(zip(hypotheses, references, strict=True)):
         ratio = len(words(hypothesis)) / max(1, len(words(reference)))

@@ -8,16 +8,15 @@ was the question?"). Exact search says so for certain: it has found the best tra
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import torch
 from scipy.stats import binomtest
 
 from beamtrain.reporting.decodings import Candidate, Line
-from beamtrain.search.length import length_limits, length_penalties
+from beamtrain.search.exact import ROUNDING
+from beamtrain.search.length import length_penalties, longest_translations
 from beamtrain.search.options import SearchOptions
 from beamtrain.translating.forced import Forced
 
 SEARCH_ERROR, MODEL_ERROR, REFERENCE_FOUND = "search error", "model error", "reference found"
-_ROUNDING = 1e-3  # by which the score of one translation may differ between two batches
 
 
 def forced_scores(
@@ -28,13 +27,7 @@ def forced_scores(
     Args:
         source_lengths: tokens of each source, EOS included.
     """
-    limits = length_limits(
-        torch.tensor(source_lengths, dtype=torch.long),
-        search.max_length,
-        search.max_length_ratio,
-        search.max_length_offset,
-        torch.full((len(source_lengths),), max(1, search.min_length)),
-    ).tolist()
+    limits = longest_translations(source_lengths, search)
     longest = max((each.length for each in forced if each), default=0)
     penalties = length_penalties(longest, search.length_penalty, search.alpha).tolist()
     return [
@@ -61,7 +54,7 @@ def verdicts(
         elif output.text in [lines[place] for lines in references]:
             found.append(REFERENCE_FOUND)
         else:
-            found.append(SEARCH_ERROR if score > output.score + _ROUNDING else MODEL_ERROR)
+            found.append(SEARCH_ERROR if score > output.score + ROUNDING else MODEL_ERROR)
     return found
 
 
@@ -95,7 +88,7 @@ def against_exact(
     optima = {place: best for place, best in exact.items() if best is not None}
     missed = []
     for size, lines in sorted(by_beam.items()):
-        errors = [place for place, best in optima.items() if lines[place].candidates[0].score < best.score - _ROUNDING]
+        errors = [place for place, best in optima.items() if lines[place].candidates[0].score < best.score - ROUNDING]
         missed.append({"beam_size": size, **share(len(errors), len(optima))})
     return {
         "length_penalty": search.length_penalty,

@@ -8,11 +8,11 @@ import inspect
 import sys
 from collections.abc import Mapping
 from types import ModuleType
-from typing import Any, get_type_hints
+from typing import Any
 
 from beamtrain.base.errors import UserError
 from beamtrain.base.plugins import OPTION, import_announced, is_dotted
-from beamtrain.base.typed_values import check_values
+from beamtrain.base.typed_values import argument_types, check_values
 from beamtrain.model import Seq2Seq
 from beamtrain.model import __all__ as networks
 from beamtrain.runs.checkpoints import first_line
@@ -129,10 +129,7 @@ def _imported(class_path: str) -> object | None:
 def _types(network: type[Seq2Seq], arguments: Mapping[str, Any]) -> tuple[dict[str, Any], list[str]]:
     """The type of each argument that a network takes, and those that it must be given."""
     parameters = inspect.signature(network).parameters
-    try:
-        hints = get_type_hints(network.__init__)
-    except NameError:  # of a type that was imported for type checkers only
-        hints = {}
+    hints = argument_types(network)
     named = {key: each for key, each in parameters.items() if each.kind not in (each.VAR_KEYWORD, each.VAR_POSITIONAL)}
     names = {*named, *arguments} if len(named) < len(parameters) else named
     required = [key for key, each in named.items() if each.default is each.empty]

@@ -8,13 +8,14 @@ from collections.abc import Iterator
 from dataclasses import is_dataclass
 from itertools import count
 from pathlib import Path
-from typing import Any, get_args, get_type_hints
+from typing import Any, get_args
 
 import yaml
 
 import beamtrain.topk  # noqa: F401 (its operators are there to be named)
 from beamtrain.base.errors import UserError, nearest
 from beamtrain.base.plugins import OPTION
+from beamtrain.base.typed_values import argument_types
 from beamtrain.objectives import BeamLoss, Objective, Reward
 from beamtrain.runs.checkpoints import first_line
 from beamtrain.topk.base import Operator
@@ -78,11 +79,15 @@ def _made(setting: Any, where: str, counter: Iterator[int]) -> Any:
     if "class_path" not in setting:
         return {key: _made(value, where, counter) for key, value in setting.items()}
     found = _class(str(setting["class_path"]), where)
-    given = {**(setting.get("init_args") or {}), **(setting.get("dict_kwargs") or {})}
-    hints = get_type_hints(found.__init__)
-    arguments = {key: _typed(_made(value, where, counter), hints.get(key)) for key, value in given.items()}
+    given: dict[str, Any] = {}
+    for name in ("init_args", "dict_kwargs"):
+        named = setting.get(name) or {}
+        if not isinstance(named, dict):
+            raise UserError(f"{where}: {name} of {found.__name__} is {named!r:.100}; it must be names with values")
+        given |= named
+    parts, hints = {key: _made(value, where, counter) for key, value in given.items()}, argument_types(found)
     try:
-        return found(**arguments)
+        return found(**{key: _typed(value, hints.get(key)) for key, value in parts.items()})
     except Exception as error:  # a class of the user's own may raise anything
         raise UserError(f"{where}: {found.__name__}: {first_line(error)}") from error
 

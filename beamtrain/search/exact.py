@@ -28,7 +28,7 @@ from beamtrain.search.options import SearchOptions
 from beamtrain.search.step import Candidates, best_candidates
 from beamtrain.search.stop import ranking
 
-_ROUNDING = 1e-3  # by which a score may differ between two batches
+ROUNDING = 1e-3  # by which a score may differ between two batches
 
 
 @torch.no_grad()
@@ -36,8 +36,9 @@ def exact_search(network: Seq2Seq, source: Tensor, options: SearchOptions, most:
     """The translation of the greatest score of every sentence, among all that `options` allow.
 
     The score is log_prob / length penalty, as of `beam_search`, and none that this one finds is greater, up to the
-    rounding of the network. Memory grows with B * `most`, time with the prefixes that cannot be ruled out: without a
-    penalty few, with one that favours length many more.
+    rounding of the network: where that is coarse, as in bfloat16, and nothing comes up to what `beam_search` found, it
+    is that. Memory grows with B * `most`, time with the prefixes that cannot be ruled out: without a penalty few, with
+    one that favours length many more.
 
     Args:
         network: used as it is; put it into eval mode first.
@@ -48,7 +49,7 @@ def exact_search(network: Seq2Seq, source: Tensor, options: SearchOptions, most:
     Raises:
         UserError: a network whose output is not a number.
     """
-    known = [found[0].score for found in beam_search(network, source, replace(options, n_best=1))]
+    known = [found[0] for found in beam_search(network, source, replace(options, n_best=1))]
     memory = network.encode(source)
     constraints = Constraints.for_sources(
         memory.mask,
@@ -60,11 +61,13 @@ def exact_search(network: Seq2Seq, source: Tensor, options: SearchOptions, most:
         no_repeat_ngram=options.no_repeat_ngram,
     )
     penalties = length_penalties(int(constraints.limits.max()), options.length_penalty, options.alpha)
-    strategy = _BranchAndBound(
-        penalties.to(source.device), torch.tensor(known, device=source.device) - _ROUNDING, constraints, most
-    )
+    scores = torch.tensor([each.score for each in known], device=source.device)
+    strategy = _BranchAndBound(penalties.to(source.device), scores - ROUNDING, constraints, most)
     found = decode(network, memory, Beams.start(memory.mask, 1, attention=False), constraints, strategy)
-    return [None if row in strategy.given_up else hypotheses[0] for row, hypotheses in enumerate(found)]
+    return [
+        None if row in strategy.given_up else known[row] if row in strategy.beaten else hypotheses[0]
+        for row, hypotheses in enumerate(found)
+    ]
 
 
 class _BranchAndBound(Strategy):
@@ -73,6 +76,8 @@ class _BranchAndBound(Strategy):
     def __init__(self, penalties: Tensor, best: Tensor, constraints: Constraints, most: int) -> None:
         self.given_up: set[int] = set()
         """Sentences of the batch, by their row."""
+        self.beaten: set[int] = set()
+        """Those of which nothing comes up to the translation that was known, as it scores here."""
         self._penalties, self._best, self._constraints, self._most = penalties, best, constraints, most  # best (B,)
         self._rows = torch.arange(best.size(0), device=best.device)  # of the sentences that are still in the batch
 
@@ -88,12 +93,14 @@ class _BranchAndBound(Strategy):
         absorbed = beams.absorbed.masked_fill(beams.absorbed / self._penalties[beams.lengths] < best, -math.inf)
         counts = stays.sum((1, 2)) + (absorbed > -math.inf).sum(1)  # (B,)
         going, allowed = beams.going, log_probs.masked_fill_(~stays, -math.inf)
-        if bool((over := counts > self._most).any()):
-            self.given_up |= set(self._rows[over].tolist())
+        over = (counts > self._most) | (counts == 0)
+        if bool(over.any()):
+            self.given_up |= set(self._rows[counts > self._most].tolist())
+            self.beaten |= set(self._rows[counts == 0].tolist())
             for values in (allowed, going, absorbed):
                 values[over] = -math.inf
             allowed[over, 0, EOS] = going[over, 0] = 0.0  # they end here, with what nobody will read
-        count = int(counts.masked_fill(over, 1).clamp(min=1).amax())
+        count = int(counts.masked_fill(over, 1).amax())
         chosen = best_candidates(allowed, going, absorbed, min(count, slots * V))
         chosen.tokens.masked_fill_(chosen.scores == -math.inf, PAD)
         return chosen

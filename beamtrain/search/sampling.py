@@ -33,10 +33,11 @@ class Sampling(Strategy):
         return Candidates(scores=beams.scores + chosen, log_probs=chosen, parents=slots, tokens=tokens)
 
     def settled(self, beams: Beams, limits: Tensor) -> Tensor:
-        return beams.finished.all(1)
+        return beams.finished.all(1) | (beams.position >= limits)  # past them only what is no number goes on
 
     def ranking(self, beams: Beams) -> tuple[Tensor, Tensor]:
-        return torch.arange(beams.scores.size(1), device=beams.scores.device).expand(beams.scores.shape), beams.scores
+        slots = torch.arange(beams.scores.size(1), device=beams.scores.device).expand(beams.scores.shape)
+        return slots, beams.scores
 
     def keep(self, rows: Tensor) -> None:
         self.uniform = self.uniform[rows]
@@ -78,7 +79,8 @@ def sample(
         prefix: as in `beam_search`.
 
     Raises:
-        UserError: a setting out of its range, or a number of seeds that is not the number of sentences.
+        UserError: a setting out of its range, a number of seeds that is not the number of sentences, or a network
+            whose output is not a number.
     """
     _check(samples, temperature, top_k, top_p)
     check_length_limits(max_length, max_length_ratio, max_length_offset)

@@ -15,8 +15,8 @@ from beamtrain.topk.hard import one_hot_ranks
 from beamtrain.topk.transforms import in_full_precision
 
 
-def gumbel_noise(like: Tensor, generator: torch.Generator) -> Tensor:
-    """Standard Gumbel noise of the shape, type and device of `like`."""
+def gumbel_noise(like: Tensor, generator: torch.Generator | None = None) -> Tensor:
+    """Standard Gumbel noise of the shape, type and device of `like`; without a generator, by the device's own."""
     return torch.empty_like(like).exponential_(generator=generator).log_().neg_()
 
 

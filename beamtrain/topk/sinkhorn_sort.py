@@ -64,7 +64,7 @@ def sinkhorn_quantile(
     count = (~masked).sum(-1, keepdim=True)
     targets = torch.tensor([low, width, high], device=finite.device, dtype=finite.dtype) * count  # (..., 3)
     levels = torch.tensor([0.0, 1.0, 2.0], device=finite.device, dtype=finite.dtype)
-    logits = finite.unsqueeze(-1) * levels / temperature  # (..., N, 3)
+    logits = _below_best(finite, masked).unsqueeze(-1) * levels / temperature  # (..., N, 3)
     carried = plan(logits, _row_masses(masked, finite), targets.log(), iterations)  # (..., N, 3)
     return ((carried[..., 1] * finite).sum(-1) / targets[..., 1]).to(scores.dtype)
 
@@ -105,10 +105,15 @@ def _square_problem(finite: Tensor, masked: Tensor, temperature: float) -> tuple
     masked candidates and the ranks left to them have no mass."""
     count = finite.shape[-1]
     levels = torch.arange(count - 1, -1, -1, device=finite.device, dtype=finite.dtype)  # rank 1 highest
-    centred = finite - finite.masked_fill(masked, -torch.inf).amax(-1, keepdim=True)
     present = (~masked).sum(-1, keepdim=True)
     log_targets = torch.zeros_like(finite).masked_fill(torch.arange(count, device=finite.device) >= present, -torch.inf)
-    return centred.unsqueeze(-1) * levels / temperature, _row_masses(masked, finite), log_targets
+    affinities = _below_best(finite, masked).unsqueeze(-1) * levels / temperature
+    return affinities, _row_masses(masked, finite), log_targets
+
+
+def _below_best(finite: Tensor, masked: Tensor) -> Tensor:
+    """Scores (..., N) less the best of them: what is far from 0 would leave their differences few digits."""
+    return finite - finite.masked_fill(masked, -torch.inf).amax(-1, keepdim=True)
 
 
 def _row_masses(masked: Tensor, like: Tensor) -> Tensor:

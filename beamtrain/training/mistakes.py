@@ -7,14 +7,14 @@ import re
 from ast import literal_eval
 from collections.abc import Iterator, Mapping
 from importlib import import_module
-from inspect import isabstract, isclass, signature
+from inspect import isabstract, signature
 from pkgutil import resolve_name
-from typing import Any, get_args, get_type_hints
+from typing import Any, get_args
 
 from jsonargparse import Namespace
 
 from beamtrain.base.errors import UserError, nearest
-from beamtrain.base.typed_values import described, takes_null
+from beamtrain.base.typed_values import argument_types, described, takes_null
 from beamtrain.training.class_paths import short_path
 from beamtrain.training.trainer_options import PRECISIONS, UNUSED, unused
 
@@ -126,11 +126,8 @@ def check_nulls(setting: Any, name: str = "") -> None:
 
 def _arguments(chosen: Any) -> dict[str, Any]:
     """The type of each argument of a class that is not null by default."""
-    try:
-        types = get_type_hints(chosen.__init__ if isclass(chosen) else chosen)
-    except NameError:  # of a type that was imported for type checkers only
-        return {}
     parameters = signature(chosen).parameters
+    types = argument_types(chosen)
     return {name: kind for name, kind in types.items() if name in parameters and parameters[name].default is not None}
 
 
@@ -174,7 +171,7 @@ def _type_of(keys: list[str], owner: str | None, types: Mapping[str, Any]) -> An
     """The type of the setting at `keys`: the parser's, or that of an argument of the class that owns it."""
     if owner is None:
         return types.get(".".join(keys))
-    return get_type_hints(resolve_name(owner).__init__).get(keys[-1])
+    return argument_types(resolve_name(owner)).get(keys[-1])
 
 
 def _concrete(kind: Any) -> Iterator[type]:

@@ -1,7 +1,7 @@
 """Forced decoding: what probability a network gives to translations that it did not choose."""
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -11,6 +11,7 @@ from beamtrain.data.batch import pad
 from beamtrain.data.tokenizer import BOS, EOS, PAD, Tokenizer
 from beamtrain.model.base import Seq2Seq
 from beamtrain.search.unroll.log_probs import token_log_probs
+from beamtrain.translating.packing import packed
 
 
 @dataclass(frozen=True)
@@ -28,6 +29,10 @@ class _Pair:
     line: int
     source: list[int]  # ends in EOS
     target: list[int]  # ends in EOS
+
+    @property
+    def longest(self) -> int:
+        return max(len(self.source), len(self.target))
 
 
 @torch.no_grad()
@@ -51,7 +56,7 @@ def forced(
     ]
     found: list[Forced | None] = [None] * len(sources)
     device = next(network.parameters()).device
-    for batch in _batches(pairs, batch_tokens):
+    for batch in packed(pairs, lambda pair: pair.longest, batch_tokens):
         memory = network.encode(pad([pair.source for pair in batch]).to(device))
         target_out = pad([pair.target for pair in batch]).to(device)  # (B, T)
         target_in = pad([[BOS, *pair.target[:-1]] for pair in batch]).to(device)
@@ -62,17 +67,3 @@ def forced(
         for pair, total in zip(batch, log_probs.double().sum(1).tolist(), strict=True):
             found[pair.line] = Forced(total, len(pair.target))
     return found
-
-
-def _batches(pairs: list[_Pair], batch_tokens: int) -> Iterator[list[_Pair]]:
-    """Pairs of like length, within the budget."""
-    batch: list[_Pair] = []
-    longest = 0
-    for pair in sorted(pairs, key=lambda pair: max(len(pair.source), len(pair.target))):
-        longest = max(len(pair.source), len(pair.target))
-        if batch and (len(batch) + 1) * longest > batch_tokens:
-            yield batch
-            batch = []
-        batch.append(pair)
-    if batch:
-        yield batch

@@ -25,6 +25,7 @@ from beamtrain.search.length import least
 from beamtrain.search.options import SearchOptions
 from beamtrain.search.sampling import sample
 from beamtrain.translating.engine import Engine
+from beamtrain.translating.packing import packed
 
 FIRST_WINDOW, LARGEST_WINDOW = 32, 4096  # lines
 SHORTEST = 16  # a line counts as this many tokens at least, which bounds the sentences of a batch
@@ -159,7 +160,7 @@ class Translator:
                 del left[job.line]
         translations = {line: _left_empty(line, why) for line, why in left.items()} if number == 0 else {}
         with packed_weights():
-            for batch in islice(self._batches(jobs), number, None, shares):
+            for batch in islice(packed(jobs, self._width, self._batch_tokens), number, None, shares):
                 for job, hypotheses in zip(batch, self._decode(batch), strict=True):
                     translations[job.line] = self._translation(job, hypotheses)
         return translations
@@ -191,17 +192,9 @@ class Translator:
             return f"prefix of {had} tokens, but at most {most} with its end are allowed; left empty"
         return None
 
-    def _batches(self, jobs: list[_Job]) -> Iterator[list[_Job]]:
-        """Lines of like length, within the budget."""
-        batch: list[_Job] = []
-        for job in sorted(jobs, key=lambda job: len(job.source)):
-            width = max(len(job.source), SHORTEST) * self._rows
-            if batch and (len(batch) + 1) * width > self._batch_tokens:
-                yield batch
-                batch = []
-            batch.append(job)
-        if batch:
-            yield batch
+    def _width(self, job: _Job) -> int:
+        """What a line takes of the budget."""
+        return max(len(job.source), SHORTEST) * self._rows
 
     def _decode(self, batch: list[_Job]) -> list[list[Hypothesis]]:
         try:
@@ -222,22 +215,20 @@ class Translator:
             return self._network.search(sources, prefixes, self._options)
         device = next(self._network.parameters()).device
         source = pad([job.source for job in batch]).to(device)  # (B, S)
-        if self._sampling is not None:
-            return self._sample(self._network, source, self._sampling, [job.line for job in batch])
         prefix = pad([job.prefix for job in batch]).to(device)  # (B, P)
-        return beam_search(
-            self._network,
-            source,
-            self._options,
-            prefix=prefix if prefix.size(1) else None,
-            attention=self._attention,
-        )
+        begun = prefix if prefix.size(1) else None
+        if self._sampling is not None:
+            return self._sample(self._network, source, begun, self._sampling, [job.line for job in batch])
+        return beam_search(self._network, source, self._options, prefix=begun, attention=self._attention)
 
-    def _sample(self, network: Seq2Seq, source: Tensor, sampling: Sampling, lines: list[int]) -> list[list[Hypothesis]]:
+    def _sample(
+        self, network: Seq2Seq, source: Tensor, prefix: Tensor | None, sampling: Sampling, lines: list[int]
+    ) -> list[list[Hypothesis]]:
         drawn = sample(
             network,
             source,
             seeds=[Random(f"{sampling.seed} {line}").getrandbits(63) for line in lines],
+            prefix=prefix,
             samples=sampling.samples,
             temperature=sampling.temperature,
             top_k=sampling.top_k,

@@ -30,10 +30,10 @@ from corpora_results import (
     weights_of,
 )
 from figures import bleu, chrf, header, plain, row, signed, with_p
+from paired import differences
 from torch.nn.functional import cosine_similarity
 
 from beamtrain.base.errors import UserError
-from beamtrain.scoring.metrics import paired_bootstrap
 
 
 def main() -> None:
@@ -83,9 +83,7 @@ def figures(test: str, gold: list[str], group: list[Cell], ours: Texts, theirs: 
 
 
 def apart(theirs: list[str], ours: list[str], gold: list[str]) -> str:
-    found = paired_bootstrap({"theirs": theirs, "ours": ours}, gold)["ours"]
-    differences = (each.difference for each in found if each.difference)
-    return ", ".join(with_p(difference.value, difference.p_value) for difference in differences)
+    return ", ".join(with_p(each.value, each.p_value) for _, each in differences(theirs, ours, gold))
 
 
 def all_seeds(options: argparse.Namespace, cell: Cell, cells: list[Cell]) -> list[Cell]:

@@ -24,10 +24,12 @@ import yaml
 from cells import ABLATIONS, CONTROLS, FINAL
 from child_processes import ended_process, run
 from command_line import positive, run_script
+from paired import told
+from training_processes import check_settings
 
 from beamtrain.base.files import write_text
 from beamtrain.runs.loading import load_run
-from beamtrain.scoring.metrics import corpus_score, paired_bootstrap, score_corpus
+from beamtrain.scoring.metrics import corpus_score, score_corpus
 from beamtrain.scoring.parallel_text import from_split
 
 SCRIPTS = Path(__file__).parent.parent
@@ -116,8 +118,6 @@ def step_cost(options: argparse.Namespace, name: str) -> float:
 def train(options: argparse.Namespace, name: str, seed: int, steps: int, folder: Path, validate: bool = True) -> float:
     """Fine-tune in a process of its own; its CPU seconds, validation included. An interrupted run is resumed."""
     done = folder / "trained.txt"
-    if done.exists():
-        return float(done.read_text())
     schedule = {"total_steps": steps, "warmup_steps": min(20, steps // 2)}
     interval = max(1, steps // 3) if validate else 10**9
     cell = ABLATIONS[name]
@@ -129,6 +129,10 @@ def train(options: argparse.Namespace, name: str, seed: int, steps: int, folder:
         "write_page": False,
         "seed_everything": seed,
     }
+    if (folder / "model.json").exists():
+        check_settings(folder, settings)
+    if done.exists():
+        return float(done.read_text())
     config = options.out / f"{folder.name}.yaml"
     write_text(config, yaml.safe_dump(settings))
     command = [sys.executable, str(SCRIPTS / "train.py"), "--config", str(BEAM_CONFIG), "--config", str(config)]
@@ -220,14 +224,7 @@ def row(
 
 def difference(baseline: dict[str, list[str]] | None, ours: dict[str, list[str]], gold: dict[str, list[str]]) -> str:
     """Test BLEU and chrF2 less the baseline's, with p of paired bootstrap."""
-    if baseline is None:
-        return ""
-    _, after = paired_bootstrap({"baseline": baseline["test"], "ours": ours["test"]}, gold["test"]).values()
-    return ", ".join(
-        f"{each.difference.value:+.2f} {each.score.name} (p {each.difference.p_value:.3f})"
-        for each in after
-        if each.difference
-    )
+    return "" if baseline is None else told(baseline["test"], ours["test"], gold["test"])
 
 
 def print_curves(options: argparse.Namespace) -> None:

@@ -17,9 +17,9 @@ from command_line import positive, run_script
 from figures import bleu, header, plain, row, with_p
 from kept import kept
 from n_best import best, final_hypotheses, loaded, parser_for
+from paired import differences
 
 from beamtrain.runs.loading import Run
-from beamtrain.scoring.metrics import paired_bootstrap
 from beamtrain.scoring.parallel_text import ParallelText, from_split
 
 ALPHAS = {"gnmt": 1.0, "none": 0.0}
@@ -66,11 +66,8 @@ def print_run(name: str, outputs: list[Outputs], first: list[Outputs], reference
 
 
 def difference(before: list[str], ours: list[str], references: list[str]) -> str:
-    found = paired_bootstrap({"first": before, "ours": ours}, references)["ours"]
     return ", ".join(
-        f"{with_p(each.difference.value, each.difference.p_value)} {each.score.name}"
-        for each in found
-        if each.difference
+        f"{with_p(each.value, each.p_value)} {name}" for name, each in differences(before, ours, references)
     )
 
 

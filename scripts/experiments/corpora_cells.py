@@ -3,11 +3,11 @@
 from typing import Any
 
 from cells import (
-    ADAM,
     ALL_PATHS,
     POSITIONS,
     RISK,
     TEACHER,
+    at_rate,
     beam,
     expected,
     linear_bleu,
@@ -86,8 +86,3 @@ def cells_of(tokens: int) -> dict[str, dict[str, Any]]:
     controls = {name: at_rate(TEACHER, rate * factor) for name, factor in CONTROLS.items()}
     beams = {name: at_rate(cell, rate) for name, cell in BEAMS.items()}
     return controls | beams | {name: at_rate(cell, rate * factor) for name, (cell, factor) in AT_OTHER_RATES.items()}
-
-
-def at_rate(cell: dict[str, Any], rate: float) -> dict[str, Any]:
-    optimizer = {"class_path": "torch.optim.AdamW", "init_args": {"lr": rate, **ADAM}}
-    return {"model": {**cell["model"], "optimizer": optimizer}}

@@ -12,8 +12,7 @@ from command_line import run_script
 from corpora import test_sets
 from corpora_results import Texts, control_of, finished_cells, outputs_of_all, parser_for, translated_starts
 from figures import bleu, chrf, header, row
-
-from beamtrain.scoring.metrics import paired_bootstrap
+from paired import told
 
 
 def main() -> None:
@@ -44,13 +43,7 @@ def differences(before: Texts, ours: Texts, gold: Texts) -> str:
     cells = []
     for name in gold:
         if name.rpartition("-")[2].startswith("test"):
-            found = paired_bootstrap({"control": before[name], "ours": ours[name]}, gold[name])["ours"]
-            apart = (
-                f"{each.difference.value:+.2f} {each.score.name} (p {each.difference.p_value:.3f})"
-                for each in found
-                if each.difference
-            )
-            cells.append(f"{name}: {', '.join(apart)}")
+            cells.append(f"{name}: {told(before[name], ours[name], gold[name])}")
     return "; ".join(cells)
 
 

@@ -21,10 +21,11 @@ from child_processes import run
 from command_line import positive, positive_real, run_script
 from curve import read_curve
 from objectives_cells import CELLS, CONTROL, TOKENS
+from paired import told
 
 from beamtrain.base.files import write_text
 from beamtrain.runs.loading import load_run
-from beamtrain.scoring.metrics import paired_bootstrap, score_corpus
+from beamtrain.scoring.metrics import score_corpus
 from beamtrain.scoring.parallel_text import from_split
 
 HERE = Path(__file__).parent
@@ -174,14 +175,7 @@ def scores(ours: list[str] | None, gold: list[str]) -> list[str]:
 
 def difference(control: list[str] | None, ours: list[str] | None, gold: list[str]) -> str:
     """Test BLEU and chrF2 less the control's, with p of paired bootstrap."""
-    if control is None or ours is None:
-        return ""
-    found = paired_bootstrap({"control": control, "ours": ours}, gold)
-    return ", ".join(
-        f"{each.difference.value:+.2f} {each.score.name} (p {each.difference.p_value:.3f})"
-        for each in found["ours"]
-        if each.difference
-    )
+    return "" if control is None or ours is None else told(control, ours, gold)
 
 
 def plot(path: Path, results: list[dict[str, Any]], start: dict[str, float]) -> None:

@@ -89,9 +89,10 @@ class TestText:
     def test_the_limit_can_be_moved(self, translate):
         assert translate("word " * 300 + "\n", "--max-source-tokens", "2000").out == ("word " * 300).strip() + "\n"
 
-    def test_prefix(self, translate, tmp_path: Path):
+    @pytest.mark.parametrize("sample", [[], ["--sample"]])
+    def test_prefix(self, translate, tmp_path: Path, sample):
         (tmp_path / "prefixes").write_text("Ja\n\nNein\n")
-        result = translate("one\ntwo\n\n", "--prefix", tmp_path / "prefixes")
+        result = translate("one\ntwo\n\n", "--prefix", tmp_path / "prefixes", *sample)
         first, second, third = result.out.splitlines()
         assert first.startswith("Ja")
         assert (second, third) == ("two", "")

@@ -77,7 +77,7 @@ def test_the_test_split_may_be_absent(data, corpus):
     opened = data()
     opened.prepare_data()
     with pytest.raises(UserError, match="has no test split"):
-        opened.test_dataloader()
+        opened.pairs("test")
 
 
 @pytest.mark.parametrize("source", [".", "train"])

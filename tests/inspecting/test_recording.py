@@ -151,3 +151,14 @@ def test_any_loss_can_be_looked_at(loss):
         assert bool(found.loss.isfinite().all()) and all(bool(each.isfinite().all()) for each in found.gradients)
         pushed.append(any(bool(each.any()) for each in found.gradients))
     assert sum(pushed) >= 2, "a hard bag has no gradient, nor has a soft risk whose beams all say the same"
+
+
+@pytest.mark.parametrize("kind", ["transformer", "gru"])
+@pytest.mark.parametrize("undecided", [None, 0.5])
+def test_the_search_that_is_shown_is_the_one_of_training(kind, undecided):
+    network, options = small(kind, V, seed=2).double().eval(), UnrollOptions(3, 7, undecided=undecided)
+    objective = BeamTraining(ExpectedReward(), unroll=options, operator=SoftTopK(0.7, candidates=None), margin=1)
+    trained = objective.search(network, network.encode(BATCH.source), BATCH)
+    shown = recorded(network, looked_at(options, objective.operator, objective.loss)).beams
+    torch.testing.assert_close(shown.matrices, trained.matrices)
+    torch.testing.assert_close(shown.candidate_scores, trained.candidate_scores)

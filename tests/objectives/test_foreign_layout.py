@@ -6,6 +6,7 @@ from batches import batch_of
 from networks import small
 
 from beamtrain import objectives
+from beamtrain.data.tokenizer import BOS, PAD
 from beamtrain.objectives import BeamTraining
 from beamtrain.search.unroll.options import UnrollOptions
 
@@ -26,9 +27,11 @@ def made(name):
     return BeamTraining(getattr(objectives, name)(), unroll=UnrollOptions(3, 9, selection))
 
 
+@pytest.mark.parametrize("unsaid", [(BOS,), (BOS, PAD)])
 @pytest.mark.parametrize("name", [*LOSSES, *OTHERS])
-def test_it_has_a_finite_gradient_and_none_for_what_is_not_read(name):
+def test_it_has_a_finite_gradient_and_none_for_what_is_not_read(name, unsaid):
     network = small("foreign", V, seed=2, first_token=CODE).train()
+    network.unsaid = unsaid
     torch.manual_seed(3)
     loss = made(name)(network, batch_of(PAIRS), step=0)
     loss.total.backward()

@@ -37,7 +37,7 @@ def test_length_ratio_groups():
     references = [" ".join("w" * 10)] * 8 + [""]
     found = dict(groups.length_ratio_groups(hypotheses, references, str.split))
     assert found == {
-        "< 0.8": [0, 8], "0.8–0.9": [1], "0.9–1": [2], "1": [3, 4], "1–1.1": [], "1.1–1.2": [5], "> 1.2": [6, 7]
+        "< 0.8": [0, 8], "0.8–0.9": [1], "0.9–1": [2], "1": [3, 4], "1–1.1": [], "1.1–1.2": [5], "≥ 1.2": [6, 7]
     }  # fmt: skip
 
 

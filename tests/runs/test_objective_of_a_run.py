@@ -57,6 +57,10 @@ def test_it_is_what_training_makes_of_the_same_words(tmp_path: Path):
     assert repr(ours) == repr(reference) and str(ours.operator) == str(reference.operator)
 
 
+def beam(**arguments):
+    return {"class_path": "BeamTraining", "init_args": {"loss": {"class_path": "MinimumRisk"}, **arguments}}
+
+
 @pytest.mark.parametrize(
     ("objective", "message"),
     [
@@ -69,6 +73,11 @@ def test_it_is_what_training_makes_of_the_same_words(tmp_path: Path):
         ({"class_path": "beamtrain.objectives.Gleu"}, "must be a class that is a Objective"),
         ({"class_path": "BeamTraining"}, "BeamTraining: .*loss"),
         ({"class_path": "TeacherForcing", "init_args": {"nothing": 1}}, "TeacherForcing: .*nothing"),
+        ({"class_path": "TeacherForcing", "init_args": "x"}, "init_args of TeacherForcing is 'x'; it must be names"),
+        ({"class_path": "TeacherForcing", "dict_kwargs": [1]}, r"dict_kwargs of TeacherForcing is \[1\]; it must be"),
+        (beam(unroll={"beams": 3}), "BeamTraining: .*beams"),
+        (beam(unroll={"beam_size": "four"}), "BeamTraining: "),
+        (beam(annealing={"initial": 1.0}), "BeamTraining: .*missing"),
         (3, "must be a class"),
     ],
 )
@@ -102,6 +111,15 @@ def test_a_config_that_is_small_and_means_much_is_refused(tmp_path: Path):
     (tmp_path / "config.yaml").write_text(text)
     with pytest.raises(UserError, match="more than 10,000 values"):
         load_objective(tmp_path)
+
+
+def test_a_type_that_is_there_for_type_checkers_alone_may_be_named():
+    class LongReward(Gleu):
+        def __init__(self, lengths: "OnlyForCheckers" = (1,)):  # noqa: F821
+            super().__init__()
+            self.lengths = lengths
+
+    assert built({"class_path": "LongReward", "init_args": {"lengths": [1, 2]}}, Reward, "here").lengths == [1, 2]
 
 
 def test_a_class_of_ones_own_goes_by_its_name_once_it_is_imported():

@@ -78,3 +78,13 @@ def test_gives_up_one_sentence_and_not_the_others():
     assert [h is None for h in exact_search(model, sources, wide, most=20)] == [True, False, True]
     found = exact_search(model, sources, wide, most=5000)
     assert [h.log_prob for h in found if h] == pytest.approx([math.log(0.01), 0.0, math.log(0.01)])
+
+
+def test_where_the_network_rounds_coarsely_it_is_what_beam_search_found_at_worst():
+    network, generator = small("transformer", 40, width=64).to(torch.bfloat16), torch.Generator().manual_seed(0)
+    for _ in range(30):
+        sources = torch.cat((torch.randint(4, 40, (4, 4), generator=generator), torch.full((4, 1), EOS)), dim=1)
+        found = exact_search(network, sources, options(), most=2000)
+        greedy = beam_search(network, sources, options())
+        for exact, (beam,) in zip(found, greedy, strict=True):
+            assert exact is not None and exact.score >= beam.score - 0.1

@@ -152,3 +152,12 @@ def test_samples_respect_the_limit_of_their_source_and_their_prefix():
 def test_wrong_options(options, message):
     with pytest.raises(UserError, match=message):
         sample(random_table(0, 5), SOURCE, **{"seeds": [1, 2, 3], **options})
+
+
+def test_weights_that_are_no_numbers_are_told_of():
+    network, source = network_and_source()
+    with torch.no_grad():
+        for parameter in network.parameters():
+            parameter.fill_(math.nan)
+    with pytest.raises(UserError, match="gives no sentence a probability: are its weights finite"):
+        sample(network, source, seeds=range(6))

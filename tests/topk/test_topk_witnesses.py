@@ -106,6 +106,13 @@ def test_soft_quantile_when_cold(level: float) -> None:
         sinkhorn_quantile(scores, 0.01)
 
 
+@pytest.mark.parametrize("temperature", [0.1, 0.01])
+def test_soft_quantile_far_from_zero(temperature: float) -> None:
+    scores = torch.tensor([0.25, 1.25, 2.0, 3.25, 4.5])
+    far = sinkhorn_quantile(scores + 1024, 0.5, temperature) - 1024
+    assert far.item() == pytest.approx(sinkhorn_quantile(scores, 0.5, temperature).item(), abs=1e-3)
+
+
 def test_neuralsort_is_the_papers_formula() -> None:
     scores, temperature = random_scores(9).numpy(), 0.7
     n = len(scores)

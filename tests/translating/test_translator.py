@@ -12,7 +12,7 @@ from beamtrain.base.errors import UserError
 from beamtrain.data.tokenizer import Tokenizer
 from beamtrain.model.transformer import Transformer
 from beamtrain.search.options import SearchOptions
-from beamtrain.translating.translator import FIRST_WINDOW, Translator, Window
+from beamtrain.translating.translator import FIRST_WINDOW, Sampling, Translator, Window
 
 HOSTILE = [
     "",
@@ -138,10 +138,12 @@ class TestLongLines:
 
 
 class TestPrefix:
-    def test_translations_begin_with_their_prefix(self, transformer: Transformer, tokenizer: Tokenizer):
+    @pytest.mark.parametrize("sampling", [None, Sampling(seed=3)])
+    def test_translations_begin_with_their_prefix(self, transformer: Transformer, tokenizer: Tokenizer, sampling):
         prefixes = ["Zwei", "", "Ein kleines Mädchen", "in"]
         lines = [*SENTENCES[:3], "x"]
-        translations = Translator(transformer, tokenizer, SearchOptions(beam_size=3)).translate(lines, prefixes)
+        translator = Translator(transformer, tokenizer, SearchOptions(beam_size=3), sampling=sampling)
+        translations = translator.translate(lines, prefixes)
         for translation, prefix in zip(translations, prefixes, strict=True):
             assert translation.text.startswith(prefix)
 

@@ -1,14 +1,12 @@
 """What the first of the final beams was about to say at each position, of the reference's tokens."""
 
-import math
 from typing import NamedTuple
 
 from torch import Tensor
 
 from beamtrain.data.tokenizer import PAD
+from beamtrain.objectives.losses.log_share import log_share
 from beamtrain.search.unroll.soft_beams import SoftBeams
-
-_SMALLEST = 1e-9  # a slot's share of the beam, where its logarithm is taken; with a share of 0 it has no part
 
 
 class FirstBeam(NamedTuple):
@@ -27,8 +25,7 @@ class FirstBeam(NamedTuple):
         assert beams.reference_log_probs is not None
         share = beams.origins[:, :, 0] * beams.open  # (B, T, K)
         says = (share > 0).any(-1)  # (B, T)
-        of_share = share.clamp(min=_SMALLEST).log().masked_fill(share <= 0, -math.inf)
-        of_share = of_share.masked_fill(~says.unsqueeze(2), 0.0)
+        of_share = log_share(share).masked_fill(~says.unsqueeze(2), 0.0)
         log_probs = (beams.reference_log_probs + of_share.unsqueeze(3)).logsumexp(2)
         ended = (beams.weights[:, :, 0] * (beams.tokens == PAD)).sum(-1)  # (B, T, M) -> (B, T)
         return cls(log_probs.masked_fill(~says.unsqueeze(2), 0.0), says, 1 - ended)

@@ -1,16 +1,13 @@
 """Cross-entropy of the best beam's distributions against the gold tokens, position by position."""
 
-import math
-
 import torch
 from torch import Tensor
 
 from beamtrain.data.batch import Batch
 from beamtrain.data.tokenizer import PAD
 from beamtrain.objectives.losses.base import BeamLoss
+from beamtrain.objectives.losses.log_share import log_share
 from beamtrain.search.unroll.soft_beams import SoftBeams
-
-_SMALLEST = 1e-9  # a slot's share of the best beam, where its logarithm is taken; with a share of 0 it has no part
 
 
 class PositionCrossEntropy(BeamLoss):
@@ -29,7 +26,6 @@ class PositionCrossEntropy(BeamLoss):
         U = batch.target_out.size(1)
         gold = torch.diagonal(beams.reference_log_probs[:, :U], dim1=1, dim2=3)  # (B, T, K, U) -> (B, K, U)
         share = beams.origins[:, :U, 0].transpose(1, 2)  # (B, T, K, K) -> (B, K, U)
-        of_share = share.clamp(min=_SMALLEST).log().masked_fill(share <= 0, -math.inf)
-        log_probs = (gold + of_share).logsumexp(1)  # (B, U)
+        log_probs = (gold + log_share(share)).logsumexp(1)  # (B, U)
         real = batch.target_out != PAD
         return -(log_probs * real).sum(1) / real.sum(1)

@@ -148,10 +148,10 @@ class Chain:
         found = gaps.nanquantile(share, dim=0).nan_to_num(self._operator.temperature)
         return found.clamp(min=_COLDEST).unsqueeze(1)
 
-    def in_temperatures(self, scores: Tensor, share: float) -> Tensor:
-        """Scores (T, B, M) of all positions in such a unit that the operator's temperature leaves this share of each
-        sentence's positions undecided."""
-        return scores * (self._operator.temperature / self._own_temperatures(scores, share))
+    def unit(self, scores: Tensor, share: float) -> Tensor:
+        """(B, 1) by which scores (T, B, M) of all positions are to be multiplied, so that the operator's temperature
+        leaves this share of each sentence's positions undecided."""
+        return self._operator.temperature / self._own_temperatures(scores, share)
 
     def _selected(self, solved: Tensor, parents: Tensor, exists: Tensor, over: Tensor) -> Tensor:
         """A: the operator's matrix with what `selection` makes of it, where there is something left to choose."""

@@ -19,7 +19,7 @@ def candidate_log_probs(
     network: Seq2Seq, hidden: Tensor, candidates: Candidates, reference: Tensor | None
 ) -> tuple[Tensor, Tensor | None]:
     """Log-probabilities given the slots' decoder outputs (B, K, D): (B, M) of the candidates, 0 for an absorbed PAD;
-    and (B, K, U) of every token of `reference` (B, U).
+    and (B, K, U) of every token of `reference` (B, U), 0 at PAD.
 
     The V-way softmax is recomputed for the gradient instead of being kept.
     """
@@ -35,7 +35,7 @@ def _gathered(
     if reference is None:
         return picked, None
     places = reference.unsqueeze(1).expand(-1, hidden.size(1), -1)  # (B, U) -> (B, K, U)
-    return picked, log_probs.gather(2, places)
+    return picked, log_probs.gather(2, places).masked_fill(places == PAD, 0.0)
 
 
 def token_log_probs(network: Seq2Seq, hidden: Tensor, tokens: Tensor, forbidden: Tensor | None = None) -> Tensor:

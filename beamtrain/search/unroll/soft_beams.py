@@ -24,7 +24,7 @@ class SoftBeams:
     candidate_scores: Tensor  # (B, T, M) accumulated log-probability of the candidates, -inf where there is none
     followed: Tensor | None  # (B, T) which candidate the followed sentence is, M where it is none; see Followed
     reference_log_probs: Tensor | None  # (B, T, K, U) of each reference token as the next one of slot j, if asked for
-    #                                     (0 where no slot is, and unless asked for where it has ended)
+    #                                     (0 at PAD, where no slot is, and unless asked for where it has ended)
     pruned: Tensor | None  # (b, T) bound on the mass beyond the M candidates, of the first few sentences (SOFT only)
 
     vectors: Tensor | None = None  # (B, T, K, D) what final beam r has at a position, as a mixture of token vectors

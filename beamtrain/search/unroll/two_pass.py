@@ -112,5 +112,5 @@ def _solved(chain: Chain, steps: list[Candidates], log_probs: list[Tensor]) -> l
         before = before + torch.stack([each.noise for each in steps if each.noise is not None])
     entering = torch.where(scores != -math.inf, before + torch.stack(log_probs), -math.inf)
     if chain.options.undecided is not None:
-        entering = chain.in_temperatures(entering, chain.options.undecided)
+        entering = entering * chain.unit(entering, chain.options.undecided)
     return list(chain.solve(entering.flatten(0, 1)).unflatten(0, scores.shape[:2]).unbind(0))
