@@ -138,8 +138,8 @@ def test_without_dropout_in_the_search_its_gradient_has_none_either(selection):
     for training in (True, False):
         network, batch = network_and_batch()
         network.train(training)
-        mean, _ = objective(unroll=UnrollOptions(3, 8, selection)).part(network, batch)
-        gradients.append(gradient(network, mean))
+        loss = objective(weight=1.0, unroll=UnrollOptions(3, 8, selection))(network, batch)
+        gradients.append(gradient(network, loss.total))
         assert network.training == training
     torch.testing.assert_close(*gradients)
 

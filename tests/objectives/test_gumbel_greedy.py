@@ -30,7 +30,7 @@ def test_the_loss_has_no_bias_and_the_gradient_the_one_that_the_page_states(kind
 
 @each_network
 def test_without_noise_it_is_the_greedy_output_alone_and_in_a_batch(kind, monkeypatch):
-    monkeypatch.setattr(gumbel_greedy, "_gumbel", torch.zeros_like)
+    monkeypatch.setattr(gumbel_greedy, "gumbel_noise", torch.zeros_like)
     made = small(kind, 12, layers=1, seed=1).double()
     pairs = [([5, 6, 7], [8, 9, 5, 5]), ([4], [10, 11]), ([9, 9], [7, 5, 4])]
     aim, batch = GumbelGreedy(Gleu(2)), batch_of(pairs)
