@@ -30,7 +30,7 @@ def test_each_snippet_prints_what_the_readme_says(code, printed):
 @pytest.mark.parametrize("command", sorted(set(re.findall(r"^beamtrain (\w+)", TEXT, flags=re.MULTILINE))))
 def test_each_command_has_the_options_that_the_readme_uses(command):
     if command == "train":
-        return  # its options are settings; tests/test_settings.py
+        return  # its options are settings; tests/training/test_settings.py
     help_text = CliRunner().invoke(app, [command, "--help"]).output
     for line in re.findall(rf"^beamtrain {command} (.*)$", TEXT, flags=re.MULTILINE):
         for option in re.findall(r"--[\w-]+", line):

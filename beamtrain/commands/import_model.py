@@ -27,7 +27,7 @@ def import_model(
     target_lang: TargetLang = None,
     check: Check = None,
 ) -> int:
-    """Make a run of a Marian, Pegasus, M2M100, NLLB, BART or mBART model: beamtrain import opus-mt-en-de"""
+    """Make a run of a Marian, Pegasus, M2M100, NLLB, BART or mBART model: beamtrain import facebook/mbart-large-50"""
     check_text(model, name or "", runs or "")
 
     from beamtrain.commands.export import print_parity

@@ -150,6 +150,9 @@ def _not_taken_over(foreign: ForeignModel) -> list[str]:
     }
     if searching.get("bad_words_ids") == [[foreign.config["pad_token_id"]]]:  # Marian's; PAD is never said here
         del searching["bad_words_ids"]
+    never = {foreign.config["pad_token_id"], foreign.config.get("bos_token_id")}  # nor is BOS
+    if set(searching.get("suppress_tokens") or ()) <= never:
+        searching.pop("suppress_tokens", None)
     others = {name: value for name, value in searching.items() if name not in _OURS and value not in (None, False, [])}
     ends, end = searching.get("eos_token_id"), foreign.config["eos_token_id"]
     if ends not in (None, end, [end]):

@@ -35,7 +35,7 @@ def unchecked() -> Iterator[None]:
 def check_sizes(
     scores: Tensor, temperature: float | None = None, k: int | None = None, candidates: int | None = None
 ) -> None:
-    """Raise ValueError unless scores (..., N) are floating, 0 < temperature < inf and 1 <= k <= candidates <= N; only
+    """Raise ValueError unless scores (..., N) are floating, 0 < temperature < inf and 1 <= k <= candidates, N; only
     what the caller has is given."""
     if not isinstance(scores, Tensor):
         raise ValueError(f"scores must be a torch.Tensor, got {type(scores).__name__}")

@@ -5,8 +5,9 @@ row sums 1, column sums (N - k, 1, .., 1) and the form P_ij = u_i exp(x_i y_j / 
 1, .., k; the paper's eps is 2 temperature. Each iteration fits the rows, then the columns.
 
 Failure modes: the plain iteration multiplies by exp(theta / temperature) and overflows when scores spread over more
-than about 80 temperatures in float32 (an error says so); the log-domain one is safe but needs one exponential for
-every entry. Either needs ever more iterations as the temperature falls: 200 are 3e-2 off at 0.1 and useless at 0.01.
+than some 400 temperatures in float32 (an error says so); the log-domain one is safe but needs one exponential for
+every entry. Either needs ever more iterations as the temperature falls: 200 are some hundredths off at 0.1 and useless
+at 0.01.
 
 Axes: B problems, N scores, k ranks, J atoms (k + 1, or 2 for the plain operator).
 """

@@ -48,6 +48,7 @@ _NO_CLASS = re.compile(
     r"|Not a valid subclass of \w+|Expected an import path or a subclass spec, but got"
     r"|module '[\w.]+' has no attribute '\w+'|No module named '[\w.]+'"
 )
+_NOT_INSTALLED = re.compile(r"Problem with given class_path '(?:[\w.]+\.)?(\w+)':\s+Requirement '([^']+)' not met")
 _NO_ARGUMENT = re.compile(r"Option '([\w.]+)' is not accepted")
 _MISSING = re.compile(r"the following arguments are required: (.+)")
 _ARGPARSE = (
@@ -71,6 +72,8 @@ def explained(message: str, types: Mapping[str, Any]) -> str:
     for pattern, said in _ARGPARSE:
         if found := pattern.search(message):
             return found.expand(said)
+    if found := _NOT_INSTALLED.search(message):
+        return f"{found[1]} needs {found[2]}, which is not there: pip install '{found[2]}'"
     message = _NESTED.sub(r"\1", _NOISE.sub("", message))
     keys: list[str] = []
     owner, chosen, reason = None, None, ""  # the class whose argument the last key is, and the class that is to be it

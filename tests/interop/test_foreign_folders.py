@@ -186,6 +186,14 @@ def test_what_is_said_of_searching_is_taken_over_or_told(folder, capsys):
     assert load_run(Path("runs/a")).description.search.min_length == 7
 
 
+def test_what_is_never_said_here_need_not_be_suppressed(folder, capsys):
+    config = json.loads((folder / "config.json").read_text())
+    edited(folder / "generation_config.json", suppress_tokens=[config["pad_token_id"], config["bos_token_id"]])
+    (folder / "lines.txt").write_text("Hello\n")
+    assert main(["import", str(folder), "--name", "a", *languages("bart"), "--check", str(folder / "lines.txt")]) == 0
+    assert "suppress_tokens" not in capsys.readouterr().out
+
+
 def test_nothing_to_compare_is_told_before_a_run_is_replaced(folder, capsys):
     (folder / "lines.txt").write_text(" \n")
     assert "nothing to compare" in refused(

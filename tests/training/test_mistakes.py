@@ -161,6 +161,10 @@ MISTAKES = {
         ["--model.network.init_args.vocab_size=77"],
         "command line: --model.network.init_args.vocab_size follows from data.vocab_size: set that instead",
     ),
+    "a library that is not there": (
+        ["--trainer.logger=WandbLogger"],
+        "WandbLogger needs wandb>=0.12.10, which is not there: pip install 'wandb>=0.12.10'",
+    ),
     "a list by a short name": (
         ["--trainer.callbacks=EarlyStopping"],
         "trainer.callbacks is lightning.pytorch.callbacks.EarlyStopping; it must be a list",
