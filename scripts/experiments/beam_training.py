@@ -119,11 +119,11 @@ def train(options: argparse.Namespace, name: str, seed: int, steps: int, folder:
     """Fine-tune in a process of its own; its CPU seconds, validation included. An interrupted run is resumed."""
     done = folder / "trained.txt"
     schedule = {"total_steps": steps, "warmup_steps": min(20, steps // 2)}
-    interval = max(1, steps // 3) if validate else 10**9
+    validation = {"val_check_interval": max(1, steps // 3)} if validate else {"limit_val_batches": 0}
     cell = ABLATIONS[name]
     settings: dict[str, Any] = {
         "model": {"schedule": {"class_path": "beamtrain.training.Cosine", "init_args": schedule}, **cell["model"]},
-        "trainer": {"max_steps": steps, "val_check_interval": interval, **cell.get("trainer", {})},
+        "trainer": {"max_steps": steps, **validation, **cell.get("trainer", {})},
         "data": cell.get("data", {}),
         "score_test": False,
         "write_page": False,

@@ -370,7 +370,9 @@ def probed(options: argparse.Namespace, start: str, name: str, steps: int) -> fl
     folder = options.out / "probes" / f"{cell_folder(options, start, name, 1).name}-{steps}"
     if folder.exists() and not Record.of(folder).finished:
         shutil.rmtree(folder)
-    return train(folder, cell_settings(options, start, name, 1, steps, 10**9), options.threads)
+    settings = cell_settings(options, start, name, 1, steps, steps)
+    settings["trainer"]["limit_val_batches"] = 0
+    return train(folder, settings, options.threads)
 
 
 if __name__ == "__main__":

@@ -102,7 +102,7 @@ def train(options: argparse.Namespace, name: str, seed: int, steps: int, cell: s
             },
             "trainer": {
                 "max_steps": steps,
-                "val_check_interval": max(1, steps // validations) if validations else 10**9,
+                **({"val_check_interval": max(1, steps // validations)} if validations else {"limit_val_batches": 0}),
                 "precision": "bf16-mixed",
                 "callbacks": [keep],
             },

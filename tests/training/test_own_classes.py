@@ -44,7 +44,7 @@ def place(tmp_path_factory):
     folder = tmp_path_factory.mktemp("own")
     write_corpus(folder / "corpus", rows=300)
     (folder / "my_module.py").write_text(blocks("python")[0])
-    for name, text in zip(("mine.yaml", "my_beam.yaml"), blocks("yaml"), strict=True):
+    for name, text in zip(("my_parts.yaml", "my_beam.yaml"), blocks("yaml"), strict=True):
         (folder / name).write_text(text)
     (folder / "in.txt").write_text("red cat\n\nold dog\n")
     return folder
@@ -79,10 +79,12 @@ def typed(place, line):
 class TestThePage:
     def test_its_commands_train_and_translate(self, outputs, place):
         first, second, translations = outputs
-        assert "beamtrain translate --model runs/mine --import my_module <" in first
+        assert "beamtrain translate --model runs/my_parts --import my_module <" in first
         assert "beamtrain translate --model runs/my_beam --import my_module <" in second
         assert len(translations.splitlines()) == 3
-        mine, beam = (yaml.safe_load((place / f"runs/{name}/config.yaml").read_text()) for name in ("mine", "my_beam"))
+        mine, beam = (
+            yaml.safe_load((place / f"runs/{name}/config.yaml").read_text()) for name in ("my_parts", "my_beam")
+        )
         assert mine["import"] == beam["import"] == []
         assert mine["model"]["objective"] == {
             "class_path": "my_module.ConfidencePenalty",
@@ -96,8 +98,8 @@ class TestThePage:
 
     def test_a_run_goes_on_with_the_classes_that_are_typed_again(self, outputs, place):
         printed = typed(place, f"{commands()[0]} {TINY} --resume --trainer.max_steps=3")
-        assert "the run lies in runs/mine" in printed
-        assert json.loads((place / "runs/mine/model.json").read_text())["network"]["import"] == ["my_module"]
+        assert "the run lies in runs/my_parts" in printed
+        assert json.loads((place / "runs/my_parts/model.json").read_text())["network"]["import"] == ["my_module"]
 
     def test_without_its_module_the_run_is_not_loaded(self, outputs, place, capsys):
         with unknown(place):
@@ -223,7 +225,7 @@ class TestAnnounced:
     def model(self, place, outputs, tmp_path):
         """A run whose network's module is imported by nobody."""
         with unknown(tmp_path):
-            yield place / "runs" / "mine"
+            yield place / "runs" / "my_parts"
 
     def install(self, place, folder, announced):
         (folder / "mine-1.0.dist-info").mkdir(parents=True)

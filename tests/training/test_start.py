@@ -1,5 +1,6 @@
 """Where a run starts: all that can refuse speaks before anything is written, and what is typed wins or is refused."""
 
+import csv
 import os
 import random
 import re
@@ -222,7 +223,7 @@ def test_a_run_is_replaced_and_what_else_lies_in_its_folder_stays(train):
     Path("runs/tiny/report").mkdir(exist_ok=True)
     Path("runs/tiny/report/test.hyp").write_text("of the old run")
     assert train("--overwrite", "--trainer.max_steps=2") == 0
-    assert load_checkpoint(LAST)["global_step"] == 2 and not BEST.exists()
+    assert load_checkpoint(LAST)["global_step"] == load_checkpoint(BEST)["global_step"] == 2
     assert Path("runs/tiny/notes.txt").read_text() == "mine" and not Path("runs/tiny/report/test.hyp").exists()
     assert {path.name for path in Path("runs/tiny").iterdir()} - {"notes.txt", LOCK} <= set(CONTENTS)
 
@@ -436,11 +437,23 @@ def test_the_weights_that_are_used_are_the_best_at_any_moment(train):
         assert torch.equal(value, best["state_dict"][f"network.{name}"]), name
 
 
+def test_training_ends_with_a_validation_and_goes_on_as_if_it_had_not(train):
+    rarely = ["--trainer.val_check_interval=3"]
+    assert train("--overwrite", *rarely, "--trainer.max_steps=5") == 0
+    rows = list(csv.DictReader(Path("runs/tiny/logs/metrics.csv").read_text().splitlines()))
+    assert [row["step"] for row in rows if row["dev_bleu"]] == ["3", "5"]
+    assert train("--resume", *rarely, "--trainer.max_steps=7") == 0
+    assert train("--name=at_once", *rarely, "--trainer.max_steps=7") == 0
+    resumed, at_once = (load_checkpoint(Path(f"runs/{name}/checkpoints/last.ckpt")) for name in ("tiny", "at_once"))
+    assert resumed["global_step"] == 7
+    for name, value in at_once["state_dict"].items():
+        assert torch.equal(value, resumed["state_dict"][name]), name
+
+
 def test_the_weights_are_the_last_ones_as_long_as_nothing_was_validated(train):
     never = ["--trainer.val_check_interval=1000", "--save_every=2"]
-    assert train("--overwrite", *never, "--trainer.max_steps=2") == 0
     fail = ["--trainer.callbacks+=interrupting.Fail", "--trainer.callbacks.step=5"]
-    assert train("--resume", *never, *fail) == 2
+    assert train("--overwrite", *never, *fail) == 2
     assert load_run("runs/tiny").weights["step"] == 4
 
 

@@ -52,6 +52,8 @@ class VerifiedCheckpointIO(TorchCheckpointIO):
 class LastCheckpoint(Checkpoint):
     """Saves `path`, to resume from: every `every` optimiser steps, after each validation, and when training ends.
 
+    Training ends with a validation, so that the last steps may be the best.
+
     Only between two optimiser steps, since gradients are not saved, and not between a step and its validation, which
     a resumed run would leave out. What falls due elsewhere is saved at the next such place.
 
@@ -62,7 +64,7 @@ class LastCheckpoint(Checkpoint):
 
     def __init__(self, path: Path, every: int) -> None:
         self._path, self._every = path, every
-        self._stop_due = False
+        self._stop_due = self._validates_at_end = False
         self.due = False
         """Whether to save at the next place where that can be done."""
 
@@ -75,9 +77,11 @@ class LastCheckpoint(Checkpoint):
             return
         trainer.should_stop |= self._stop_due
         step = trainer.global_step
-        self.due |= trainer.should_stop or step == trainer.max_steps or _ends_the_last_epoch(trainer)
-        self.due |= self._every > 0 and step % self._every == 0
+        last = step == trainer.max_steps or _ends_the_last_epoch(trainer)
+        self.due |= trainer.should_stop or last or (self._every > 0 and step % self._every == 0)
         self.save_if_due(trainer)
+        if last and not _validation_follows(trainer):
+            trainer.should_stop = self._validates_at_end = True  # so that Lightning does
 
     def save_if_due(self, trainer: pl.Trainer) -> None:
         """After an optimiser step, unless its validation comes first."""
@@ -86,6 +90,9 @@ class LastCheckpoint(Checkpoint):
 
     def on_validation_end(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
         if trainer.sanity_checking:
+            return
+        if self._validates_at_end:  # and more steps, if there will be any, go on as if it had not
+            self.due = False
             return
         self.due = True
         if is_between_steps(trainer):
