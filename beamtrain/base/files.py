@@ -70,13 +70,14 @@ def atomic_folder(path: Path) -> Iterator[Path]:
 
 @contextmanager
 def temporary_folder(path: Path) -> Iterator[Path]:
-    """A temporary folder beside `path`, removed at the end unless it was renamed.
+    """A temporary folder beside `path`, removed at the end unless it was renamed; so is that in which both lie, if it
+    was not there and is left empty.
 
     Raises:
         UserError: the folder cannot be made.
     """
     path = Path(os.path.abspath(path))
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
+    temporary, made = path.with_name(f".{path.name}.{os.getpid()}.part"), not path.parent.exists()
     try:
         temporary.parent.mkdir(parents=True, exist_ok=True)
         temporary.mkdir()
@@ -86,6 +87,9 @@ def temporary_folder(path: Path) -> Iterator[Path]:
         yield temporary
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
+        if made:
+            with suppress(OSError):  # it is not empty
+                path.parent.rmdir()
 
 
 def flush_folder(folder: Path) -> None:

@@ -129,6 +129,7 @@ class RunFolder:
             flush_folder(made)
             self.claim(resume=False, replace=replace)
             for each in sorted(made.iterdir(), key=lambda each: each.name not in (ENVIRONMENT, CONFIG)):
+                _remove(self.path / each.name)  # which a killed process may have left
                 os.replace(each, self.path / each.name)  # first what a run is told by, which another try may replace
 
     def _acquire(self) -> None:
@@ -157,11 +158,14 @@ class RunFolder:
     def _remove_run(self) -> None:
         """What training wrote, and nothing else that may lie there; last what says that it is a run."""
         for name in reversed(CONTENTS):
-            path = self.path / name
-            if path.is_dir() and not path.is_symlink():
-                shutil.rmtree(path)
-            else:
-                path.unlink(missing_ok=True)
+            _remove(self.path / name)
+
+
+def _remove(path: Path) -> None:
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)
 
 
 def is_run(path: Path) -> bool:
