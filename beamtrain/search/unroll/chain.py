@@ -184,7 +184,7 @@ class Chain:
             finished=self.finished,
             matrices=torch.stack([step.solved for step in self._steps], dim=1),
             parents=torch.stack([step.candidates.parents for step in self._steps], dim=1),
-            held=torch.stack([step.A.detach().argmax(-1) for step in self._steps], dim=1),
+            held=torch.stack([self._held(step.A) for step in self._steps], dim=1),
             origins=torch.stack(origins[::-1], dim=1),
             open=torch.stack([step.open for step in self._steps], dim=1),
             slot_scores=torch.stack([step.scores for step in self._steps], dim=1),
@@ -193,6 +193,12 @@ class Chain:
             reference_log_probs=torch.stack(of_reference, dim=1) if of_reference else None,
             pruned=self._pruned() if self.watched else None,
         )
+
+    def _held(self, A: Tensor) -> Tensor:
+        """(B, K) the candidate that each slot goes on with."""
+        if self.options.selection == "soft":
+            return A.detach().argmax(-1)
+        return torch.arange(A.size(1), device=A.device).expand(A.shape[:2])  # what A is forward, without a look at it
 
     def _pruned(self) -> Tensor:
         """The operator's bound (b, T) on the mass of all candidates but the best M."""
