@@ -20,20 +20,18 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
-import yaml
 from cells import ABLATIONS, CONTROLS, FINAL
-from child_processes import ended_process, run
+from child_processes import REPOSITORY, run
 from command_line import positive, run_script
 from paired import told
-from training_processes import check_settings
+from training_processes import train
 
 from beamtrain.base.files import write_text
 from beamtrain.runs.loading import load_run
 from beamtrain.scoring.metrics import corpus_score, score_corpus
 from beamtrain.scoring.parallel_text import from_split
 
-SCRIPTS = Path(__file__).parent.parent
-BEAM_CONFIG = SCRIPTS.parent / "configs" / "multi30k_ende_soft.yaml"
+BEAM_CONFIG = REPOSITORY / "configs" / "multi30k_ende_soft.yaml"
 SPLITS = ("validation", "test")
 START = "start"
 ALPHAS = ("0.6", "1", "1.4", "1.8")
@@ -94,7 +92,7 @@ def run_cell(options: argparse.Namespace, name: str, seed: int) -> None:
     steps = options.steps
     if name in CONTROLS:
         steps = control_steps(options, name)
-    seconds = train(options, name, seed, steps, folder)
+    seconds = fine_tune(options, name, seed, steps, folder)
     translate_splits(options, folder, folder / "translations")
     result = {"name": name, "seed": seed, "steps": steps, "cpu_seconds": seconds, "settings": ABLATIONS[name]}
     write_text(folder / "result.json", json.dumps(result, indent=2) + "\n")
@@ -109,19 +107,21 @@ def step_cost(options: argparse.Namespace, name: str) -> float:
     """CPU seconds of a training step alone: what a longer run takes beyond a shorter one, without validation."""
     seed, probes = options.seeds[0], CONTROL_PROBES if name in CONTROLS else BEAM_PROBES
     short, long = (
-        train(options, name, seed, steps, cell_folder(options, f"{name} probe {steps}", seed), validate=False)
+        fine_tune(options, name, seed, steps, cell_folder(options, f"{name} probe {steps}", seed), validate=False)
         for steps in probes
     )
     return (long - short) / (probes[1] - probes[0])
 
 
-def train(options: argparse.Namespace, name: str, seed: int, steps: int, folder: Path, validate: bool = True) -> float:
-    """Fine-tune in a process of its own; its CPU seconds, validation included. An interrupted run is resumed."""
-    done = folder / "trained.txt"
+def fine_tune(
+    options: argparse.Namespace, name: str, seed: int, steps: int, folder: Path, validate: bool = True
+) -> float:
+    """In a process of its own; its CPU seconds, validation included. An interrupted run is resumed."""
     schedule = {"total_steps": steps, "warmup_steps": min(20, steps // 2)}
     validation = {"val_check_interval": max(1, steps // 3)} if validate else {"limit_val_batches": 0}
     cell = ABLATIONS[name]
     settings: dict[str, Any] = {
+        "init_from": str(options.init_from.resolve()),
         "model": {"schedule": {"class_path": "beamtrain.training.Cosine", "init_args": schedule}, **cell["model"]},
         "trainer": {"max_steps": steps, **validation, **cell.get("trainer", {})},
         "data": cell.get("data", {}),
@@ -129,31 +129,7 @@ def train(options: argparse.Namespace, name: str, seed: int, steps: int, folder:
         "write_page": False,
         "seed_everything": seed,
     }
-    if (folder / "model.json").exists():
-        check_settings(folder, settings)
-    if done.exists():
-        return float(done.read_text())
-    config = options.out / f"{folder.name}.yaml"
-    write_text(config, yaml.safe_dump(settings))
-    command = [sys.executable, str(SCRIPTS / "train.py"), "--config", str(BEAM_CONFIG), "--config", str(config)]
-    command += ["--init_from", str(options.init_from), "--runs", str(folder.parent), "--name", folder.name]
-    if (folder / "model.json").exists():
-        command.append("--resume")
-    ended = ended_process(command, options.out / f"{folder.name}.log", options.threads)
-    seconds = spent(folder, ended.seconds)
-    ended.check()
-    write_text(done, str(seconds))
-    return seconds
-
-
-def spent(folder: Path, seconds: float) -> float:
-    """CPU seconds of all the processes that a run has had."""
-    path = folder / "cpu_seconds.txt"
-    before = float(path.read_text()) if path.exists() else 0.0
-    total = before + seconds
-    if folder.is_dir():
-        write_text(path, str(total))
-    return total
+    return train(folder, settings, options.threads, BEAM_CONFIG)
 
 
 def translate_splits(options: argparse.Namespace, run: Path, target: Path) -> None:

@@ -44,8 +44,9 @@ def config_of(folder: Path) -> Path:
     return folder.with_name(folder.name + ".yaml")
 
 
-def train(folder: Path, settings: dict[str, Any], threads: int) -> float:
-    """`beamtrain train`, unless it is finished; the processor seconds of all its processes.
+def train(folder: Path, settings: dict[str, Any], threads: int, config: Path | None = None) -> float:
+    """`beamtrain train`, unless it is finished, by a config that the settings change; the processor seconds of all its
+    processes.
 
     Raises UserError where the run was begun with other settings.
     """
@@ -56,8 +57,9 @@ def train(folder: Path, settings: dict[str, Any], threads: int) -> float:
         return record.seconds
     folder.parent.mkdir(parents=True, exist_ok=True)
     write_text(config_of(folder), yaml.safe_dump(settings))
-    command = [sys.executable, str(REPOSITORY / "scripts" / "train.py"), "--config", str(config_of(folder))]
-    command += ["--runs", str(folder.parent), "--name", folder.name]
+    command = [sys.executable, str(REPOSITORY / "scripts" / "train.py")]
+    command += ["--config", str(config)] if config else []
+    command += ["--config", str(config_of(folder)), "--runs", str(folder.parent), "--name", folder.name]
     if steps_done(folder) < settings["trainer"]["max_steps"]:
         ended = ended_process(command + ["--resume"] * begun, log_of(folder), threads)
         record = record._replace(seconds=round(record.seconds + ended.seconds, 1), finished=not ended.status)

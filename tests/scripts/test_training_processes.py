@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 import time
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -56,6 +57,12 @@ def test_what_was_killed_goes_on_but_after_its_last_step(
         begun(folder, step)
     train(folder, SETTINGS, threads=1)
     assert ["--resume" in command for command in commands] == done
+
+
+def test_a_run_s_own_settings_come_after_the_config_that_they_change(tmp_path: Path, commands: list[list[str]]) -> None:
+    train(tmp_path / "cell", SETTINGS, 1, tmp_path / "base.yaml")
+    given = [later for each, later in pairwise(commands[0]) if each == "--config"]
+    assert given == [str(tmp_path / "base.yaml"), str(tmp_path / "cell.yaml")]
 
 
 def test_the_time_of_all_processes_counts(
