@@ -16,7 +16,7 @@ from pathlib import Path
 
 from averaged_seeds import apart, averaged, merged
 from command_line import positive, run_script
-from corpora import outputs_of, test_sets
+from corpora import outputs_of, test_sets, translate
 from corpora_cells import CONTROL, CONTROLS
 from corpora_results import Cell, corpora_of, finished_cells, parser_for, translated_starts
 from figures import bleu, chrf, header, plain, row
@@ -32,6 +32,9 @@ def main() -> None:
     starts = translated_starts(options)
     if options.longer and len(starts) > 1:
         raise UserError(f"--longer is of one start, and there are {len(starts)}: choose one by --start")
+    for run in options.longer:
+        if not any((run / each).exists() for each in ("translations", "model.safetensors")):
+            raise UserError(f"--longer {run}: there is no run: name the folders of cells of a control")
     for start in starts:
         print_start(options, start)
 
@@ -42,11 +45,11 @@ def print_start(options: argparse.Namespace, start: str) -> None:
     rivals = ["control", "recipe", *(["longer control"] if options.longer else [])]
     print(f"\n## {start}\n")
     print(header("recipe", "seeds", "control", "test", "BLEU, chrF2, length", *(f"less the {each}" for each in rivals)))
-    for (name, stage), group in groupby(cells, key=lambda cell: (cell.name, cell.stage)):
-        control = [cell for cell in cells if (cell.name, cell.stage) == (CONTROL, stage)]
-        if not control or name in CONTROLS:
-            continue
-        recipe = list(group)
+    groups = [list(group) for _, group in groupby(cells, key=lambda cell: (cell.name, cell.stage))]
+    controls = {group[0].stage: group for group in groups if group[0].name == CONTROL}
+    recipes = [group for group in groups if group[0].name not in CONTROLS and group[0].stage in controls]
+    for recipe in recipes:
+        name, control = recipe[0].name, controls[recipe[0].stage]
         ours, *theirs = map(outputs_of, networks(options, start, control, recipe))
         for corpus in corpora_of(sets):
             gold, test = sets[corpus.test][1], corpus.test
@@ -54,6 +57,8 @@ def print_start(options: argparse.Namespace, start: str) -> None:
             figures = ", ".join([plain(found.score), plain(chrf(ours[test], gold)), plain(found.ratio, 3)])
             gains = [apart(each[test], ours[test], gold) for each in theirs]
             print(row(name, seeds_of(recipe), seeds_of(control), test, figures, *gains), flush=True)
+    if not recipes:
+        print("\nNo recipe has cells, and a control of the same stage, that are finished and have weights.")
 
 
 def networks(options: argparse.Namespace, start: str, control: list[Cell], recipe: list[Cell]) -> list[Path]:
@@ -67,6 +72,8 @@ def networks(options: argparse.Namespace, start: str, control: list[Cell], recip
 def longer_controls(options: argparse.Namespace, start: str) -> list[Path]:
     """The average of those that are named, if any are."""
     if len(options.longer) < 2:
+        for run in options.longer:
+            translate(options, start, run)
         return list(options.longer)
     name = f"{start}_longer_{sha256(repr(options.longer).encode()).hexdigest()[:8]}"
     return [merged(options, start, "averages", name, "average", options.longer)]

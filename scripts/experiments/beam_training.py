@@ -129,7 +129,7 @@ def fine_tune(
         "write_page": False,
         "seed_everything": seed,
     }
-    return train(folder, settings, options.threads, BEAM_CONFIG)
+    return train(folder, settings, options.threads, BEAM_CONFIG).seconds
 
 
 def translate_splits(options: argparse.Namespace, run: Path, target: Path) -> None:

@@ -12,6 +12,8 @@ from typing import Any, NamedTuple
 REPOSITORY = Path(__file__).parent.parent.parent
 STOPPED = {status for number in (signal.SIGINT, signal.SIGTERM) for status in (128 + number, -number)}
 """Exit codes of what was told to stop, whether it saved or not."""
+_TELLING = ("error: ", "beamtrain: ")
+"""What lines begin with that say why a script, or a command, has failed."""
 
 _running: set[subprocess.Popen[bytes]] = set()
 _stopping = Event()
@@ -101,7 +103,8 @@ def _error(log: Path, begins: int) -> str:
     with log.open("rb") as file:
         file.seek(begins)
         lines = file.read().decode("utf-8", "replace").strip().split("\n")
-    return next((line for line in reversed(lines) if line.startswith("error: ")), lines[-1]).removeprefix("error: ")
+    told = (line.removeprefix(name) for line in reversed(lines) for name in _TELLING if line.startswith(name))
+    return next(told, lines[-1])
 
 
 def log_of(folder: Path) -> Path:

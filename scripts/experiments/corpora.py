@@ -221,7 +221,7 @@ def run_cell(options: argparse.Namespace, start: str, name: str, seed: int) -> N
         check_settings(folder, settings)
         translate(options, start, folder)
         return
-    seconds = train(folder, settings, options.threads)
+    trained = train(folder, settings, options.threads)
     translate(options, start, folder)
     result = {
         "start": start,
@@ -229,7 +229,8 @@ def run_cell(options: argparse.Namespace, start: str, name: str, seed: int) -> N
         "seed": seed,
         "steps": steps,
         "tokens": options.tokens,
-        "seconds": seconds,
+        "seconds": trained.seconds,
+        "unseen_steps": trained.unseen,
         "settings": cells_of(options.tokens)[name],
     }
     write_text(folder / "result.json", json.dumps(result, indent=2) + "\n")
@@ -242,15 +243,18 @@ class Result(NamedTuple):
     seed: int
     steps: int
     seconds: float
-    """Of the processor, for all of its training."""
+    """Of the processor, for all of its training but the unseen steps."""
+    unseen: int
+    """Steps of which the time is not known."""
 
 
 def result_of(path: Path) -> Result:
     """Raises UserError where the file is damaged."""
     try:
         found = json.loads(path.read_text(encoding="utf-8"))
-        return Result(str(found["name"]), int(found["seed"]), int(found["steps"]), float(found["seconds"]))
-    except (ValueError, TypeError, KeyError) as error:
+        name, seed, steps = str(found["name"]), int(found["seed"]), int(found["steps"])
+        return Result(name, seed, steps, float(found["seconds"]), int(found.get("unseen_steps", 0)))
+    except (ValueError, TypeError, KeyError, AttributeError) as error:
         raise UserError(f"{path} is no result of a cell: remove that file, and corpora.py makes it again") from error
 
 
@@ -313,7 +317,8 @@ def test_sets(options: argparse.Namespace, start: str) -> Sets:
 def translate(options: argparse.Namespace, start: str, folder: Path) -> None:
     """A run's translations of every test set, in its folder `translations`; one process translates all."""
     target, sets = folder / "translations", test_sets(options, start)
-    if all((target / f"{name}.txt").exists() for name in sets):
+    there = outputs_of(folder)
+    if all(len(there.get(name, [])) == len(source) for name, (source, _) in sets.items()):
         check_sources(folder, sets)
         return
     write_text(folder / "sources.txt", sources_of(sets))
@@ -372,7 +377,7 @@ def probed(options: argparse.Namespace, start: str, name: str, steps: int) -> fl
         shutil.rmtree(folder)
     settings = cell_settings(options, start, name, 1, steps, steps)
     settings["trainer"]["limit_val_batches"] = 0
-    return train(folder, settings, options.threads)
+    return train(folder, settings, options.threads).seconds
 
 
 if __name__ == "__main__":

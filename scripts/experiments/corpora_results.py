@@ -10,6 +10,7 @@ from typing import NamedTuple
 from corpora import SPLIT_NAMES, STARTS, Sets, check_sources, outputs_of, result_of
 from corpora_cells import CONTROL_OF, CONTROLS
 from torch import Tensor
+from training_processes import check_start
 
 from beamtrain.base.errors import UserError
 from beamtrain.runs.weights import load_weights
@@ -37,6 +38,8 @@ class Cell(NamedTuple):
     outputs: Texts
     steps: int
     seconds: float
+    unseen: int
+    """Steps that are not in the seconds."""
     folder: Path
 
 
@@ -81,8 +84,9 @@ def finished_cells(out: Path, start: str, sets: Sets) -> list[Cell]:
     cells = []
     for path in out.glob(f"cells/{start}_*/result.json"):
         result, outputs = result_of(path), outputs_of_all(path.parent, sets)
-        stage = stage_of(path.parent)
-        cells.append(Cell(result.name, result.seed, stage, outputs, result.steps, result.seconds, path.parent))
+        check_start(path.parent, out / "starts" / start)
+        found = result.name, result.seed, stage_of(path.parent), outputs
+        cells.append(Cell(*found, result.steps, result.seconds, result.unseen, path.parent))
     return sorted(cells, key=lambda cell: (cell.stage, ORDER.get(cell.name, len(ORDER)), cell.name, cell.seed))
 
 

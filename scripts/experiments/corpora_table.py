@@ -3,7 +3,8 @@
     python scripts/experiments/corpora_table.py --data FOLDER --out OUT
     python scripts/experiments/corpora_table.py --data FOLDER --out OUT --start tatoeba
 
-Differences are of each test set, with p of the paired bootstrap.
+Differences are of each test set, with p of the paired bootstrap. Seconds with a + lack some steps: those of a process
+that went on when corpora.py was killed.
 """
 
 import argparse
@@ -31,7 +32,8 @@ def print_start(options: argparse.Namespace, start: str) -> None:
     for cell in sorted(cells, key=lambda cell: cell.seed):
         control = control_of(cell, cells)
         apart = differences(control.outputs, cell.outputs, gold) if control else ""
-        print(row(cell.name, cell.seed, cell.steps, cell.seconds, *scores(cell.outputs, gold), apart), flush=True)
+        seconds = f"{cell.seconds}{'+' if cell.unseen else ''}"
+        print(row(cell.name, cell.seed, cell.steps, seconds, *scores(cell.outputs, gold), apart), flush=True)
 
 
 def scores(ours: Texts, gold: Texts) -> list[str]:

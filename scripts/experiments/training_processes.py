@@ -1,5 +1,6 @@
 """`beamtrain` in a process of its own: what was interrupted goes on, with the settings that it was begun with."""
 
+import hashlib
 import json
 import sys
 from pathlib import Path
@@ -16,8 +17,14 @@ class Record(NamedTuple):
     """What is known of a run's training, in its folder."""
 
     seconds: float = 0.0
-    """Of processor time, of all its processes, but one that was killed at once with this script."""
+    """Of processor time, of all its processes but those of the `unseen` steps."""
     finished: bool = False
+    start: str = ""
+    """A digest of the weights that it began from; empty where they are random, or were not noted."""
+    steps: int | None = None
+    """Done when this was written; None where that was not noted."""
+    unseen: int = 0
+    """Steps of processes that went on after this script had been killed, and so were not seen to end."""
 
     @classmethod
     def of(cls, folder: Path) -> "Record":
@@ -26,8 +33,15 @@ class Record(NamedTuple):
             return cls()
         try:
             found = json.loads(path.read_text(encoding="utf-8"))
-            return cls(float(found["seconds"]), bool(found["finished"]))
-        except (ValueError, TypeError, KeyError) as error:
+            steps = found.get("steps")
+            return cls(
+                float(found["seconds"]),
+                bool(found["finished"]),
+                str(found.get("start", "")),
+                None if steps is None else int(steps),
+                int(found.get("unseen", 0)),
+            )
+        except (ValueError, TypeError, KeyError, AttributeError) as error:
             raise UserError(f"{path} is damaged: remove the folder {folder}, to train it anew") from error
 
     def save(self, folder: Path) -> None:
@@ -44,33 +58,62 @@ def config_of(folder: Path) -> Path:
     return folder.with_name(folder.name + ".yaml")
 
 
-def train(folder: Path, settings: dict[str, Any], threads: int, config: Path | None = None) -> float:
-    """`beamtrain train`, unless it is finished, by a config that the settings change; the processor seconds of all its
-    processes.
+def train(folder: Path, settings: dict[str, Any], threads: int, config: Path | None = None) -> Record:
+    """`beamtrain train`, unless it is finished, by a config that the settings change.
 
-    Raises UserError where the run was begun with other settings.
+    Raises UserError where the run was begun with other settings, or from other weights.
     """
     if begun := (folder / "model.json").exists():
         check_settings(folder, settings)
     record = Record.of(folder)
     if record.finished:
-        return record.seconds
+        return record
     folder.parent.mkdir(parents=True, exist_ok=True)
     write_text(config_of(folder), yaml.safe_dump(settings))
     command = [sys.executable, str(REPOSITORY / "scripts" / "train.py")]
     command += ["--config", str(config)] if config else []
     command += ["--config", str(config_of(folder)), "--runs", str(folder.parent), "--name", folder.name]
-    if steps_done(folder) < settings["trainer"]["max_steps"]:
+    done = steps_done(folder)
+    seen = record.steps
+    if seen is None:
+        seen = done if (folder / "training.json").exists() else 0
+    record = record._replace(unseen=record.unseen + done - seen, start=digest_of_start(settings))
+    if done < settings["trainer"]["max_steps"]:
         ended = ended_process(command + ["--resume"] * begun, log_of(folder), threads)
-        record = record._replace(seconds=round(record.seconds + ended.seconds, 1), finished=not ended.status)
+        seconds = round(record.seconds + ended.seconds, 1)
+        now = done if ended.status == 2 else steps_done(folder)  # refused, perhaps because another one is at it
+        record = record._replace(seconds=seconds, finished=not ended.status, steps=now)
         record.save(folder)
         ended.check()
-    record._replace(finished=True).save(folder)
-    return record.seconds
+    record = record._replace(finished=True, steps=settings["trainer"]["max_steps"])
+    record.save(folder)
+    return record
+
+
+def digest_of_start(settings: dict[str, Any]) -> str:
+    """Of the weights that a run begins from; empty where there are none."""
+    return digest_of_weights(Path(settings["init_from"])) if "init_from" in settings else ""
+
+
+def digest_of_weights(run: Path) -> str:
+    path = run / "model.safetensors"
+    return hashlib.blake2b(path.read_bytes(), digest_size=16).hexdigest() if path.exists() else ""
+
+
+def check_start(folder: Path, start: Path) -> None:
+    """Raises UserError where a run began from other weights than its start has now."""
+    begun, now = Record.of(folder).start, digest_of_weights(start)
+    if begun and now and begun != now:
+        raise UserError(
+            f"{folder} was begun from other weights than {start} has now: give the --out of the start that it was "
+            "begun from, or remove it"
+        )
 
 
 def check_settings(folder: Path, settings: dict[str, Any]) -> None:
     """Raises UserError unless the run was begun with these; its folder, and that of the others, may have been moved."""
+    if "init_from" in settings:
+        check_start(folder, Path(settings["init_from"]))
     path = config_of(folder)
     if not path.exists():
         return

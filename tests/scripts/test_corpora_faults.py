@@ -22,6 +22,7 @@ from child_processes import Ended
 from command_line import run_script
 from corpora_cells import CONTROL
 from made_up_cells import REFERENCES, SOURCES, WORSE, write
+from training_processes import Record, digest_of_weights
 
 from beamtrain.base.errors import UserError
 
@@ -47,6 +48,7 @@ WRONG = [
     (corpora_map, ["--data", "/none"], "--data /none: no tatoeba_en_de/train.en.gz there"),
     (corpora_table, ["--out", "/none"], "--out /none: none of these starts is translated there: tatoeba, docs"),
     (averaged_seeds, ["--start", "docs"], "--out {out}: none of these starts is translated there: docs"),
+    (added_changes, ["--longer", "/none"], "--longer /none: there is no run: name the folders of cells of a control"),
 ]
 
 
@@ -85,8 +87,9 @@ def test_a_finished_cell_is_not_taken_for_one_of_other_steps(
     assert "seed1 was begun from random weights, not from " in capfd.readouterr().err
 
 
-def test_translations_of_a_finished_cell_that_were_removed_are_made_again(
-    folders: list[str], monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("cut", [False, True])
+def test_translations_of_a_finished_cell_that_were_removed_or_cut_are_made_again(
+    cut: bool, folders: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     out = Path(folders[-1])
     (out / "starts" / "tatoeba" / "model.json").touch()
@@ -94,7 +97,10 @@ def test_translations_of_a_finished_cell_that_were_removed_are_made_again(
     (out / "cells" / "tatoeba_control_steps2_tokens64_seed1").rename(control)
     lost = control / "translations" / "test.txt"
     before = lost.read_text()
-    lost.unlink()
+    if cut:
+        write(lost, WORSE)
+    else:
+        lost.unlink()
 
     def translated(command: list[str], _: Path, __: int) -> float:
         sources = (control / "sources.txt").read_text().splitlines()
@@ -120,6 +126,24 @@ def test_translations_that_were_cut_are_told_of(
         assert refused(script, folders, monkeypatch)
         assert capfd.readouterr().err.startswith(f"error: {cell}/translations/test.txt has 3 lines, not 180: ")
     assert not (Path(folders[-1]) / "map" / "map.json").exists()
+
+
+def test_cells_of_another_start_are_told_of(
+    folders: list[str], monkeypatch: pytest.MonkeyPatch, capfd: Capture
+) -> None:
+    start = Path(folders[-1]) / "starts" / "tatoeba"
+    cell = Path(folders[-1]) / "cells" / "tatoeba_recipe_steps2_tokens64_seed1"
+    Record(1.0, True, digest_of_weights(start)).save(cell)
+    assert not refused(corpora_table, folders, monkeypatch)
+    for weights in (b"before", b"after"):
+        (start / "model.safetensors").write_bytes(weights)
+        if weights == b"before":
+            Record(1.0, True, digest_of_weights(start)).save(cell)
+            assert not refused(corpora_table, folders, monkeypatch)
+    capfd.readouterr()
+    for script in (corpora_map, corpora_table, long_sentences, averaged_seeds, added_changes):
+        assert refused(script, folders, monkeypatch)
+        assert capfd.readouterr().err.startswith(f"error: {cell} was begun from other weights than {start} has now: ")
 
 
 def test_translations_that_are_no_text_are_told_of(

@@ -160,7 +160,7 @@ def test_the_changes_of_averages_are_added(tmp_path: Path, monkeypatch: pytest.M
     monkeypatch.setattr(averaged_seeds, "run", lambda command, _, __: commands.append(command[3:]))
     monkeypatch.setattr(averaged_seeds, "translate", lambda *_: None)
     control, recipe = (
-        [Cell(name, seed, "steps2", {}, 2, 0.5, tmp_path / "cells" / f"{name}_seed{seed}") for seed in seeds]
+        [Cell(name, seed, "steps2", {}, 2, 0.5, 0, tmp_path / "cells" / f"{name}_seed{seed}") for seed in seeds]
         for name, seeds in (("control", (1, 2)), ("recipe", (1, 2, 3)))
     )
     found = added_changes.networks(Namespace(out=tmp_path, threads=1, longer=[]), "tatoeba", control, recipe)
@@ -174,7 +174,9 @@ def test_the_average_of_other_seeds_is_another_run(tmp_path: Path, monkeypatch: 
     monkeypatch.setattr(averaged_seeds, "run", lambda command, _, __: commands.append(command))
     monkeypatch.setattr(averaged_seeds, "translate", lambda *_: None)
     for seeds in ((1, 2), (1, 3), (1, 2, 3)):
-        group = [Cell(RECIPE, seed, "steps2", {}, 2, 0.5, tmp_path / "cells" / f"recipe_seed{seed}") for seed in seeds]
+        group = [
+            Cell(RECIPE, seed, "steps2", {}, 2, 0.5, 0, tmp_path / "cells" / f"recipe_seed{seed}") for seed in seeds
+        ]
         averaged_seeds.averaged(Namespace(out=tmp_path, threads=1), "tatoeba", group)
     assert len({command[command.index("--name") + 1] for command in commands}) == 3
 
@@ -236,14 +238,14 @@ def test_five_words_in_a_row_twice(line: str, twice: bool) -> None:
 
 def test_the_control_has_the_same_seed_and_stage() -> None:
     cells = [
-        Cell(name, seed, stage, {}, 2, 0.5, Path())
+        Cell(name, seed, stage, {}, 2, 0.5, 0, Path())
         for name in (CONTROL, RECIPE)
         for seed in (1, 2)
         for stage in ("steps2", "steps4")
     ]
-    control = control_of(Cell(RECIPE, 2, "steps4", {}, 2, 0.5, Path()), cells)
+    control = control_of(Cell(RECIPE, 2, "steps4", {}, 2, 0.5, 0, Path()), cells)
     assert control and control[:3] == (CONTROL, 2, "steps4")
-    assert control_of(Cell(RECIPE, 3, "steps4", {}, 2, 0.5, Path()), cells) is None
+    assert control_of(Cell(RECIPE, 3, "steps4", {}, 2, 0.5, 0, Path()), cells) is None
     assert control_of(control, cells) is None
 
 

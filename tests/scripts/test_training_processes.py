@@ -76,11 +76,59 @@ def test_the_time_of_all_processes_counts(
     monkeypatch.setattr(training_processes, "ended_process", stopped)
     with pytest.raises(KeyboardInterrupt):
         train(tmp_path / "cell", SETTINGS, threads=1)
-    assert Record.of(tmp_path / "cell") == (1.0, False) and not is_whole(tmp_path / "cell")
+    assert Record.of(tmp_path / "cell") == Record(1.0, steps=2) and not is_whole(tmp_path / "cell")
     monkeypatch.setattr(training_processes, "ended_process", go_on)
-    assert train(tmp_path / "cell", SETTINGS, threads=1) == 2.0
+    assert train(tmp_path / "cell", SETTINGS, threads=1) == Record(2.0, True, steps=4)
     assert is_whole(tmp_path / "cell")
-    assert train(tmp_path / "cell", SETTINGS, threads=1) == 2.0 and len(commands) == 1
+    assert train(tmp_path / "cell", SETTINGS, threads=1).seconds == 2.0 and len(commands) == 1
+
+
+@pytest.mark.parametrize("noted", [None, Record(1.0, steps=1), Record(1.0)])
+def test_steps_of_a_process_that_was_not_seen_to_end_are_told(
+    noted: Record | None, tmp_path: Path, commands: list[list[str]]
+) -> None:
+    """One that goes on where the script was killed. Of an older record it is not known."""
+    begun(tmp_path / "cell", 3)
+    if noted:
+        noted.save(tmp_path / "cell")
+    unseen = 3 if noted is None else 2 if noted.steps else 0
+    assert train(tmp_path / "cell", SETTINGS, threads=1).unseen == unseen
+    assert Record.of(tmp_path / "cell").unseen == unseen
+
+
+def test_a_process_that_another_one_keeps_out_has_seen_none_of_its_steps(
+    tmp_path: Path, commands: list[list[str]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def kept_out(_: list[str], log: Path, __: int) -> Ended:
+        begun(tmp_path / "cell", 3)  # by the other one
+        return Ended(2, 0.5, "is being trained by another process", log)
+
+    go_on = training_processes.ended_process
+    begun(tmp_path / "cell", 1)
+    Record(1.0, steps=1).save(tmp_path / "cell")
+    monkeypatch.setattr(training_processes, "ended_process", kept_out)
+    with pytest.raises(SystemExit):
+        train(tmp_path / "cell", SETTINGS, threads=1)
+    monkeypatch.setattr(training_processes, "ended_process", go_on)
+    assert train(tmp_path / "cell", SETTINGS, threads=1) == Record(2.5, True, steps=4, unseen=2)
+
+
+def test_a_run_that_was_begun_from_other_weights_is_not_taken_for_one_of_these(
+    tmp_path: Path, commands: list[list[str]]
+) -> None:
+    start, folder = tmp_path / "start", tmp_path / "cell"
+    start.mkdir()
+    settings = SETTINGS | {"init_from": str(start)}
+    for weights in (b"before", b"after"):
+        (start / "model.safetensors").write_bytes(weights)
+        if weights == b"before":
+            begun(folder, 1)
+            train(folder, settings, threads=1)
+            train(folder, settings, threads=1)
+    with pytest.raises(UserError, match=f"{folder} was begun from other weights than {start} has now"):
+        train(folder, settings, threads=1)
+    (start / "model.safetensors").unlink()  # to save space
+    assert train(folder, settings, threads=1).finished and len(commands) == 1
 
 
 def test_a_run_whose_folder_was_removed_is_trained_anew(tmp_path: Path, commands: list[list[str]]) -> None:
@@ -126,12 +174,18 @@ def test_settings_that_are_damaged_are_told_of(content: bytes, tmp_path: Path) -
         train(tmp_path / "cell", SETTINGS, threads=1)
 
 
+@pytest.mark.parametrize("told", ["error: too much", "beamtrain: too much"])  # by a script, by a command
 @pytest.mark.parametrize(("status", "code"), [(2, 2), (3, 1)])
 def test_a_process_that_fails_says_why(
-    status: int, code: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+    status: int,
+    code: int,
+    told: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
 ) -> None:
     (tmp_path / "log").write_text("error: of the time before\n")
-    script = f"import sys; print('much'); print('error: too much'); print('the end'); sys.exit({status})"
+    script = f"import sys; print('much'); print('{told}'); print('the end'); sys.exit({status})"
     with pytest.raises(SystemExit) as end:
         run([sys.executable, "-c", script], tmp_path / "log", threads=1)
     assert end.value.code == code
@@ -198,4 +252,7 @@ def test_an_interrupt_is_no_fault(capfd: pytest.CaptureFixture[str]) -> None:
 
 def test_a_record_is_json(tmp_path: Path) -> None:
     Record(1.5, True).save(tmp_path)
-    assert json.loads((tmp_path / "training.json").read_text()) == {"seconds": 1.5, "finished": True}
+    assert json.loads((tmp_path / "training.json").read_text()) == Record(1.5, True)._asdict()
+    assert Record.of(tmp_path) == Record(1.5, True)
+    (tmp_path / "training.json").write_text('{"seconds": 1.5, "finished": true}')  # as it was before
+    assert Record.of(tmp_path) == Record(1.5, True)
