@@ -108,8 +108,9 @@ def check_start(figures: dict[str, Any], whole: bool) -> None:
     """Raises ValueError, or what else Python raises, unless these are figures of a start: all of them, or those of the
     plot."""
     recipes = figures["recipes"]
-    numbers = [figures[key] for key in ("train", "test", "gap", "words")]
-    numbers += [figures["parameters"]] if figures["parameters"] is not None else []
+    numbers = [figures["test"], figures["words"]]
+    unknown = ("parameters",) if whole else ("parameters", "train", "gap")  # they may be
+    numbers += [figures[key] for key in ("parameters", "train", "gap") if key not in unknown or figures[key] is not None]
     for recipe in recipes:
         names = {"name", "stage"} if whole else {"name"}
         seeds = recipe["seeds"].values()
@@ -281,8 +282,9 @@ def plot(path: Path, starts: list[dict[str, Any]]) -> None:
     import matplotlib.pyplot as plt
     from matplotlib.lines import Line2D
 
-    figure, axes = plt.subplots(1, len(AXES), figsize=(15, 5), sharey=True, layout="constrained")
     shown = [start for start in starts if any(recipe["name"] in PLOTTED for recipe in start["recipes"])]
+    height = max(5, 0.21 * (len(PLOTTED) + len(shown)))  # of the legend
+    figure, axes = plt.subplots(1, len(AXES), figsize=(15, height), sharey=True, layout="constrained")
     for start, marker in zip(shown, cycle(MARKERS), strict=False):
         for recipe in start["recipes"]:
             color = PLOTTED.get(recipe["name"])
