@@ -70,6 +70,8 @@ def finish() -> None:
     """
     try:
         sys.stdout.flush()
+        if buffer := getattr(sys.stdout, "buffer", None):  # click's own wrapper says nothing of a reader that is gone
+            buffer.flush()
     except OSError:
         drop_output()
         raise

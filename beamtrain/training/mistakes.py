@@ -42,7 +42,7 @@ _TYPE = re.compile(r"Expected a (?:<class '([\w.]+)'>|typing\.Literal(\[[^\]]*\]
 _VALUE = re.compile(r"(?:Got|Given) value: (.*?)(?:\. Got value: .*)?$", re.M)
 _CLASS = re.compile(r"Namespace\(class_path='([\w.]+)'")
 _NO_CLASS = re.compile(
-    r"Expected a dot import path string:(?: (\S+))?|argument of type 'NoneType' is not iterable"
+    r"Expected a dot import path string:(?: (\S+))?|argument of type 'NoneType' is not"
     r"|Import path (\S+ )?does not correspond to a subclass"
     r"|Expected '(\S+)' to be a (?:sub)?class|Expected an instantiatable class"
     r"|Not a valid subclass of \w+|Expected an import path or a subclass spec, but got"

@@ -109,8 +109,9 @@ def check_start(figures: dict[str, Any], whole: bool) -> None:
     plot."""
     recipes = figures["recipes"]
     numbers = [figures["test"], figures["words"]]
-    unknown = ("parameters",) if whole else ("parameters", "train", "gap")  # they may be
-    numbers += [figures[key] for key in ("parameters", "train", "gap") if key not in unknown or figures[key] is not None]
+    for key in ("parameters", "train", "gap"):
+        unknown = figures[key] is None and (key == "parameters" or not whole)
+        numbers += [] if unknown else [figures[key]]
     for recipe in recipes:
         names = {"name", "stage"} if whole else {"name"}
         seeds = recipe["seeds"].values()

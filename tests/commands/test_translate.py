@@ -3,6 +3,7 @@
 import gzip
 import io
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -312,8 +313,10 @@ class TestProcess:
 
     def test_reader_that_stops_early(self, transformer_run: Path):
         script = " ".join(map(str, [*BEAMTRAIN, "translate", "--max-length", "2", "--model", transformer_run]))
+        # so that Python tells, as it does unasked from 3.14 on, what fails when it ends
+        telling = {**os.environ, "PYTHONDEVMODE": "1", "PYTHONWARNINGS": "ignore"}
         result = subprocess.run(
-            ["bash", "-c", f"yes word | {script} | head -n 3"], capture_output=True, text=True, timeout=60
+            ["bash", "-c", f"yes word | {script} | head -n 3"], capture_output=True, text=True, timeout=60, env=telling
         )
         assert result.stdout.count("\n") == 3
         assert result.stderr == ""
