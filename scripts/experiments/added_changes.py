@@ -5,36 +5,27 @@
 FOLDER and OUT are those of corpora.py. Of every recipe whose cells still have weights: `beamtrain average` of its
 seeds, and of those of its control, as far as they go, and `beamtrain add` of both to the start, translated as they
 were; its BLEU, chrF2 and ratio of lengths on test, and what it has over the average of the control and over that of
-the recipe, with p of the paired bootstrap. It took the time of all of these: `--longer RUN...` are controls that took
-as much, of which the average is translated and compared too.
+the recipe, with p of the paired bootstrap. It took the time of all of these: rounds.py compares with a control that
+took as much.
 """
 
 import argparse
-from hashlib import sha256
 from itertools import groupby
 from pathlib import Path
 
 from averaged_seeds import apart, averaged, merged
 from command_line import positive, run_script
-from corpora import outputs_of, test_sets, translate
+from corpora import outputs_of, test_sets
 from corpora_cells import CONTROL, CONTROLS
 from corpora_results import Cell, corpora_of, finished_cells, parser_for, translated_starts
 from figures import bleu, chrf, header, plain, row
 
-from beamtrain.base.errors import UserError
-
 
 def main() -> None:
     parser = parser_for(__doc__)
-    parser.add_argument("--longer", type=Path, nargs="+", default=[], help="folders of controls that took as much time")
     parser.add_argument("--threads", type=positive, default=1)
     options = parser.parse_args()
     starts = translated_starts(options)
-    if options.longer and len(starts) > 1:
-        raise UserError(f"--longer is of one start, and there are {len(starts)}: choose one by --start")
-    for run in options.longer:
-        if not any((run / each).exists() for each in ("translations", "model.safetensors")):
-            raise UserError(f"--longer {run}: there is no run: name the folders of cells of a control")
     for start in starts:
         print_start(options, start)
 
@@ -42,9 +33,8 @@ def main() -> None:
 def print_start(options: argparse.Namespace, start: str) -> None:
     sets = test_sets(options, start)
     cells = [cell for cell in finished_cells(options.out, start, sets) if (cell.folder / "model.safetensors").exists()]
-    rivals = ["control", "recipe", *(["longer control"] if options.longer else [])]
     print(f"\n## {start}\n")
-    print(header("recipe", "seeds", "control", "test", "BLEU, chrF2, length", *(f"less the {each}" for each in rivals)))
+    print(header("recipe", "seeds", "control", "test", "BLEU, chrF2, length", "less the control", "less the recipe"))
     groups = [list(group) for _, group in groupby(cells, key=lambda cell: (cell.name, cell.stage))]
     controls = {group[0].stage: group for group in groups if group[0].name == CONTROL}
     recipes = [group for group in groups if group[0].name not in CONTROLS and group[0].stage in controls]
@@ -66,17 +56,7 @@ def networks(options: argparse.Namespace, start: str, control: list[Cell], recip
     runs = [group[0].folder if len(group) == 1 else averaged(options, start, group) for group in (control, recipe)]
     name = f"{runs[0].name}_with_{runs[1].name}"
     sum_of_both = merged(options, start, "sums", name, "add", runs, "--start", str(options.out / "starts" / start))
-    return [sum_of_both, *runs, *longer_controls(options, start)]
-
-
-def longer_controls(options: argparse.Namespace, start: str) -> list[Path]:
-    """The average of those that are named, if any are."""
-    if len(options.longer) < 2:
-        for run in options.longer:
-            translate(options, start, run)
-        return list(options.longer)
-    name = f"{start}_longer_{sha256(repr(options.longer).encode()).hexdigest()[:8]}"
-    return [merged(options, start, "averages", name, "average", options.longer)]
+    return [sum_of_both, *runs]
 
 
 def seeds_of(group: list[Cell]) -> str:

@@ -48,7 +48,6 @@ WRONG = [
     (corpora_map, ["--data", "/none"], "--data /none: no tatoeba_en_de/train.en.gz there"),
     (corpora_table, ["--out", "/none"], "--out /none: none of these starts is translated there: tatoeba, docs"),
     (averaged_seeds, ["--start", "docs"], "--out {out}: none of these starts is translated there: docs"),
-    (added_changes, ["--longer", "/none"], "--longer /none: there is no run: name the folders of cells of a control"),
 ]
 
 

@@ -132,7 +132,7 @@ def test_seeds_that_kept_their_weights_are_averaged(
     assert recipe.count("(p .001)") == 2
 
 
-def test_the_network_with_both_changes_is_compared_with_both_and_with_a_longer_control(
+def test_the_network_with_both_changes_is_compared_with_both(
     folders: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     out, commands = Path(folders[-1]), list[list[str]]()
@@ -145,14 +145,13 @@ def test_the_network_with_both_changes_is_compared_with_both_and_with_a_longer_c
         shutil.copytree(cells[RECIPE if command[3] == "add" else CONTROL], log.with_suffix(""))
 
     monkeypatch.setattr(averaged_seeds, "run", merge)
-    longer = [str(cells[CONTROL]), str(out / "starts" / "tatoeba")]
-    monkeypatch.setattr("sys.argv", ["added_changes.py", *folders, "--start", "tatoeba", "--longer", *longer])
+    monkeypatch.setattr("sys.argv", ["added_changes.py", *folders, "--start", "tatoeba"])
     added_changes.main()
     (line,) = (line for line in capsys.readouterr().out.splitlines() if line.startswith(f"| {RECIPE}"))
     assert line.startswith(f"| {RECIPE} | 1 | 1 | test | 100.00, 100.00, 1.000 | **+")
-    assert line.count("**") == 8 and line.count("| +.00") == 1  # ahead of both controls in both figures
+    assert line.count("**") == 4 and line.count("| +.00") == 1  # ahead of the control in both figures
     both = [str(cells[CONTROL]), str(cells[RECIPE]), "--start", str(out / "starts" / "tatoeba")]
-    assert [command[:5] for command in commands] == [["add", *both], ["average", *longer, "--runs", f"{out}/averages"]]
+    assert [command[:5] for command in commands] == [["add", *both]]
 
 
 def test_the_changes_of_averages_are_added(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -163,7 +162,7 @@ def test_the_changes_of_averages_are_added(tmp_path: Path, monkeypatch: pytest.M
         [Cell(name, seed, "steps2", {}, 2, 0.5, 0, tmp_path / "cells" / f"{name}_seed{seed}") for seed in seeds]
         for name, seeds in (("control", (1, 2)), ("recipe", (1, 2, 3)))
     )
-    found = added_changes.networks(Namespace(out=tmp_path, threads=1, longer=[]), "tatoeba", control, recipe)
+    found = added_changes.networks(Namespace(out=tmp_path, threads=1), "tatoeba", control, recipe)
     assert [command[0] for command in commands] == ["average", "average", "add"]
     assert commands[2][1:5] == [str(found[1]), str(found[2]), "--start", str(tmp_path / "starts" / "tatoeba")]
     assert [path.name for path in found[1:]] == ["control_seed1_and_2", "recipe_seed1_and_2_and_3"]
