@@ -235,31 +235,28 @@ def test_a_sum_of_losses_asks_for_what_its_parts_need():
     assert total == pytest.approx(values[0] + 0.5 * values[1] + 2 * values[2], rel=1e-5)
 
 
+OF_ANY_SELECTION = [
+    MinimumRisk(),
+    PositionCrossEntropy(),
+    OptimalCompletion(),
+    OptimalCompletion("any"),
+    GoldMargin(),
+    AlignedCrossEntropy(),
+    BagOfTokens(),
+]
+
+
 @pytest.mark.parametrize(
     "loss, selection, open_paths",
     [
         *product(
-            [
-                MinimumRisk(),
-                PositionCrossEntropy(),
-                OptimalCompletion(),
-                OptimalCompletion("any"),
-                GoldMargin(),
-                AlignedCrossEntropy(),
-                BagOfTokens(),
-            ],
+            OF_ANY_SELECTION,
             ["soft"],
             [("score_update", "accumulated_score", "embeddings", "ancestry")],
         ),
         *product(
             [
-                MinimumRisk(),
-                PositionCrossEntropy(),
-                OptimalCompletion(),
-                OptimalCompletion("any"),
-                GoldMargin(),
-                AlignedCrossEntropy(),
-                BagOfTokens(),
+                *OF_ANY_SELECTION,
                 SoftSurvival(),
                 SoftSurvival("reference"),
                 SoftSurvival("reference", "put_back"),
