@@ -125,3 +125,16 @@ def test_helpers_of_tests_do_not_hide_scripts():
     helpers = {path.name for path in tests.rglob("*.py")} - {"conftest.py"}
     scripts = {path.name for path in (tests.parent / "scripts" / "experiments").rglob("*.py")}
     assert not helpers & scripts
+
+
+def test_no_test_imports_from_a_conftest():
+    """Several folders have one: which of them is meant would depend on what else is tested."""
+    tests = Path(__file__).parent
+    found = [path for path in tests.rglob("*.py") if re.search(r"^(from|import) conftest\b", path.read_text(), re.M)]
+    assert not found
+
+
+def test_no_two_files_of_tests_have_one_name():
+    """They are imported by their bare names."""
+    names = [path.name for path in Path(__file__).parent.rglob("*.py") if path.name != "conftest.py"]
+    assert not {name for name in names if names.count(name) > 1}

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from conftest import LINES, each_kind
+from foreign_folders import LINES, each_kind
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from safetensors.torch import load_file

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from conftest import languages
+from foreign_folders import languages
 from safetensors.torch import load_file, save_file
 
 from beamtrain.cli import main

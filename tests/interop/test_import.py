@@ -7,7 +7,7 @@ import shutil
 from pathlib import Path
 
 import pytest
-from conftest import LINES, each_kind, languages
+from foreign_folders import LINES, each_kind, languages
 from tokenizers_of import LANGUAGES, TEXT
 
 from beamtrain.cli import main
