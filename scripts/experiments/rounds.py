@@ -20,7 +20,7 @@ from pathlib import Path
 from averaged_seeds import apart, merged
 from command_line import positive, run_script
 from corpora import cell_folder, check_corpora, joined_corpus, outputs_of, run_cell, test_sets
-from corpora_cells import CONTROL, STAGES, WIDER
+from corpora_cells import CONTROL, CONTROLS, STAGES, WIDER
 from corpora_results import corpora_of
 from figures import bleu, chrf, header, plain, row
 from training_processes import is_whole
@@ -36,12 +36,12 @@ def main() -> None:
     if not is_whole(options.out / "starts" / options.start):
         raise UserError(f"--start {options.start}: none in {options.out} is trained to its end; corpora.py trains it")
     joined_corpus(options, options.start)
-    kinds = {options.recipe: options.rounds, CONTROL: options.control_rounds}
     with ThreadPoolExecutor(options.jobs) as pool:
-        chains = {
-            name: list(pool.map(partial(chain, options, name, rounds), options.seeds)) for name, rounds in kinds.items()
-        }
-    print_rounds(options, chains[options.recipe], chains[CONTROL])
+        recipe = list(pool.map(partial(chain, options, options.recipe, options.rounds), options.seeds))
+        control = list(
+            pool.map(partial(chain, options, options.control, options.control_rounds), options.control_seeds)
+        )
+    print_rounds(options, recipe, control)
 
 
 def arguments() -> Namespace:
@@ -51,8 +51,10 @@ def arguments() -> Namespace:
     parser.add_argument("--start", required=True)
     parser.add_argument("--recipe", default=f"{WIDER}, learning rate x 0.5", help="the name of a cell")
     parser.add_argument("--rounds", type=positive, default=2)
-    parser.add_argument("--control_rounds", type=positive, help="default: --rounds")
     parser.add_argument("--seeds", type=positive, nargs="+", default=[1, 2, 3], help="of the first round")
+    parser.add_argument("--control", default=CONTROL, choices=CONTROLS, help="the name of a cell")
+    parser.add_argument("--control_rounds", type=positive, help="default: --rounds")
+    parser.add_argument("--control_seeds", type=positive, nargs="+", help="default: --seeds")
     parser.add_argument("--steps", type=positive, default=600, help="optimiser steps of a round")
     parser.add_argument("--control_steps", type=positive, help="those of the control; default: --steps")
     parser.add_argument("--tokens", type=positive, default=2048, help="tokens in a batch")
@@ -62,6 +64,11 @@ def arguments() -> Namespace:
     options = parser.parse_args()
     options.control_rounds = options.control_rounds or options.rounds
     options.seeds = list(dict.fromkeys(options.seeds))
+    options.control_seeds = list(dict.fromkeys(options.control_seeds or options.seeds))
+    if len(options.control_seeds) != len(options.seeds):
+        raise UserError(
+            f"--control_seeds: {len(options.control_seeds)}; there must be as many as --seeds {len(options.seeds)}"
+        )
     if options.recipe not in STAGES["ablations"]:
         raise UserError(f"--recipe {options.recipe!r}: there is no such cell; all are in corpora_cells.py")
     if options.control_rounds < options.rounds:
@@ -108,8 +115,9 @@ def print_rounds(options: Namespace, recipe: list[list[Path]], control: list[lis
     print(header("rounds", options.recipe, *tests))
     for number in range(options.rounds):
         pairs = [(ours[number], theirs[number]) for ours, theirs in zip(recipe, control, strict=True)]
-        for seed, pair in zip(options.seeds, pairs, strict=True):
-            print(row(number + 1, f"seed {seed}, less the control", *less(*pair)), flush=True)
+        for seed, other, pair in zip(options.seeds, options.control_seeds, pairs, strict=True):
+            of = "" if other == seed else f" of seed {other}"
+            print(row(number + 1, f"seed {seed}, less the control{of}", *less(*pair)), flush=True)
         ours, theirs = (average(options, number + 1, list(runs)) for runs in zip(*pairs, strict=True))
         print(row(number + 1, "average of the seeds", *scores(ours)))
         print(row(number + 1, "less that of the control", *less(ours, theirs)), flush=True)

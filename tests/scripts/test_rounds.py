@@ -14,7 +14,7 @@ import averaged_seeds
 import rounds
 from command_line import run_script
 from corpora import cell_folder, text_of
-from corpora_cells import CONTROL, RECIPE
+from corpora_cells import CONTROL, CONTROLS, RECIPE, SLOWER
 
 Lines = list[str]
 
@@ -40,7 +40,7 @@ def done(folders: Lines, monkeypatch: pytest.MonkeyPatch) -> Done:
         folder = cell_folder(options, start, name, seed)
         if not folder.exists():
             found.rounds.append((name, seed, (options.out / "starts" / start).resolve()))
-            told(folder, WORSE if name == CONTROL else REFERENCES)
+            told(folder, WORSE if name in CONTROLS else REFERENCES)
 
     def told(folder: Path, lines: Lines) -> None:
         write(folder / "translations" / "test.txt", lines * 60)
@@ -107,9 +107,22 @@ def test_a_sum_is_compared_with_a_control_of_its_time(
     assert both[3:5] == ["--start", starts] and "seed1_and_2" in both[1] and "gleu" in both[2]
 
 
+def test_the_control_may_have_other_seeds_and_another_rate(
+    done: Done, folders: Lines, monkeypatch: pytest.MonkeyPatch, capsys: Any
+) -> None:
+    options = ["--seeds", "11", "12", "--rounds", "1", "--control", SLOWER, "--control_seeds", "1", "2"]
+    found = printed(folders, monkeypatch, capsys, *options)
+    assert [line.split(" | ")[1] for line in found[:2]] == [
+        "seed 11, less the control of seed 1",
+        "seed 12, less the control of seed 2",
+    ]
+    assert {(name, seed) for name, seed, _ in done.rounds} == {(RECIPE, 11), (RECIPE, 12), (SLOWER, 1), (SLOWER, 2)}
+
+
 @pytest.mark.parametrize(
     ("given", "said"),
     [
+        (["--control_seeds", "1", "2"], "--control_seeds: 2; there must be as many as --seeds 3"),
         (["--recipe", "none"], "--recipe 'none': there is no such cell; all are in corpora_cells.py"),
         (["--rounds", "3", "--control_rounds", "2"], "--control_rounds 2: the control must have as many as --rounds 3"),
         ([], "--start tatoeba: none in "),
