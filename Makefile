@@ -4,7 +4,7 @@ BIN := .venv/bin
 # Of each of these, mypy runs by itself: their files import one another by bare name, and some have the same.
 SCRIPTS := $(filter-out scripts/phrasebook,$(sort $(patsubst %/,%,$(dir $(shell find scripts -name '*.py')))))
 
-.PHONY: quickstart test slow lint check audit clean
+.PHONY: quickstart test slow lint check lowest audit clean
 
 .venv/.installed: pyproject.toml constraints.txt
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "beamtrain needs Python >= 3.11, this is " + sys.version)'
@@ -34,6 +34,12 @@ lint: .venv/.installed  ## style and types
 	for folder in $(SCRIPTS); do MYPYPATH=$$folder $(BIN)/mypy $$folder/*.py || exit; done
 
 check: lint test  ## what CI runs
+
+lowest:  ## the default tests with the lowest versions that pyproject.toml allows, in a place of their own
+	$(PYTHON) -m venv --clear build/lowest
+	build/lowest/bin/python -m pip install --quiet uv
+	build/lowest/bin/uv pip install --quiet --python build/lowest/bin/python --resolution lowest-direct -e '.[dev]'
+	build/lowest/bin/python -m pytest -n auto --maxprocesses 4 --dist loadfile
 
 audit: .venv/.installed  ## known vulnerabilities of all installed packages, from PyPI; pip-audit has a place of its own
 	$(PYTHON) -m venv build/audit
