@@ -2,7 +2,7 @@
 
 from itertools import chain
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -34,6 +34,9 @@ from beamtrain.commands.options import (
 )
 from beamtrain.commands.search_options import search_options, takes_search_options
 from beamtrain.commands.text_options import References, Source, SplitName, TestSet, check_choice_of_text, chosen_text
+
+if TYPE_CHECKING:
+    from beamtrain.scoring.evaluation import Evaluation
 
 Beams = Annotated[str | None, typer.Option("--beam", help="Beam sizes, such as 5 or 1,5,10. Default: the run's own.")]
 EngineNames = Annotated[
@@ -76,12 +79,12 @@ def evaluate(
     check_report(json, output, html)
     check_choice_of_text(source, reference, split, test_set)
 
-    from beamtrain.base.text_io import make_output_folder, write_output
+    from beamtrain.base.text_io import write_output
     from beamtrain.reporting.data import report as page_data
     from beamtrain.reporting.page import write_report_page
     from beamtrain.reporting.systems import of_evaluations
     from beamtrain.scoring import evaluation
-    from beamtrain.scoring.reports import as_dict, print_scores, to_json, write_report
+    from beamtrain.scoring.reports import as_dict, print_scores, to_json
     from beamtrain.scoring.word_vectors import check_vectors, check_words
 
     if vectors is not None:
@@ -115,12 +118,7 @@ def evaluate(
     ]
     title = f"{run.path.resolve().name} on {text.name}"
     if output is not None:
-        make_output_folder(output)
-        for each in evaluations:
-            hypotheses = "".join(f"{line}\n" for line in each.hypotheses)
-            engine_name = "" if len(engines) == 1 else f".{each.engine.replace(':', '-')}"
-            write_output(output / f"beam{each.search.beam_size}{engine_name}.txt", hypotheses)
-        write_report(output, title, evaluations)
+        _keep(output, title, evaluations)
     report = to_json(as_dict(title, evaluations))
     if json is not None:
         write_output(json, report)
@@ -132,6 +130,20 @@ def evaluate(
         write_output(None, report)
     else:
         print_scores(evaluations)
+
+
+def _keep(folder: Path, title: str, evaluations: list["Evaluation"]) -> None:
+    """The translations of each beam, and of each engine where there are several, and the report."""
+    from beamtrain.base.text_io import make_output_folder, write_output
+    from beamtrain.scoring.reports import write_report
+
+    make_output_folder(folder)
+    several = len({each.engine for each in evaluations}) > 1
+    for each in evaluations:
+        hypotheses = "".join(f"{line}\n" for line in each.hypotheses)
+        engine = f".{each.engine.replace(':', '-')}" if several else ""
+        write_output(folder / f"beam{each.search.beam_size}{engine}.txt", hypotheses)
+    write_report(folder, title, evaluations)
 
 
 def _beam_sizes(text: str | None) -> list[int | None]:
