@@ -1,6 +1,5 @@
 """Where a run starts: all that can refuse speaks before anything is written, and what is typed wins or is refused."""
 
-import csv
 import os
 import random
 import re
@@ -11,72 +10,14 @@ import sys
 from pathlib import Path
 
 import pytest
-import torch
 import yaml
-from words import CONFIG, write_corpus
+from tiny_run import ADAMW, BEST, COSINE, LAST, files, refused
 
 from beamtrain.base.errors import UserError
 from beamtrain.base.files import write_text
 from beamtrain.cli import main
 from beamtrain.runs.checkpoints import load_checkpoint
-from beamtrain.runs.loading import load_run
 from beamtrain.training.run_folder import CONTENTS, LOCK, RunFolder
-
-LAST, BEST = (Path(f"runs/tiny/checkpoints/{name}.ckpt") for name in ("last", "best"))
-AVERAGING = "--trainer.callbacks+=lightning.pytorch.callbacks.EMAWeightAveraging"
-ADAMW = "--model.optimizer=torch.optim.AdamW"
-COSINE = ["--model.schedule=beamtrain.training.Cosine", "--model.schedule.warmup_steps=1"]
-EARLY = [
-    "--trainer.val_check_interval=1",
-    "--trainer.callbacks+=lightning.pytorch.callbacks.EarlyStopping",
-    "--trainer.callbacks.monitor=dev_bleu",
-    "--trainer.callbacks.mode=max",
-    "--trainer.callbacks.min_delta=100",
-]
-
-
-@pytest.fixture(scope="module")
-def finished(tmp_path_factory):
-    """A folder with a corpus, a config of it, and a run of 4 steps."""
-    folder = tmp_path_factory.mktemp("start")
-    (folder / "corpus").mkdir()
-    write_corpus(folder / "corpus", rows=300)
-    (folder / "tiny.yaml").write_text(CONFIG.format(corpus="corpus", vocab_size=36) + "score_test: false\n")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.chdir(folder)
-        patch.setenv("XDG_CACHE_HOME", str(folder / "cache"))
-        assert main(["train", "--config=tiny.yaml", "--trainer.max_steps=4"]) == 0
-    return folder
-
-
-@pytest.fixture
-def train(finished, tmp_path, monkeypatch):
-    """Runs `beamtrain train` in a copy of that folder, in whose run a killed process left files; the exit code."""
-    for name in ("corpus", "runs"):
-        shutil.copytree(finished / name, tmp_path / name, ignore=shutil.ignore_patterns(LOCK))
-    for name in (".model.json.77.part", "checkpoints/.last.ckpt.77.part", "logs/.metrics.csv.77.part"):
-        (tmp_path / "runs/tiny" / name).touch()
-    (tmp_path / "runs/tiny/engines/.ctranslate2-int8-0.77.part/model").mkdir(parents=True)  # an export of the run
-    shutil.copy(finished / "tiny.yaml", tmp_path)
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("XDG_CACHE_HOME", str(finished / "cache"))
-    return lambda *arguments: main(["train", "--config=tiny.yaml", *arguments])
-
-
-def files():
-    """All that lies below `runs`, the files with their content."""
-    return {path: path.read_bytes() if path.is_file() else None for path in Path("runs").rglob("*")}
-
-
-def refused(train, capsys, *arguments):
-    """What a start that is refused says; the runs are as they were."""
-    before = files()
-    capsys.readouterr()
-    assert train(*arguments) == 2
-    lines = [line for line in capsys.readouterr().err.splitlines() if line.startswith("beamtrain: ")]
-    assert len(lines) == 1
-    assert files() == before
-    return lines[0]
 
 
 def add_pairs():
@@ -299,162 +240,6 @@ def test_a_run_goes_on_when_the_one_that_it_began_from_is_gone(train):
     shutil.rmtree("runs/tiny")
     assert main(["train", "--config=runs/warm/config.yaml", "--resume", "--trainer.max_steps=3"]) == 0
     assert load_checkpoint(Path("runs/warm/checkpoints/last.ckpt"))["global_step"] == 3
-
-
-def test_the_settings_of_the_optimiser_that_are_typed_take_effect(train):
-    settings = {"lr": 0.5, "betas": [0.5, 0.6], "weight_decay": 0.25, "eps": 1e-3}
-    typed = [f"--model.optimizer.{name}={value}".replace(" ", "") for name, value in settings.items()]
-    assert train("--resume", ADAMW, *typed, "--model.schedule.warmup_steps=10",
-                 "--trainer.max_steps=5") == 0  # fmt: skip
-    checkpoint = load_checkpoint(LAST)
-    (group,) = checkpoint["optimizer_states"][0]["param_groups"]
-    assert {name: group[name] for name in settings} == {**settings, "betas": (0.5, 0.6), "lr": 0.5 * 6 / 10}
-    (rate,) = checkpoint["lr_schedulers"]
-    assert rate["base_lrs"] == [0.5] and rate["last_epoch"] == 5
-    init = yaml.safe_load(Path("runs/tiny/config.yaml").read_text())["model"]["optimizer"]["init_args"]
-    assert {name: init[name] for name in settings} == settings
-
-
-def test_the_first_step_after_a_resume_is_made_at_the_rate_that_is_typed(train):
-    before = load_checkpoint(LAST)["state_dict"]
-    assert train("--resume", ADAMW, "--model.optimizer.lr=1e-12",
-                 "--trainer.max_steps=5") == 0  # fmt: skip
-    after = load_checkpoint(LAST)["state_dict"]
-    assert all(torch.allclose(value, after[name], rtol=0, atol=1e-9) for name, value in before.items())
-
-
-def test_a_schedule_that_ends_before_training_is_refused_with_what_to_do(train, capsys):
-    assert train("--overwrite", *COSINE, "--model.schedule.total_steps=4", "--trainer.max_steps=4") == 0
-    line = refused(train, capsys, "--resume", *COSINE, "--model.schedule.total_steps=4", "--trainer.max_steps=8")
-    assert "the learning rate is 0 from step 4 on" in line and "total_steps" in line and "8" in line
-    assert train("--resume", *COSINE, "--model.schedule.total_steps=8", "--trainer.max_steps=8") == 0
-    assert train("--overwrite", *COSINE, "--model.schedule.total_steps=4", "--model.schedule.final=0.1",
-                 "--trainer.max_steps=8") == 0  # fmt: skip
-
-
-@pytest.mark.parametrize("start", ["--name=new", "--resume"])
-def test_a_learning_rate_of_zero_is_refused(train, capsys, start):
-    line = refused(train, capsys, start, "--model.optimizer.lr=0", "--trainer.max_steps=8")
-    assert "model.optimizer.init_args.lr is 0" in line
-
-
-class TestEarlyStopping:
-    def test_it_says_that_it_stopped_and_when_and_why(self, train, capsys):
-        assert train("--overwrite", *EARLY, "--trainer.callbacks.patience=1") == 0
-        said = capsys.readouterr().err
-        assert re.search(r"stopped at step 2: dev_bleu has not improved by more than 100 .* in 1 validations", said), (
-            said
-        )
-
-    def test_raised_patience_goes_on(self, train, capsys):
-        assert train("--overwrite", *EARLY, "--trainer.callbacks.patience=1") == 0
-        assert train("--resume", *EARLY, "--trainer.callbacks.patience=3") == 0
-        assert load_checkpoint(LAST)["global_step"] == 4
-        (early,) = (
-            state for name, state in load_checkpoint(LAST)["callbacks"].items() if name.startswith("EarlyStopping")
-        )
-        assert early["patience"] == 3
-
-    def test_a_run_that_stays_stopped_says_what_to_do(self, train, capsys):
-        for start in ("--overwrite", "--resume"):
-            capsys.readouterr()
-            assert train(start, *EARLY, "--trainer.callbacks.patience=1") == 0
-            assert load_checkpoint(LAST)["global_step"] == 2
-        assert re.search(r"stopped at step 2: .*; to go on, raise the patience", capsys.readouterr().err)
-
-    def test_a_time_limit_says_that_it_stopped_too(self, train, capsys):
-        assert train("--overwrite", "--trainer.max_time=00:00:00:01", "--trainer.max_steps=-1") == 0
-        assert re.search(r"stopped at step \d+: trainer.max_time is used up", capsys.readouterr().err)
-        assert train("--resume", "--trainer.max_time=00:00:00:01", "--trainer.max_steps=-1") == 0
-        assert re.search(r"stopped at step \d+: trainer.max_time is used up", capsys.readouterr().err)
-
-
-class TestAveraging:
-    def test_until_it_begins_what_is_validated_and_saved_is_what_was_trained(self, train):
-        assert train("--overwrite", AVERAGING, "--trainer.callbacks.update_starting_at_step=6") == 0
-        assert train("--name=plain") == 0
-        for name in ("best", "last"):
-            mine, theirs = (load_checkpoint(Path(f"runs/{run}/checkpoints/{name}.ckpt")) for run in ("tiny", "plain"))
-            if mine["global_step"] < 7:
-                assert_equal(mine["state_dict"], theirs["state_dict"])
-        assert_equal(load_checkpoint(LAST)["current_model_state"], theirs["state_dict"])
-        first, second = (Path(f"runs/{run}/logs/metrics.csv").read_text().splitlines()[2] for run in ("tiny", "plain"))
-        assert first.split(",")[-2:] == second.split(",")[-2:]
-
-    def test_nothing_untrained_is_used_when_it_never_begins(self, train):
-        assert train("--overwrite", AVERAGING, "--trainer.callbacks.update_starting_at_step=100") == 0
-        assert train("--name=plain") == 0
-        mine, theirs = (load_run(f"runs/{name}") for name in ("tiny", "plain"))
-        assert mine.weights == theirs.weights
-        assert_equal(mine.network.state_dict(), theirs.network.state_dict())
-
-    def test_without_it_a_resumed_run_goes_on_from_the_trained_weights(self, train, capsys):
-        averaging = [AVERAGING, "--trainer.callbacks.decay=0.9"]
-        assert train("--name=averaged", *averaging, "--trainer.max_steps=4") == 0
-        capsys.readouterr()
-        assert train("--name=averaged", "--resume") == 0
-        assert "averaged weights" in capsys.readouterr().err
-        assert train("--resume") == 0
-        ended = (load_checkpoint(Path(f"runs/{name}/checkpoints/last.ckpt")) for name in ("averaged", "tiny"))
-        assert_equal(*(each["state_dict"] for each in ended))
-
-    def test_with_it_a_resumed_run_begins_to_average(self, train, capsys):
-        assert train("--resume", AVERAGING, "--trainer.callbacks.decay=0.9") == 0
-        assert "averaging begins" in capsys.readouterr().err
-        checkpoint = load_checkpoint(LAST)
-        assert checkpoint["averaging_state"]["n_averaged"] == 4
-        assert train("--name=plain") == 0
-        plain = load_checkpoint(Path("runs/plain/checkpoints/last.ckpt"))["state_dict"]
-        assert_equal(checkpoint["current_model_state"], plain)
-        assert any(not torch.equal(value, plain[name]) for name, value in checkpoint["state_dict"].items())
-
-
-def assert_equal(mine, theirs):
-    assert mine.keys() == theirs.keys()
-    for name, value in mine.items():
-        assert torch.equal(value, theirs[name]), name
-
-
-def test_of_equal_scores_the_last_is_the_best(train, capsys):
-    nothing_right = ["--model.search.max_length=1", "--trainer.val_check_interval=2"]
-    assert train("--overwrite", *nothing_right) == 0
-    said = re.findall(r"step (\d+) \| dev BLEU 0.00 \(best 0.00 at step (\d+)\)", capsys.readouterr().err)
-    assert said == [(str(step), str(step)) for step in (2, 4, 6, 8)]
-    assert load_checkpoint(BEST)["global_step"] == 8 and load_run("runs/tiny").weights["step"] == 8
-
-
-def test_the_weights_that_are_used_are_the_best_at_any_moment(train):
-    nothing_right = ["--model.search.max_length=1", "--trainer.val_check_interval=2"]
-    assert train("--overwrite", *nothing_right, "--trainer.max_steps=4") == 0
-    assert load_run("runs/tiny").weights["step"] == 4
-    fail = ["--trainer.callbacks+=interrupting.Fail", "--trainer.callbacks.step=7"]
-    assert train("--resume", *nothing_right, *fail) == 2
-    best = load_checkpoint(BEST)
-    assert best["global_step"] == 6
-    run = load_run("runs/tiny")
-    assert run.weights["step"] == 6
-    for name, value in run.network.state_dict().items():
-        assert torch.equal(value, best["state_dict"][f"network.{name}"]), name
-
-
-def test_training_ends_with_a_validation_and_goes_on_as_if_it_had_not(train):
-    rarely = ["--trainer.val_check_interval=3"]
-    assert train("--overwrite", *rarely, "--trainer.max_steps=5") == 0
-    rows = list(csv.DictReader(Path("runs/tiny/logs/metrics.csv").read_text().splitlines()))
-    assert [row["step"] for row in rows if row["dev_bleu"]] == ["3", "5"]
-    assert train("--resume", *rarely, "--trainer.max_steps=7") == 0
-    assert train("--name=at_once", *rarely, "--trainer.max_steps=7") == 0
-    resumed, at_once = (load_checkpoint(Path(f"runs/{name}/checkpoints/last.ckpt")) for name in ("tiny", "at_once"))
-    assert resumed["global_step"] == 7
-    for name, value in at_once["state_dict"].items():
-        assert torch.equal(value, resumed["state_dict"][name]), name
-
-
-def test_the_weights_are_the_last_ones_as_long_as_nothing_was_validated(train):
-    never = ["--trainer.val_check_interval=1000", "--save_every=2"]
-    fail = ["--trainer.callbacks+=interrupting.Fail", "--trainer.callbacks.step=5"]
-    assert train("--overwrite", *never, *fail) == 2
-    assert load_run("runs/tiny").weights["step"] == 4
 
 
 def test_a_folder_is_trained_into_by_one_process_only(train, capsys, monkeypatch):
