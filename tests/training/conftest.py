@@ -10,7 +10,7 @@ from beamtrain.training.run_folder import LOCK
 
 
 @pytest.fixture(scope="session")
-def finished(tmp_path_factory):
+def finished_tiny(tmp_path_factory):
     """A folder with a corpus, a config of it, and a run of 4 steps."""
     folder = tmp_path_factory.mktemp("start")
     (folder / "corpus").mkdir()
@@ -24,14 +24,14 @@ def finished(tmp_path_factory):
 
 
 @pytest.fixture
-def train(finished, tmp_path, monkeypatch):
+def train_tiny(finished_tiny, tmp_path, monkeypatch):
     """Runs `beamtrain train` in a copy of that folder, in whose run a killed process left files; the exit code."""
     for name in ("corpus", "runs"):
-        shutil.copytree(finished / name, tmp_path / name, ignore=shutil.ignore_patterns(LOCK))
+        shutil.copytree(finished_tiny / name, tmp_path / name, ignore=shutil.ignore_patterns(LOCK))
     for name in (".model.json.77.part", "checkpoints/.last.ckpt.77.part", "logs/.metrics.csv.77.part"):
         (tmp_path / "runs/tiny" / name).touch()
     (tmp_path / "runs/tiny/engines/.ctranslate2-int8-0.77.part/model").mkdir(parents=True)  # an export of the run
-    shutil.copy(finished / "tiny.yaml", tmp_path)
+    shutil.copy(finished_tiny / "tiny.yaml", tmp_path)
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("XDG_CACHE_HOME", str(finished / "cache"))
+    monkeypatch.setenv("XDG_CACHE_HOME", str(finished_tiny / "cache"))
     return lambda *arguments: main(["train", "--config=tiny.yaml", *arguments])

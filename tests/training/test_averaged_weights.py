@@ -11,9 +11,9 @@ from beamtrain.runs.loading import load_run
 AVERAGING = "--trainer.callbacks+=lightning.pytorch.callbacks.EMAWeightAveraging"
 
 
-def test_until_it_begins_what_is_validated_and_saved_is_what_was_trained(train):
-    assert train("--overwrite", AVERAGING, "--trainer.callbacks.update_starting_at_step=6") == 0
-    assert train("--name=plain") == 0
+def test_until_it_begins_what_is_validated_and_saved_is_what_was_trained(train_tiny):
+    assert train_tiny("--overwrite", AVERAGING, "--trainer.callbacks.update_starting_at_step=6") == 0
+    assert train_tiny("--name=plain") == 0
     for name in ("best", "last"):
         mine, theirs = (load_checkpoint(Path(f"runs/{run}/checkpoints/{name}.ckpt")) for run in ("tiny", "plain"))
         if mine["global_step"] < 7:
@@ -23,31 +23,31 @@ def test_until_it_begins_what_is_validated_and_saved_is_what_was_trained(train):
     assert first.split(",")[-2:] == second.split(",")[-2:]
 
 
-def test_nothing_untrained_is_used_when_it_never_begins(train):
-    assert train("--overwrite", AVERAGING, "--trainer.callbacks.update_starting_at_step=100") == 0
-    assert train("--name=plain") == 0
+def test_nothing_untrained_is_used_when_it_never_begins(train_tiny):
+    assert train_tiny("--overwrite", AVERAGING, "--trainer.callbacks.update_starting_at_step=100") == 0
+    assert train_tiny("--name=plain") == 0
     mine, theirs = (load_run(f"runs/{name}") for name in ("tiny", "plain"))
     assert mine.weights == theirs.weights
     assert_equal(mine.network.state_dict(), theirs.network.state_dict())
 
 
-def test_without_it_a_resumed_run_goes_on_from_the_trained_weights(train, capsys):
+def test_without_it_a_resumed_run_goes_on_from_the_trained_weights(train_tiny, capsys):
     averaging = [AVERAGING, "--trainer.callbacks.decay=0.9"]
-    assert train("--name=averaged", *averaging, "--trainer.max_steps=4") == 0
+    assert train_tiny("--name=averaged", *averaging, "--trainer.max_steps=4") == 0
     capsys.readouterr()
-    assert train("--name=averaged", "--resume") == 0
+    assert train_tiny("--name=averaged", "--resume") == 0
     assert "averaged weights" in capsys.readouterr().err
-    assert train("--resume") == 0
+    assert train_tiny("--resume") == 0
     ended = (load_checkpoint(Path(f"runs/{name}/checkpoints/last.ckpt")) for name in ("averaged", "tiny"))
     assert_equal(*(each["state_dict"] for each in ended))
 
 
-def test_with_it_a_resumed_run_begins_to_average(train, capsys):
-    assert train("--resume", AVERAGING, "--trainer.callbacks.decay=0.9") == 0
+def test_with_it_a_resumed_run_begins_to_average(train_tiny, capsys):
+    assert train_tiny("--resume", AVERAGING, "--trainer.callbacks.decay=0.9") == 0
     assert "averaging begins" in capsys.readouterr().err
     checkpoint = load_checkpoint(LAST)
     assert checkpoint["averaging_state"]["n_averaged"] == 4
-    assert train("--name=plain") == 0
+    assert train_tiny("--name=plain") == 0
     plain = load_checkpoint(Path("runs/plain/checkpoints/last.ckpt"))["state_dict"]
     assert_equal(checkpoint["current_model_state"], plain)
     assert any(not torch.equal(value, plain[name]) for name, value in checkpoint["state_dict"].items())

@@ -92,26 +92,26 @@ CHANGED = {
 
 @pytest.mark.parametrize("change, arguments, message", CHANGED.values(), ids=CHANGED)
 def test_a_resumed_run_goes_on_with_what_it_was_trained_on_or_is_left_as_it_was(
-    train, capsys, change, arguments, message
+    train_tiny, capsys, change, arguments, message
 ):
     if "epochs" in message:
-        assert train("--resume", "--trainer.max_steps=40", "--trainer.val_check_interval=40") == 0
+        assert train_tiny("--resume", "--trainer.max_steps=40", "--trainer.val_check_interval=40") == 0
     if change:
         change()
-    line = refused(train, capsys, "--resume", "--trainer.max_steps=80", *arguments)
+    line = refused(train_tiny, capsys, "--resume", "--trainer.max_steps=80", *arguments)
     assert re.search(message, line), line
 
 
-def test_text_that_is_only_stored_in_another_way_is_the_same_text(train):
+def test_text_that_is_only_stored_in_another_way_is_the_same_text(train_tiny):
     for language in ("en", "de"):
         subprocess.run(["gzip", f"corpus/train.{language}"], check=True)
-    assert train("--resume", "--trainer.max_steps=5") == 0
+    assert train_tiny("--resume", "--trainer.max_steps=5") == 0
 
 
-def test_a_checkpoint_of_another_run_is_refused(train, capsys):
-    assert train("--name=other", "--trainer.max_steps=2") == 0
+def test_a_checkpoint_of_another_run_is_refused(train_tiny, capsys):
+    assert train_tiny("--name=other", "--trainer.max_steps=2") == 0
     assert "is not a checkpoint of runs/tiny" in refused(
-        train, capsys, "--resume_from=runs/other/checkpoints/last.ckpt"
+        train_tiny, capsys, "--resume_from=runs/other/checkpoints/last.ckpt"
     )
 
 
@@ -128,17 +128,17 @@ IMPOSSIBLE = {
 
 @pytest.mark.parametrize("arguments", IMPOSSIBLE.values(), ids=IMPOSSIBLE)
 @pytest.mark.parametrize("start", [["--overwrite"], ["--name=new"]], ids=["replaces a run", "starts a new one"])
-def test_a_start_that_is_refused_leaves_the_old_run_and_no_new_one(train, capsys, start, arguments):
-    refused(train, capsys, *start, *arguments)
+def test_a_start_that_is_refused_leaves_the_old_run_and_no_new_one(train_tiny, capsys, start, arguments):
+    refused(train_tiny, capsys, *start, *arguments)
     assert not Path("runs/new").exists()
 
 
 @pytest.mark.parametrize("name", ["", ".", "..", "a/b", "../corpus", "a\\b", "/tmp/absolute"])
-def test_a_name_is_a_name_and_no_path(train, capsys, name):
-    assert "is not a name for a run" in refused(train, capsys, f"--name={name}", "--overwrite")
+def test_a_name_is_a_name_and_no_path(train_tiny, capsys, name):
+    assert "is not a name for a run" in refused(train_tiny, capsys, f"--name={name}", "--overwrite")
 
 
-def test_what_is_not_a_run_is_never_replaced(train, capsys):
+def test_what_is_not_a_run_is_never_replaced(train_tiny, capsys):
     Path("corpus.yaml").write_text(Path("tiny.yaml").read_text())
     for arguments in (["--runs=."], ["--runs=.", "--overwrite"], ["--runs=.", "--resume"]):
         capsys.readouterr()
@@ -152,41 +152,41 @@ def test_what_is_not_a_run_is_never_replaced(train, capsys):
 
 
 @pytest.mark.parametrize("own", ["model.safetensors", "logs/mine", "report/test.hyp", "checkpoints/best.ckpt"])
-def test_a_folder_that_holds_what_no_beginning_leaves_is_not_taken(train, capsys, own):
+def test_a_folder_that_holds_what_no_beginning_leaves_is_not_taken(train_tiny, capsys, own):
     Path("runs/new", own).parent.mkdir(parents=True)
     Path("runs/new", own).write_text("somebody's work")
     for start in ([], ["--resume"], ["--overwrite"]):
-        assert "new exists and is not a run" in refused(train, capsys, "--name=new", *start)
+        assert "new exists and is not a run" in refused(train_tiny, capsys, "--name=new", *start)
 
 
-def test_a_run_is_replaced_and_what_else_lies_in_its_folder_stays(train):
+def test_a_run_is_replaced_and_what_else_lies_in_its_folder_stays(train_tiny):
     Path("runs/tiny/notes.txt").write_text("mine")
     Path("runs/tiny/report").mkdir(exist_ok=True)
     Path("runs/tiny/report/test.hyp").write_text("of the old run")
-    assert train("--overwrite", "--trainer.max_steps=2") == 0
+    assert train_tiny("--overwrite", "--trainer.max_steps=2") == 0
     assert load_checkpoint(LAST)["global_step"] == load_checkpoint(BEST)["global_step"] == 2
     assert Path("runs/tiny/notes.txt").read_text() == "mine" and not Path("runs/tiny/report/test.hyp").exists()
     assert {path.name for path in Path("runs/tiny").iterdir()} - {"notes.txt", LOCK} <= set(CONTENTS)
 
 
 @pytest.mark.parametrize("left", [[], [".lock"], [".lock", "tokenizer.model", ".model.json.77.part"]])
-def test_what_a_process_left_that_was_killed_when_it_had_just_begun_is_in_nobodys_way(train, left):
+def test_what_a_process_left_that_was_killed_when_it_had_just_begun_is_in_nobodys_way(train_tiny, left):
     Path("runs/new").mkdir()
     for name in left:
         Path("runs/new", name).touch()
-    assert train("--name=new", "--trainer.max_steps=1") == 0
+    assert train_tiny("--name=new", "--trainer.max_steps=1") == 0
 
 
-def test_a_run_that_was_half_removed_when_its_process_was_killed_can_be_replaced(train):
+def test_a_run_that_was_half_removed_when_its_process_was_killed_can_be_replaced(train_tiny):
     for path in ("environment.json", "model.json", "checkpoints/last.ckpt"):
         Path("runs/tiny", path).unlink()
     Path("runs/tiny/.lock").touch()
-    assert train("--overwrite", "--trainer.max_steps=1") == 0
+    assert train_tiny("--overwrite", "--trainer.max_steps=1") == 0
 
 
 @pytest.mark.parametrize("start", ["--resume", "--overwrite"])
-def test_what_killed_processes_left_is_removed_when_training_begins(train, start):
-    assert train(start, "--trainer.max_steps=5") == 0
+def test_what_killed_processes_left_is_removed_when_training_begins(train_tiny, start):
+    assert train_tiny(start, "--trainer.max_steps=5") == 0
     assert not list(Path("runs").rglob("*.part"))
 
 
@@ -202,22 +202,22 @@ def test_a_run_that_another_process_has_begun_in_the_meantime_is_left_alone(tmp_
     assert (tmp_path / "config.yaml").read_text() == "of the other"
 
 
-def test_weights_without_a_checkpoint_are_not_trained_over(train, capsys):
+def test_weights_without_a_checkpoint_are_not_trained_over(train_tiny, capsys):
     shutil.rmtree("runs/tiny/checkpoints")
-    line = refused(train, capsys, "--resume", "--trainer.max_steps=6")
+    line = refused(train_tiny, capsys, "--resume", "--trainer.max_steps=6")
     assert line.endswith("start a new run from them by --init_from runs/tiny --name NAME")
 
 
-def test_going_on_and_replacing_exclude_each_other(train, capsys):
-    assert "give one of them" in refused(train, capsys, "--resume", "--overwrite")
+def test_going_on_and_replacing_exclude_each_other(train_tiny, capsys):
+    assert "give one of them" in refused(train_tiny, capsys, "--resume", "--overwrite")
 
 
-def test_a_run_cannot_replace_the_one_whose_weights_it_starts_from(train, capsys):
-    assert "runs/tiny is the run itself" in refused(train, capsys, "--init_from=runs/tiny", "--overwrite")
+def test_a_run_cannot_replace_the_one_whose_weights_it_starts_from(train_tiny, capsys):
+    assert "runs/tiny is the run itself" in refused(train_tiny, capsys, "--init_from=runs/tiny", "--overwrite")
 
 
-def test_the_config_of_a_run_is_about_what_is_trained_not_about_how_it_was_started(train, capsys):
-    assert train("--overwrite", "--trainer.max_steps=4") == 0
+def test_the_config_of_a_run_is_about_what_is_trained_not_about_how_it_was_started(train_tiny, capsys):
+    assert train_tiny("--overwrite", "--trainer.max_steps=4") == 0
     settings = yaml.safe_load(Path("runs/tiny/config.yaml").read_text())
     assert not {"name", "runs", "overwrite", "resume", "resume_from", "config"} & settings.keys()
     own = "--config=runs/tiny/config.yaml"
@@ -234,15 +234,15 @@ def test_the_config_of_a_run_is_about_what_is_trained_not_about_how_it_was_start
     assert load_checkpoint(Path("elsewhere/tiny/checkpoints/last.ckpt"))["global_step"] == 6
 
 
-def test_a_run_goes_on_when_the_one_that_it_began_from_is_gone(train):
+def test_a_run_goes_on_when_the_one_that_it_began_from_is_gone(train_tiny):
     warm = ["--name=warm", "--init_from=runs/tiny"]
-    assert train(*warm, "--trainer.max_steps=2") == 0
+    assert train_tiny(*warm, "--trainer.max_steps=2") == 0
     shutil.rmtree("runs/tiny")
     assert main(["train", "--config=runs/warm/config.yaml", "--resume", "--trainer.max_steps=3"]) == 0
     assert load_checkpoint(Path("runs/warm/checkpoints/last.ckpt"))["global_step"] == 3
 
 
-def test_a_folder_is_trained_into_by_one_process_only(train, capsys, monkeypatch):
+def test_a_folder_is_trained_into_by_one_process_only(train_tiny, capsys, monkeypatch):
     """And it is free again as soon as that process is killed; who only reads is not hindered."""
     path = os.pathsep.join([str(Path(__file__).parents[2]), str(Path(__file__).parents[1])])
     hold = ["--trainer.callbacks+=interrupting.Hold", "--trainer.callbacks.file=training"]
@@ -252,11 +252,11 @@ def test_a_folder_is_trained_into_by_one_process_only(train, capsys, monkeypatch
         while not Path("training").exists():
             assert first.poll() is None
         for start in ("--resume", "--overwrite"):
-            assert "runs/tiny is being trained by another process" in refused(train, capsys, start)
+            assert "runs/tiny is being trained by another process" in refused(train_tiny, capsys, start)
         Path("in.txt").write_text("red cat\n")
         assert main(["translate", "--model", "runs/tiny", "--input", "in.txt", "--output", "out.txt"]) == 0
-        assert train("--name=warm", "--init_from=runs/tiny", "--trainer.max_steps=1") == 0
+        assert train_tiny("--name=warm", "--init_from=runs/tiny", "--trainer.max_steps=1") == 0
     finally:
         first.send_signal(signal.SIGKILL)
         first.wait()
-    assert train("--resume", "--trainer.max_steps=5") == 0
+    assert train_tiny("--resume", "--trainer.max_steps=5") == 0

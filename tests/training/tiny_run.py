@@ -14,11 +14,11 @@ def files():
     return {path: path.read_bytes() if path.is_file() else None for path in Path("runs").rglob("*")}
 
 
-def refused(train, capsys, *arguments):
+def refused(train_tiny, capsys, *arguments):
     """What a start that is refused says; the runs are as they were."""
     before = files()
     capsys.readouterr()
-    assert train(*arguments) == 2
+    assert train_tiny(*arguments) == 2
     lines = [line for line in capsys.readouterr().err.splitlines() if line.startswith("beamtrain: ")]
     assert len(lines) == 1
     assert files() == before
