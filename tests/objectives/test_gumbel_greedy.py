@@ -12,7 +12,7 @@ from beamtrain.base.errors import UserError
 from beamtrain.objectives import Gleu, GumbelGreedy, SentenceChrf, gumbel_greedy, samples
 
 
-@pytest.mark.parametrize("kind, aligned, off", [("transformer", 0.98, 0.6), ("gru", 0.5, 0.85)])
+@pytest.mark.parametrize("kind, aligned, off", [("transformer", 0.98, 0.6), ("gru", 0.6, 0.8)])
 def test_the_loss_has_no_bias_and_the_gradient_the_one_that_the_page_states(kind, aligned, off):
     made, reward = network(kind), Gleu(2)
     rewards = reward.of(hypotheses(), batch_of([PAIR]))[0].double()
