@@ -113,7 +113,7 @@ def check_within(name: str, values: Tensor, low: float, high: float, hint: str =
     if not _may_look() or not values.numel():
         return
     seen = debug_unwrap(values)
-    least, most = seen.amin().item(), seen.amax().item()  # NaN if any is
+    least, most = torch.stack([seen.amin(), seen.amax()]).tolist()  # NaN if any is
     if not (low <= least and most <= high and -inf < least and most < inf):
         allowed = "finite" if low == -inf else f"finite and at least {low}" if high == inf else f"in [{low}, {high}]"
         raise ValueError(f"{name} must be {allowed}, got {least} to {most}{hint}")
@@ -137,4 +137,5 @@ def _looked_at(high: Tensor, low: Tensor) -> tuple[float, float]:
     high, low = debug_unwrap(high), debug_unwrap(low)
     if not high.numel():
         return 0.0, 0.0
-    return high.amax().item(), low.amin().item()
+    largest, smallest = torch.stack([high.amax(), low.amin()]).tolist()
+    return largest, smallest
