@@ -62,13 +62,14 @@ def add(start: Run, runs: Sequence[Run]) -> Run:
 
 
 def began_together(folders: Sequence[Path]) -> bool:
-    """Whether all runs began with the weights of one run, or went on from one of these."""
-    return bool(set.intersection(*({folder.resolve(), *_origin(folder)} for folder in folders)))
+    """Whether all runs began with the weights of one run, by themselves or through runs between, or went on from one
+    of these."""
+    return bool(set.intersection(*({folder.resolve(), *_origins(folder)} for folder in folders)))
 
 
 def began_with(start: Path, folder: Path) -> bool:
-    """Whether a run began with the weights of start."""
-    return start.resolve() in _origin(folder)
+    """Whether a run began with the weights of start, by itself or through runs between."""
+    return start.resolve() in _origins(folder)
 
 
 def _states(runs: Sequence[Run]) -> list[dict[str, torch.Tensor]]:
@@ -118,11 +119,20 @@ def _characteristics(run: Run) -> dict[str, Any]:
     }
 
 
-def _origin(folder: Path) -> set[Path]:
-    """The run whose weights this one began with, if it began with any."""
+def _origins(folder: Path) -> list[Path]:
+    """The run whose weights this one began with, the one that that began with, and so on."""
+    found: list[Path] = []
+    origin = _origin(folder)
+    while origin and origin not in found:
+        found.append(origin)
+        origin = _origin(origin)
+    return found
+
+
+def _origin(folder: Path) -> Path | None:
     try:
         config: Any = yaml.safe_load((folder / "config.yaml").read_text(encoding="utf-8"))
     except (OSError, ValueError, yaml.YAMLError):
-        return set()
+        return None
     origin = config.get(_ORIGIN) if isinstance(config, dict) else None
-    return {Path(origin).resolve()} if isinstance(origin, str) else set()
+    return Path(origin).resolve() if isinstance(origin, str) else None

@@ -60,3 +60,15 @@ def test_runs_began_together_by_whatever_path(tmp_path, monkeypatch):
     assert not any(began_together([tmp_path / "a", tmp_path / each]) for each in ("c", "d", "gone"))
     assert began_with(Path("start"), Path("b")) and began_with(tmp_path / "start", tmp_path / "a")
     assert not any(began_with(Path("start"), Path(each)) for each in ("start", "c", "d", "gone"))
+
+
+def test_what_began_with_a_run_began_with_what_that_began_with(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    origins = {"a": "start", "b": "start", "a2": "a", "b2": "b", "other": "elsewhere", "one": "two", "two": "one"}
+    for name, origin in origins.items():
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "config.yaml").write_text(f"init_from: {origin}")
+    assert began_together([Path("a2"), Path("b2")]) and began_together([Path("a2"), Path("b")])
+    assert began_with(Path("start"), Path("a2")) and not began_with(Path("b"), Path("a2"))
+    assert not began_together([Path("a2"), Path("other")]) and not began_together([Path("a2"), Path("one")])
+    assert began_with(Path("one"), Path("two")) and not began_with(Path("start"), Path("one"))
