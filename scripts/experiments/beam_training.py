@@ -22,7 +22,7 @@ from typing import Any
 
 from cells import ABLATIONS, CONTROLS, FINAL
 from child_processes import REPOSITORY, run
-from command_line import positive, run_script
+from command_line import Parser, positive, run_script
 from paired import told
 from training_processes import train
 
@@ -51,7 +51,7 @@ def main() -> None:
 
 
 def arguments() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = Parser(__doc__)
     parser.add_argument("stage", choices=["ablations", "final", "curves", "table"])
     parser.add_argument("--init_from", type=Path, required=True, help="a teacher-forced run")
     parser.add_argument("--out", type=Path, required=True, help="the folder for the cells' runs and results")

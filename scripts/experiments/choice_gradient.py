@@ -8,12 +8,11 @@ alike they point, how alike on either half (1: all signal, 0: all noise), and by
 search (in %) rises on the first half and on the second, when the weights move by --step along the first half's.
 """
 
-import argparse
 from collections.abc import Iterable
 from pathlib import Path
 
 import torch
-from command_line import positive, positive_real, run_script
+from command_line import Parser, positive, positive_real, run_script
 from corpora import lines_of
 from figures import header, row
 from torch import Tensor, nn
@@ -35,7 +34,7 @@ Pair = tuple[str, str]
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = Parser(__doc__)
     parser.add_argument("run", type=Path)
     parser.add_argument("--text", type=Path, required=True, help="the folder with train.LANGUAGE.gz")
     parser.add_argument("--languages", nargs=2, default=["en", "de"])

@@ -24,7 +24,7 @@ from typing import Any, NamedTuple
 
 from cells import ADAM
 from child_processes import REPOSITORY, log_of, run
-from command_line import positive, run_script
+from command_line import Parser, positive, run_script
 from corpora_cells import CONTROL_OF, CONTROLS, STAGES, cells_of
 from training_processes import Record, check_settings, is_whole, train
 
@@ -105,7 +105,7 @@ def main() -> None:
 
 
 def arguments() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = Parser(__doc__)
     parser.add_argument("stage", choices=["starts", "probe", "cells"])
     parser.add_argument("--data", type=Path, required=True, help="the folder with the corpora's folders")
     parser.add_argument("--out", type=Path, required=True, help="the folder for runs and results")

@@ -1,12 +1,13 @@
 """What corpora.py left in OUT: its finished cells with their controls, and the corpora that each start is tested on."""
 
-import argparse
 import re
 import shutil
+from argparse import Namespace
 from collections.abc import Iterable
 from pathlib import Path
 from typing import NamedTuple
 
+from command_line import Parser
 from corpora import SPLIT_NAMES, STARTS, Sets, check_sources, outputs_of, result_of
 from corpora_cells import CONTROL_OF, CONTROLS
 from torch import Tensor
@@ -20,8 +21,8 @@ Texts = dict[str, list[str]]
 ORDER = {name: place for place, name in enumerate([*CONTROLS, *CONTROL_OF])}
 
 
-def parser_for(documentation: str | None) -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(description=documentation, formatter_class=argparse.RawDescriptionHelpFormatter)
+def parser_for(documentation: str | None) -> Parser:
+    parser = Parser(documentation)
     parser.add_argument("--data", type=Path, required=True, help="the folder with the corpora's folders")
     parser.add_argument("--out", type=Path, required=True, help="the folder of corpora.py's runs and results")
     parser.add_argument("--start", nargs="+", choices=STARTS, help="default: all")
@@ -57,7 +58,7 @@ class Corpus(NamedTuple):
         return [self.test, self.validation]
 
 
-def translated_starts(options: argparse.Namespace) -> list[str]:
+def translated_starts(options: Namespace) -> list[str]:
     """Of the starts that are asked for, by default all. Raises UserError where there is none."""
     names = options.start or list(STARTS)
     found = [name for name in names if (options.out / "starts" / name / "translations").exists()]

@@ -8,13 +8,12 @@ how many they are, their share of the squared gradient and of the squared signal
 halves are (cosine: 1, all signal; 0, all noise).
 """
 
-import argparse
 from collections.abc import Callable
 from pathlib import Path
 
 import torch
 from choice_gradient import batches, gradient
-from command_line import positive, run_script
+from command_line import Parser, positive, run_script
 from corpora import lines_of
 from figures import header, row
 from torch import Tensor, nn
@@ -34,7 +33,7 @@ LOSSES: dict[str, Callable[[], BeamTraining]] = {
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = Parser(__doc__)
     parser.add_argument("run", type=Path)
     parser.add_argument("--text", type=Path, required=True, help="the folder with train.LANGUAGE.gz")
     parser.add_argument("--languages", nargs=2, default=["en", "de"])

@@ -7,12 +7,11 @@ Development and test captions are joined in their order, those of training in th
 three times.
 """
 
-import argparse
 import gzip
 import random
 from pathlib import Path
 
-from command_line import run_script
+from command_line import Parser, run_script
 
 from beamtrain.base.files import write_text
 
@@ -22,7 +21,7 @@ ORDERS = {"train": 3, "val": 0, "test_2016_flickr": 0}  # random ones; 0: that o
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = Parser(__doc__)
     parser.add_argument("folder", type=Path)
     parser.add_argument("out", type=Path)
     options = parser.parse_args()

@@ -1,8 +1,9 @@
 """The hypotheses that a run's search ends with, to be ranked by more than one length penalty."""
 
-import argparse
 from dataclasses import replace
 from pathlib import Path
+
+from command_line import Parser
 
 from beamtrain.runs.loading import Run, load_run
 from beamtrain.scoring.parallel_text import ParallelText
@@ -11,8 +12,8 @@ from beamtrain.search.options import SearchOptions
 from beamtrain.translating.translator import Translation, Translator
 
 
-def parser_for(documentation: str | None) -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(description=documentation, formatter_class=argparse.RawDescriptionHelpFormatter)
+def parser_for(documentation: str | None) -> Parser:
+    parser = Parser(documentation)
     parser.add_argument("runs", type=Path, nargs="+")
     parser.add_argument("--text", type=Path, help="a corpus, in place of the one that a run was trained on")
     return parser

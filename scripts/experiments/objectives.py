@@ -18,7 +18,7 @@ from typing import Any
 
 import yaml
 from child_processes import run
-from command_line import positive, positive_real, run_script
+from command_line import Parser, positive, positive_real, run_script
 from curve import read_curve
 from objectives_cells import CELLS, CONTROL, TOKENS
 from paired import told
@@ -46,7 +46,7 @@ def main() -> None:
 
 
 def arguments() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = Parser(__doc__)
     parser.add_argument("--init_from", type=Path, required=True, help="a teacher-forced run")
     parser.add_argument("--out", type=Path, required=True, help="the folder for the cells' runs and translations")
     parser.add_argument("--report", type=Path, help="the folder for their figures (default: OUT/report)")

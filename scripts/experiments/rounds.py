@@ -11,14 +11,13 @@ less that of the control; and, where the control has a round more, `beamtrain ad
 the control have changed in the start, less the control of that time.
 """
 
-import argparse
 from argparse import Namespace
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
 
 from averaged_seeds import apart, merged
-from command_line import positive, run_script
+from command_line import Parser, positive, run_script
 from corpora import cell_folder, check_corpora, joined_corpus, outputs_of, run_cell, test_sets
 from corpora_cells import CONTROL, CONTROLS, STAGES, WIDER
 from corpora_results import corpora_of
@@ -45,7 +44,7 @@ def main() -> None:
 
 
 def arguments() -> Namespace:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = Parser(__doc__)
     parser.add_argument("--data", type=Path, required=True, help="the folder with the corpora's folders")
     parser.add_argument("--out", type=Path, required=True, help="the folder of corpora.py's runs and results")
     parser.add_argument("--start", required=True)

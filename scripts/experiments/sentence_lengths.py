@@ -5,11 +5,10 @@
 A folder holds the outputs `validation.txt` and `test.txt`, as beam_training.py writes them.
 """
 
-import argparse
 from itertools import pairwise
 from pathlib import Path
 
-from command_line import run_script
+from command_line import Parser, run_script
 
 from beamtrain.runs.loading import load_run
 from beamtrain.scoring.metrics import score_corpus
@@ -20,7 +19,7 @@ EDGES = (1, 9, 11, 14, 18, 1000)  # words
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = Parser(__doc__)
     parser.add_argument("outputs", type=Path, nargs="+")
     parser.add_argument("--data", type=Path, required=True, help="a run on the same corpus")
     options = parser.parse_args()
