@@ -11,6 +11,7 @@ less that of the control; and, where the control has a round more, `beamtrain ad
 the control have changed in the start, less the control of that time.
 """
 
+import os
 from argparse import Namespace
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
@@ -18,7 +19,7 @@ from pathlib import Path
 
 from averaged_seeds import apart, merged
 from command_line import Parser, positive, run_script
-from corpora import cell_folder, check_corpora, joined_corpus, outputs_of, run_cell, test_sets
+from corpora import STARTS, cell_folder, check_corpora, joined_corpus, outputs_of, run_cell, test_sets
 from corpora_cells import CONTROL, CONTROLS, STAGES, WIDER
 from corpora_results import corpora_of
 from figures import bleu, chrf, header, plain, row
@@ -47,7 +48,7 @@ def arguments() -> Namespace:
     parser = Parser(__doc__)
     parser.add_argument("--data", type=Path, required=True, help="the folder with the corpora's folders")
     parser.add_argument("--out", type=Path, required=True, help="the folder of corpora.py's runs and results")
-    parser.add_argument("--start", required=True)
+    parser.add_argument("--start", required=True, choices=STARTS)
     parser.add_argument("--recipe", default=f"{WIDER}, learning rate x 0.5", help="the name of a cell")
     parser.add_argument("--rounds", type=positive, default=2)
     parser.add_argument("--seeds", type=positive, nargs="+", default=[1, 2, 3], help="of the first round")
@@ -93,9 +94,12 @@ def chain(options: Namespace, name: str, rounds: int, seed: int) -> list[Path]:
 
 
 def link(path: Path, to: Path) -> None:
+    """Relative, so that it holds where OUT is moved, and renewed where it is of another place."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    if not path.is_symlink():
-        path.symlink_to(to.resolve())
+    target = os.path.relpath(to.resolve(), path.parent.resolve())
+    if not (path.is_symlink() and os.readlink(path) == target):
+        path.unlink(missing_ok=True)
+        path.symlink_to(target)
 
 
 def print_rounds(options: Namespace, recipe: list[list[Path]], control: list[list[Path]]) -> None:

@@ -1,5 +1,6 @@
 """scripts/experiments/rounds.py: each round begins where the one before has ended, and is compared with its time."""
 
+import shutil
 import sys
 from argparse import Namespace
 from pathlib import Path
@@ -36,7 +37,8 @@ def done(folders: Lines, monkeypatch: pytest.MonkeyPatch) -> Done:
     (out / "starts" / "tatoeba" / "model.safetensors").touch()
 
     def run_cell(options: Namespace, start: str, name: str, seed: int) -> None:
-        assert text_of(options, start) == (out / "text" / start).resolve()
+        whole = options.out.parent.parent if options.out.parent.name == "rounds" else options.out
+        assert text_of(options, start) == (whole / "text" / start).resolve()
         folder = cell_folder(options, start, name, seed)
         if not folder.exists():
             found.rounds.append((name, seed, (options.out / "starts" / start).resolve()))
@@ -86,6 +88,26 @@ def test_a_round_begins_where_the_one_before_has_ended(
     assert len(done.rounds) == before == 10
 
 
+def test_a_round_goes_on_where_the_folder_was_moved_to(
+    done: Done, folders: Lines, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any
+) -> None:
+    printed(folders, monkeypatch, capsys, "--seeds", "1")
+    out = Path(folders[-1]).rename(tmp_path / "moved")
+    second = cell_folder(Namespace(out=out, steps=2, tokens=64), "tatoeba", RECIPE, 1)
+    again = out / "rounds" / f"{second.name}_round2"
+    shutil.rmtree(next((again / "cells").iterdir()))
+    done.rounds.clear()
+    printed([*folders[:-1], str(out)], monkeypatch, capsys, "--seeds", "1")
+    assert done.rounds == [(RECIPE, 4, second.resolve())]
+
+
+def test_a_link_to_another_place_is_renewed(tmp_path: Path) -> None:
+    for place in ("here", "there"):
+        (tmp_path / place).mkdir()
+        rounds.link(tmp_path / "deep" / "link", tmp_path / place)
+        assert (tmp_path / "deep" / "link").resolve() == tmp_path / place
+
+
 def test_a_sum_is_compared_with_a_control_of_its_time(
     done: Done, folders: Lines, monkeypatch: pytest.MonkeyPatch, capsys: Any
 ) -> None:
@@ -126,6 +148,7 @@ def test_the_control_may_have_other_seeds_and_another_rate(
         (["--recipe", "none"], "--recipe 'none': there is no such cell; all are in corpora_cells.py"),
         (["--rounds", "3", "--control_rounds", "2"], "--control_rounds 2: the control must have as many as --rounds 3"),
         ([], "--start tatoeba: none in "),
+        (["--start", "none"], "argument --start: invalid choice: 'none' (choose from "),
     ],
 )
 def test_a_wrong_input_gets_a_line(
