@@ -43,6 +43,8 @@ def main() -> None:
     control_last = sorted(options.only or CELLS, key=lambda name: name == CONTROL)
     found = (group_of(options, name, seeds) for name in control_last for seeds in options.seeds)
     groups = [group for group in found if group]
+    if not groups:
+        raise UserError(f"--out {options.out}: no objective has finished cells of --seeds; objectives.py makes them")
     print(header("objective", "seeds", "mean of the seeds", "their average, length"))
     for group in groups:
         print(row(group.objective, told(group.seeds), *figures(group, gold)))

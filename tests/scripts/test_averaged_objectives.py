@@ -97,6 +97,18 @@ def test_a_control_of_other_seeds_stands_in_where_there_is_none(
     assert rows[8][3] == "" and rows[8][4].startswith("**+")
 
 
+def test_a_folder_without_cells_is_told_of(
+    commands: list[Lines], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any
+) -> None:
+    given = ["--init_from", "start", "--out", str(tmp_path), "--seeds", "1", "9"]
+    monkeypatch.setattr("sys.argv", ["averaged_objectives.py", *given])
+    with pytest.raises(SystemExit) as ended:
+        run_script(averaged_objectives.main)
+    assert ended.value.code == 2
+    said = f"--out {tmp_path}: no objective has finished cells of --seeds; objectives.py makes them"
+    assert capsys.readouterr() == ("", f"error: {said}\n")
+
+
 @pytest.mark.parametrize("seeds", ["1", "2 2"])
 def test_a_group_is_two_seeds_that_differ(
     seeds: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any
