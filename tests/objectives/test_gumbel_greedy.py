@@ -12,7 +12,7 @@ from beamtrain.base.errors import UserError
 from beamtrain.objectives import Gleu, GumbelGreedy, SentenceChrf, gumbel_greedy, samples
 
 
-@pytest.mark.parametrize("kind, seed, cosine, off", [("transformer", 4, 0.992, 0.741), ("gru", 6, 0.885, 0.476)])
+@pytest.mark.parametrize("kind, seed, cosine, off", [("transformer", 7, 0.997, 0.512), ("gru", 6, 0.885, 0.476)])
 def test_the_loss_has_no_bias_and_the_gradient_the_one_that_the_page_states(kind, seed, cosine, off):
     made, reward = network(kind, seed), Gleu(2)
     rewards = reward.of(hypotheses(), batch_of([PAIR]))[0].double()
@@ -24,7 +24,7 @@ def test_the_loss_has_no_bias_and_the_gradient_the_one_that_the_page_states(kind
     error = (expected * (1 - expected) / 8000) ** 0.5  # at most, as rewards are from 0 to 1
     assert (values.mean() - expected).abs() < 3 * error
     found = draws(aim, made, rounds=40, copies=500).mean(0)
-    assert torch.cosine_similarity(found, exact, dim=0).item() == pytest.approx(cosine, abs=0.02)
+    assert torch.cosine_similarity(found, exact, dim=0).item() == pytest.approx(cosine, abs=0.015)
     assert ((found - exact).norm() / exact.norm()).item() == pytest.approx(off, abs=0.03)
 
 
