@@ -86,7 +86,7 @@ def generator() -> torch.Generator:
 
 def first_goes_first(permutation: Tensor) -> Tensor:
     """An objective for permutation matrices (..., N, N): whether candidate 0 has rank 1, and the others' ranks."""
-    ranks = torch.arange(permutation.shape[-1], dtype=permutation.dtype)
+    ranks = torch.arange(permutation.shape[-1], dtype=permutation.dtype, device=permutation.device)
     return permutation[..., 0, 0] + (permutation[..., 1:] * ranks.square().unsqueeze(-1)).sum((-1, -2)) / 100
 
 
@@ -118,7 +118,9 @@ FAMILY: dict[str, Callable[[Tensor], Tensor]] = {
     "soft_sort entropic": lambda x: soft_sort(x, 0.5, "entropic"),
     "gumbel_softmax": lambda x: gumbel_softmax(x, 0.5, generator()),
     "gumbel_softmax hard": lambda x: gumbel_softmax(x, 0.5, generator(), hard=True),
-    "plackett_luce_log_prob": lambda x: plackett_luce_log_prob(x, torch.arange(x.shape[-1]).expand(x.shape)),
+    "plackett_luce_log_prob": lambda x: plackett_luce_log_prob(
+        x, torch.arange(x.shape[-1], device=x.device).expand(x.shape)
+    ),
     "reinforce": lambda x: reinforce(first_goes_first, x, 8, generator()),
     "reparameterised": lambda x: reparameterised(first_goes_first, x, 0.5, 8, generator()),
 }

@@ -180,7 +180,8 @@ class ParameterSearch(Objective):
         for batch in window:
             memory = network.encode_counted(batch.source, batch.source_lengths)
             said = samples.greedy(network, memory, gold_limits(batch, self.margin, network.max_positions))
-            lost += torch.stack([(1 - self.reward.of(said, batch)).sum(), torch.tensor(len(batch))]).to(lost)
+            lost[0] += (1 - self.reward.of(said, batch)).sum()
+            lost[1] += len(batch)
         network.train(training)
         if self.pooled:
             _add_up(lost)
