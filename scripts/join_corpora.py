@@ -7,7 +7,6 @@ gets train.en, train.de, validation.en, validation.de and, where there are any, 
 of each corpus apart beside them, as test_FOLDER.en and test_FOLDER.de.
 """
 
-import argparse
 import re
 import sys
 import tempfile
@@ -16,6 +15,7 @@ from pathlib import Path
 
 from beamtrain.base.errors import UserError
 from beamtrain.base.files import atomic_folder, write_text
+from beamtrain.base.script_parser import ScriptParser
 from beamtrain.data.corpus import ROLES, Split, Text, open_corpus
 
 Pairs = tuple[list[str], list[str]]
@@ -23,7 +23,7 @@ _LINE_END = re.compile(r"\r?\n")
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = ScriptParser(__doc__)
     parser.add_argument("out", type=Path)
     parser.add_argument("folders", nargs="+", metavar="FOLDER")
     parser.add_argument("--languages", nargs=2, default=["en", "de"], metavar=("SOURCE", "TARGET"))

@@ -25,6 +25,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
 from beamtrain.base.memory import keep_what_pays
+from beamtrain.base.script_parser import ScriptParser
 from beamtrain.data.batch import Batch
 from beamtrain.data.tokenizer import EOS
 from beamtrain.model.base import Seq2Seq
@@ -78,7 +79,7 @@ def main() -> None:
 
 
 def arguments() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = ScriptParser(__doc__)
     parser.add_argument("--network", choices=["transformer", "gru"], default="transformer")
     parser.add_argument("--width", type=int, default=256)
     parser.add_argument("--layers", type=int, default=3, help="of the encoder, and of the decoder")

@@ -19,6 +19,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from beamtrain.base.script_parser import ScriptParser
+
 if TYPE_CHECKING:
     from beamtrain.data.datamodule import TranslationData
 
@@ -28,7 +30,7 @@ MEAN_WORDS, SPREAD = 25.0, 0.55
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = ScriptParser(__doc__)
     commands = parser.add_subparsers(dest="command", required=True)
     one = commands.add_parser("generate")
     one.add_argument("folder", type=Path)

@@ -27,6 +27,7 @@ import torch
 from torch import Tensor
 
 from beamtrain.base.memory import keep_what_pays
+from beamtrain.base.script_parser import ScriptParser
 from beamtrain.data.batch import pad
 from beamtrain.data.tokenizer import BOS, EOS, PAD
 from beamtrain.interop.engines import load_engine
@@ -160,7 +161,7 @@ def options_of(args: argparse.Namespace) -> SearchOptions:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = ScriptParser(__doc__)
     parser.add_argument("--model", type=Path, help="a run's folder; without it, random weights")
     parser.add_argument("--source", type=Path, help="with --model: text to translate, one sentence per line")
     parser.add_argument("--sentences", type=int, default=128)

@@ -6,18 +6,19 @@
 The command is run with each number in turn, `--repeat` times, one thread; the figures are medians.
 """
 
-import argparse
 import os
 import subprocess
 import sys
 import tempfile
 from statistics import median
 
+from beamtrain.base.script_parser import ScriptParser
+
 CAPACITIES = ("ONEDNN_PRIMITIVE_CACHE_CAPACITY", "LRU_CACHE_CAPACITY")
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = ScriptParser(__doc__)
     parser.add_argument("--kept", type=int, nargs="+", default=[1024, 64], help="1024 is oneDNN's default")
     parser.add_argument("--repeat", type=int, choices=range(1, 100), default=3, metavar="TIMES")
     parser.add_argument("command", nargs="+")

@@ -1,6 +1,5 @@
 """The pictures of a report for docs/images, taken in headless Chromium (pip install '.[browser]')."""
 
-import argparse
 import io
 import os
 import shutil
@@ -9,6 +8,8 @@ from typing import Literal
 
 from PIL import Image
 from playwright.sync_api import sync_playwright
+
+from beamtrain.base.script_parser import ScriptParser
 
 Colours = Literal["light", "dark"]
 PICTURES: dict[str, tuple[str, int, int, Colours]] = {  # name: tab, width and height in pixels, colours
@@ -21,7 +22,7 @@ COLOURS = 64
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = ScriptParser(__doc__)
     parser.add_argument("page", type=Path)
     parser.add_argument("--out", type=Path, default=Path("docs/images"))
     options = parser.parse_args()

@@ -3,7 +3,6 @@
 python scripts/bench/plot_topk.py            # writes docs/images/topk/*.png
 """
 
-import argparse
 from collections.abc import Callable
 from pathlib import Path
 
@@ -12,6 +11,7 @@ import torch
 from torch import Tensor
 
 from beamtrain import topk
+from beamtrain.base.script_parser import ScriptParser
 
 matplotlib.use("Agg")
 import matplotlib.pyplot as plt
@@ -113,7 +113,7 @@ def gradients(folder: Path) -> None:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = ScriptParser(__doc__)
     parser.add_argument("--folder", type=Path, default=Path("docs/images/topk"))
     folder = parser.parse_args().folder
     folder.mkdir(parents=True, exist_ok=True)

@@ -5,7 +5,6 @@
 Lines of the phrasebook, again and again, through standard input, greedily. One row for each number of lines.
 """
 
-import argparse
 import gzip
 import os
 import subprocess
@@ -14,10 +13,11 @@ import threading
 from itertools import cycle, islice
 
 from beamtrain.base.assets import folder
+from beamtrain.base.script_parser import ScriptParser
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = ScriptParser(__doc__)
     parser.add_argument("--model", required=True)
     parser.add_argument("--lines", type=int, nargs="+", default=[10_000, 100_000])
     parser.add_argument("--processes", type=int, default=1)

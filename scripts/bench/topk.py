@@ -9,7 +9,6 @@ not enough and "time" where --time-limit seconds were not. Memory: peak above wh
 On a GPU the host's waits for the device during one call are counted, and memory is the allocator's peak.
 """
 
-import argparse
 import ctypes
 import os
 import pickle
@@ -28,6 +27,7 @@ import torch
 from torch import Tensor
 
 from beamtrain import topk
+from beamtrain.base.script_parser import ScriptParser
 
 Method = Callable[[Tensor, int, float], Tensor]  # scores (B, N), k, temperature -> any differentiable output
 
@@ -364,7 +364,7 @@ def headline(device: str, temperature: float, rounds: int) -> None:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = ScriptParser(__doc__)
     parser.add_argument(
         "--sizes", type=int, nargs="+", default=[100, 1000, 10_000, 100_000], help="numbers of scores N"
     )

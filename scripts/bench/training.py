@@ -47,6 +47,7 @@ from typing import Any, NamedTuple
 
 import yaml
 
+from beamtrain.base.script_parser import ScriptParser
 from beamtrain.data.datamodule import TranslationData
 from beamtrain.data.tokenizer import EOS, PAD
 
@@ -322,7 +323,7 @@ def median_ratio(speeds: list[float], others: list[float]) -> float:
 
 
 def parsed() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = ScriptParser(__doc__)
     parser.add_argument("--peer-python", required=True, help="the Python of JoeyNMT's environment")
     parser.add_argument("--data", default="phrasebook", help="folder with train.en, train.de, val.en and val.de")
     parser.add_argument("--vocab-size", type=int, default=6000, help="joint subwords; the phrasebook has up to 1500")

@@ -17,13 +17,14 @@ from typing import NamedTuple
 
 from averaged_seeds import apart
 from child_processes import run
-from command_line import Parser, positive, run_script
+from command_line import positive, run_script
 from figures import bleu, chrf, header, plain, row
 from objectives import lines, translate
 from objectives import plain as cell_of
 from objectives_cells import CELLS, CONTROL
 
 from beamtrain.base.errors import UserError
+from beamtrain.base.script_parser import ScriptParser
 from beamtrain.runs.loading import load_run
 from beamtrain.scoring.parallel_text import from_split
 
@@ -55,7 +56,7 @@ def main() -> None:
 
 
 def arguments() -> argparse.Namespace:
-    parser = Parser(__doc__)
+    parser = ScriptParser(__doc__)
     parser.add_argument("--init_from", type=Path, required=True, help="the run that the cells began with")
     parser.add_argument("--out", type=Path, required=True, help="the folder of objectives.py")
     parser.add_argument("--seeds", type=positive, nargs="+", action="append", required=True, help="a group of seeds")

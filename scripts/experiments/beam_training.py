@@ -22,11 +22,12 @@ from typing import Any
 
 from cells import ABLATIONS, CONTROLS, FINAL
 from child_processes import REPOSITORY, run
-from command_line import Parser, positive, run_script
+from command_line import positive, run_script
 from paired import told
 from training_processes import train
 
 from beamtrain.base.files import write_text
+from beamtrain.base.script_parser import ScriptParser
 from beamtrain.runs.loading import load_run
 from beamtrain.scoring.metrics import corpus_score, score_corpus
 from beamtrain.scoring.parallel_text import from_split
@@ -51,7 +52,7 @@ def main() -> None:
 
 
 def arguments() -> argparse.Namespace:
-    parser = Parser(__doc__)
+    parser = ScriptParser(__doc__)
     parser.add_argument("stage", choices=["ablations", "final", "curves", "table"])
     parser.add_argument("--init_from", type=Path, required=True, help="a teacher-forced run")
     parser.add_argument("--out", type=Path, required=True, help="the folder for the cells' runs and results")

@@ -12,7 +12,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 import torch
-from command_line import Parser, positive, positive_real, run_script
+from command_line import positive, positive_real, run_script
 from corpora import lines_of
 from figures import header, row
 from torch import Tensor, nn
@@ -20,6 +20,7 @@ from torch.nn.functional import cosine_similarity
 from torch.nn.utils import parameters_to_vector, vector_to_parameters
 
 from beamtrain.base.memory import keep_what_pays
+from beamtrain.base.script_parser import ScriptParser
 from beamtrain.data.batch import Batch, pad
 from beamtrain.data.tokenizer import EOS, Tokenizer
 from beamtrain.model.base import Seq2Seq
@@ -34,7 +35,7 @@ Pair = tuple[str, str]
 
 
 def main() -> None:
-    parser = Parser(__doc__)
+    parser = ScriptParser(__doc__)
     parser.add_argument("run", type=Path)
     parser.add_argument("--text", type=Path, required=True, help="the folder with train.LANGUAGE.gz")
     parser.add_argument("--languages", nargs=2, default=["en", "de"])

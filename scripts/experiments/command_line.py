@@ -5,21 +5,10 @@ import math
 import signal
 import sys
 from collections.abc import Callable
-from typing import NoReturn
 
 from child_processes import stop_all
 
 from beamtrain.base.errors import UserError
-
-
-class Parser(argparse.ArgumentParser):
-    """Shows a script's documentation as it is written; what a wrong option gets is one line, and exit code 2."""
-
-    def __init__(self, documentation: str | None) -> None:
-        super().__init__(description=documentation, formatter_class=argparse.RawDescriptionHelpFormatter)
-
-    def error(self, message: str) -> NoReturn:
-        self.exit(2, f"error: {message} (all options: {self.prog} --help)\n")
 
 
 def run_script(main: Callable[[], None]) -> None:

@@ -24,12 +24,13 @@ from typing import Any, NamedTuple
 
 from cells import ADAM
 from child_processes import REPOSITORY, log_of, run
-from command_line import Parser, positive, run_script
+from command_line import positive, run_script
 from corpora_cells import CONTROL_OF, CONTROLS, STAGES, cells_of
 from training_processes import Record, check_settings, is_whole, train
 
 from beamtrain.base.errors import UserError
 from beamtrain.base.files import write_text
+from beamtrain.base.script_parser import ScriptParser
 from beamtrain.base.text_io import check_output_folder, open_lines
 
 TRAINED_ON = 1000  # training sentences that are translated too, to see how much was learnt by heart
@@ -105,7 +106,7 @@ def main() -> None:
 
 
 def arguments() -> argparse.Namespace:
-    parser = Parser(__doc__)
+    parser = ScriptParser(__doc__)
     parser.add_argument("stage", choices=["starts", "probe", "cells"])
     parser.add_argument("--data", type=Path, required=True, help="the folder with the corpora's folders")
     parser.add_argument("--out", type=Path, required=True, help="the folder for runs and results")

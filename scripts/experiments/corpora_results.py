@@ -7,13 +7,13 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import NamedTuple
 
-from command_line import Parser
 from corpora import SPLIT_NAMES, STARTS, Sets, check_sources, outputs_of, result_of
 from corpora_cells import CONTROL_OF, CONTROLS
 from torch import Tensor
 from training_processes import check_start
 
 from beamtrain.base.errors import UserError
+from beamtrain.base.script_parser import ScriptParser
 from beamtrain.runs.weights import load_weights
 
 Texts = dict[str, list[str]]
@@ -21,8 +21,8 @@ Texts = dict[str, list[str]]
 ORDER = {name: place for place, name in enumerate([*CONTROLS, *CONTROL_OF])}
 
 
-def parser_for(documentation: str | None) -> Parser:
-    parser = Parser(documentation)
+def parser_for(documentation: str | None) -> ScriptParser:
+    parser = ScriptParser(documentation)
     parser.add_argument("--data", type=Path, required=True, help="the folder with the corpora's folders")
     parser.add_argument("--out", type=Path, required=True, help="the folder of corpora.py's runs and results")
     parser.add_argument("--start", nargs="+", choices=STARTS, help="default: all")

@@ -13,13 +13,14 @@ from pathlib import Path
 
 import torch
 from choice_gradient import batches, gradient
-from command_line import Parser, positive, run_script
+from command_line import positive, run_script
 from corpora import lines_of
 from figures import header, row
 from torch import Tensor, nn
 
 from beamtrain.base.errors import UserError
 from beamtrain.base.memory import keep_what_pays
+from beamtrain.base.script_parser import ScriptParser
 from beamtrain.model.base import Seq2Seq
 from beamtrain.objectives import BeamTraining, ExpectedReward, MinimumRisk
 from beamtrain.runs.loading import load_run
@@ -33,7 +34,7 @@ LOSSES: dict[str, Callable[[], BeamTraining]] = {
 
 
 def main() -> None:
-    parser = Parser(__doc__)
+    parser = ScriptParser(__doc__)
     parser.add_argument("run", type=Path)
     parser.add_argument("--text", type=Path, required=True, help="the folder with train.LANGUAGE.gz")
     parser.add_argument("--languages", nargs=2, default=["en", "de"])

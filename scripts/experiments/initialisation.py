@@ -11,10 +11,11 @@ import argparse
 from itertools import chain, islice, product, repeat
 
 import torch
-from command_line import Parser, positive, positive_real, run_script
+from command_line import positive, positive_real, run_script
 from torch.nn.utils import clip_grad_norm_
 
 from beamtrain.base.memory import keep_what_pays
+from beamtrain.base.script_parser import ScriptParser
 from beamtrain.data.datamodule import TranslationData
 from beamtrain.model.layers import Initialisation, NormPosition
 from beamtrain.model.transformer import Transformer
@@ -39,7 +40,7 @@ def main() -> None:
 
 
 def arguments() -> argparse.Namespace:
-    parser = Parser(__doc__)
+    parser = ScriptParser(__doc__)
     parser.add_argument("--width", type=positive, default=128)
     parser.add_argument("--layers", type=positive, default=4, help="of the encoder, and of the decoder")
     parser.add_argument("--batch-tokens", type=positive, default=1024)

@@ -11,9 +11,10 @@ import gzip
 import random
 from pathlib import Path
 
-from command_line import Parser, run_script
+from command_line import run_script
 
 from beamtrain.base.files import write_text
+from beamtrain.base.script_parser import ScriptParser
 
 LANGUAGES = ("en", "de")
 AT_ONCE = 3
@@ -21,7 +22,7 @@ ORDERS = {"train": 3, "val": 0, "test_2016_flickr": 0}  # random ones; 0: that o
 
 
 def main() -> None:
-    parser = Parser(__doc__)
+    parser = ScriptParser(__doc__)
     parser.add_argument("folder", type=Path)
     parser.add_argument("out", type=Path)
     options = parser.parse_args()

@@ -3,8 +3,7 @@
 from dataclasses import replace
 from pathlib import Path
 
-from command_line import Parser
-
+from beamtrain.base.script_parser import ScriptParser
 from beamtrain.runs.loading import Run, load_run
 from beamtrain.scoring.parallel_text import ParallelText
 from beamtrain.search.length import length_penalties
@@ -12,8 +11,8 @@ from beamtrain.search.options import SearchOptions
 from beamtrain.translating.translator import Translation, Translator
 
 
-def parser_for(documentation: str | None) -> Parser:
-    parser = Parser(documentation)
+def parser_for(documentation: str | None) -> ScriptParser:
+    parser = ScriptParser(documentation)
     parser.add_argument("runs", type=Path, nargs="+")
     parser.add_argument("--text", type=Path, help="a corpus, in place of the one that a run was trained on")
     return parser

@@ -18,12 +18,13 @@ from typing import Any
 
 import yaml
 from child_processes import run
-from command_line import Parser, positive, positive_real, run_script
+from command_line import positive, positive_real, run_script
 from curve import read_curve
 from objectives_cells import CELLS, CONTROL, TOKENS
 from paired import told
 
 from beamtrain.base.files import write_text
+from beamtrain.base.script_parser import ScriptParser
 from beamtrain.runs.loading import load_run
 from beamtrain.scoring.metrics import score_corpus
 from beamtrain.scoring.parallel_text import from_split
@@ -46,7 +47,7 @@ def main() -> None:
 
 
 def arguments() -> argparse.Namespace:
-    parser = Parser(__doc__)
+    parser = ScriptParser(__doc__)
     parser.add_argument("--init_from", type=Path, required=True, help="a teacher-forced run")
     parser.add_argument("--out", type=Path, required=True, help="the folder for the cells' runs and translations")
     parser.add_argument("--report", type=Path, help="the folder for their figures (default: OUT/report)")

@@ -18,7 +18,7 @@ from functools import partial
 from pathlib import Path
 
 from averaged_seeds import apart, merged
-from command_line import Parser, positive, run_script
+from command_line import positive, run_script
 from corpora import STARTS, cell_folder, check_corpora, joined_corpus, outputs_of, run_cell, test_sets
 from corpora_cells import CONTROL, CONTROLS, STAGES, WIDER
 from corpora_results import corpora_of
@@ -26,6 +26,7 @@ from figures import bleu, chrf, header, plain, row
 from training_processes import is_whole
 
 from beamtrain.base.errors import UserError
+from beamtrain.base.script_parser import ScriptParser
 
 APART = 3  # of the seeds of two rounds
 
@@ -45,7 +46,7 @@ def main() -> None:
 
 
 def arguments() -> Namespace:
-    parser = Parser(__doc__)
+    parser = ScriptParser(__doc__)
     parser.add_argument("--data", type=Path, required=True, help="the folder with the corpora's folders")
     parser.add_argument("--out", type=Path, required=True, help="the folder of corpora.py's runs and results")
     parser.add_argument("--start", required=True, choices=STARTS)

@@ -8,8 +8,9 @@ A folder holds the outputs `validation.txt` and `test.txt`, as beam_training.py 
 from itertools import pairwise
 from pathlib import Path
 
-from command_line import Parser, run_script
+from command_line import run_script
 
+from beamtrain.base.script_parser import ScriptParser
 from beamtrain.runs.loading import load_run
 from beamtrain.scoring.metrics import score_corpus
 from beamtrain.scoring.parallel_text import from_split
@@ -19,7 +20,7 @@ EDGES = (1, 9, 11, 14, 18, 1000)  # words
 
 
 def main() -> None:
-    parser = Parser(__doc__)
+    parser = ScriptParser(__doc__)
     parser.add_argument("outputs", type=Path, nargs="+")
     parser.add_argument("--data", type=Path, required=True, help="a run on the same corpus")
     options = parser.parse_args()

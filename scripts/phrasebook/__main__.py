@@ -1,16 +1,16 @@
 """Writes the bundled corpus, data/phrasebook: python -m scripts.phrasebook [--sample N] [--pattern NAME]"""
 
-import argparse
 from pathlib import Path
 from random import Random
 
+from beamtrain.base.script_parser import ScriptParser
 from scripts.phrasebook.corpus import generate, write
 
 FOLDER = Path(__file__).resolve().parents[2] / "data" / "phrasebook"
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description="Write the bundled phrasebook, or print a sample of it.")
+    parser = ScriptParser("Write the bundled phrasebook, or print a sample of it.")
     parser.add_argument("--folder", type=Path, default=FOLDER, help="where to write")
     parser.add_argument("--sample", type=int, metavar="N", help="write nothing, print N random pairs to proofread")
     parser.add_argument("--seed", type=int, default=0, help="which sample")

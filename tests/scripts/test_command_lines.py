@@ -1,4 +1,4 @@
-"""What the scripts of scripts/experiments do with a wrong option."""
+"""What scripts do with a wrong option."""
 
 import re
 import sys
@@ -11,6 +11,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "scripts" / "experi
 
 import command_line
 from command_line import run_script
+
+from beamtrain.base.script_parser import ScriptParser
 
 EXPERIMENTS = Path(command_line.__file__).parent
 SCRIPTS = sorted(
@@ -32,6 +34,21 @@ def test_a_wrong_option_gets_one_line(script: str, monkeypatch: pytest.MonkeyPat
     assert (ended.value.code, printed.out) == (2, "")
     line = rf"error: .*(unrecognized|required).* \(all options: {script}.py --help\)\n"
     assert re.fullmatch(line, printed.err), printed.err
+
+
+def test_all_scripts_have_that_parser() -> None:
+    files = [path for path in EXPERIMENTS.parent.rglob("*.py") if path.parent.name != "peers"]  # in other environments
+    assert len(files) > 50
+    assert not [path for path in files if "ArgumentParser(" in path.read_text(encoding="utf-8")]
+
+
+def test_commands_of_a_script_have_it_too(capsys: Capture) -> None:
+    parser = ScriptParser("what it does")
+    parser.add_subparsers(required=True).add_parser("begin").add_argument("--least", type=int)
+    with pytest.raises(SystemExit) as ended:
+        parser.parse_args(["begin", "--least", "no"])
+    line = r"error: argument --least: invalid int value: 'no' \(all options: .* begin --help\)\n"
+    assert ended.value.code == 2 and re.fullmatch(line, capsys.readouterr().err)
 
 
 def test_help_is_what_the_script_says_of_itself(monkeypatch: pytest.MonkeyPatch, capsys: Capture) -> None:

@@ -10,6 +10,7 @@ from typing import Any
 import torch
 
 from beamtrain.base.errors import UserError
+from beamtrain.base.script_parser import ScriptParser
 
 MOST_SEED = 2**63 - 1  # of a torch.Generator
 LEAST_STEPS = 10  # of a one-cycle schedule
@@ -29,7 +30,7 @@ class _Out(argparse.Action):
 
 def parser(description: str | None, seeds: int = 3) -> argparse.ArgumentParser:
     """With seeds 1, 2, .., the folder of finished cells and that of pictures: where only the first is given, it."""
-    made = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
+    made = ScriptParser(description)
     made.add_argument("--seeds", type=whole(0, MOST_SEED), nargs="+", default=list(range(1, seeds + 1)))
     made.add_argument("--out", type=folder, action=_Out, default=Path("docs/experiments/ranking"))
     made.add_argument("--pictures", type=folder, default=_PICTURES)

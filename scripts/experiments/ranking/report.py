@@ -6,7 +6,6 @@ A table stands between its marks `<!-- NAME -->` and `<!-- / -->` on the page; N
 without cells stays as it is.
 """
 
-import argparse
 import re
 from collections.abc import Callable
 from functools import partial
@@ -24,6 +23,7 @@ from cached import Cells
 
 from beamtrain.base.errors import UserError
 from beamtrain.base.files import write_text
+from beamtrain.base.script_parser import ScriptParser
 
 Table = Callable[[Cells], str]
 Picture = Callable[[Cells, Path], None]
@@ -51,7 +51,7 @@ for name, settings in topk_classification.TASKS.items():
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = ScriptParser(__doc__)
     parser.add_argument("--cells", type=Path, default=Path("docs/experiments/ranking"))
     parser.add_argument("--pictures", type=arguments.folder, default=Path("docs/images/ranking"))
     parser.add_argument("--page", type=Path, default=Path("docs/ranking.md"))
