@@ -14,7 +14,6 @@ the control have changed in the start, less the control of that time.
 import os
 from argparse import Namespace
 from concurrent.futures import ThreadPoolExecutor
-from functools import partial
 from pathlib import Path
 
 from averaged_seeds import apart, merged
@@ -37,11 +36,11 @@ def main() -> None:
     if not is_whole(options.out / "starts" / options.start):
         raise UserError(f"--start {options.start}: none in {options.out} is trained to its end; corpora.py trains it")
     joined_corpus(options, options.start)
+    chains = [(options.recipe, options.rounds, seed) for seed in options.seeds]
+    chains += [(options.control, options.control_rounds, seed) for seed in options.control_seeds]
     with ThreadPoolExecutor(options.jobs) as pool:
-        recipe = list(pool.map(partial(chain, options, options.recipe, options.rounds), options.seeds))
-        control = list(
-            pool.map(partial(chain, options, options.control, options.control_rounds), options.control_seeds)
-        )
+        runs = list(pool.map(lambda each: chain(options, *each), chains))
+    recipe, control = runs[: len(options.seeds)], runs[len(options.seeds) :]
     print_rounds(options, recipe, control)
 
 
