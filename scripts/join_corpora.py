@@ -52,12 +52,12 @@ def join(out: Path, folders: list[str], languages: list[str], validation: int | 
         raise UserError(f"{out} exists and is not an empty folder; give another one, or remove it first")
     if validation is not None and validation < 1:
         raise UserError(f"--validation {validation}: must be 1 or more")
-    names = [Path(folder).name for folder in folders]
+    names = [Path(folder).resolve().name for folder in folders]
     if doubled := sorted({name for name in names if names.count(name) > 1}):
         raise UserError(f"two corpora are called {doubled[0]}: their test text needs two names; rename a folder")
     texts: dict[str, list[Pairs]] = {}
     with tempfile.TemporaryDirectory() as cache:
-        for folder in folders:
+        for name, folder in zip(names, folders, strict=True):
             splits = open_corpus(
                 folder,
                 source_lang=languages[0],
@@ -72,7 +72,7 @@ def join(out: Path, folders: list[str], languages: list[str], validation: int | 
                 elif role != "test":
                     raise UserError(f"{folder}: no {role} text")
             if "test" in splits and len(folders) > 1:
-                texts[f"test_{Path(folder).name}"] = texts["test"][-1:]
+                texts[f"test_{name}"] = texts["test"][-1:]
     with atomic_folder(out) as whole:
         for name, parts in texts.items():
             for side, language in enumerate(languages):

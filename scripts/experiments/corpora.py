@@ -318,6 +318,7 @@ def test_sets(options: argparse.Namespace, start: str) -> Sets:
 def translate(options: argparse.Namespace, start: str, folder: Path) -> None:
     """A run's translations of every test set, in its folder `translations`; one process translates all."""
     target, sets = folder / "translations", test_sets(options, start)
+    write_references(options, start, sets)
     there = outputs_of(folder)
     if all(len(there.get(name, [])) == len(source) for name, (source, _) in sets.items()):
         check_sources(folder, sets)
@@ -330,6 +331,14 @@ def translate(options: argparse.Namespace, start: str, folder: Path) -> None:
     outputs = iter((folder / "outputs.txt").read_text(encoding="utf-8").split("\n"))
     for name, (source, _) in sets.items():
         write_text(target / f"{name}.txt", "".join(f"{next(outputs)}\n" for _ in source))
+
+
+def write_references(options: argparse.Namespace, start: str, sets: Sets) -> None:
+    """Those of every set, in OUT/references/START: what `beamtrain compare` reads beside translations."""
+    folder = options.out / "references" / start
+    for name, (_, references) in sets.items():
+        if not (folder / f"{name}.txt").exists():
+            write_text(folder / f"{name}.txt", "".join(f"{line}\n" for line in references))
 
 
 def sources_of(sets: Sets) -> str:

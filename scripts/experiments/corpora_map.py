@@ -6,8 +6,9 @@ learned by heart (its BLEU on training sentences less that on test), its size an
 
 FOLDER and OUT are those of corpora.py; a cell of OUT counts if it and its control of the same seed are finished.
 `--report FOLDER` (default: OUT/map) gets the figures, map.json, and the plot, map.png. The starts of a map.json that is
-there already stay, but for those that OUT has: so one map can be made of several OUT. The plot shows also what other
-scripts have measured, which FOLDER/elsewhere.json holds in the form of map.json.
+there already stay, but for those that OUT has: so one map can be made of several OUT, where `--called TEXT` tells two
+starts of one name apart. The plot shows also what other scripts have measured, which FOLDER/elsewhere.json holds in
+the form of map.json.
 """
 
 import argparse
@@ -63,6 +64,7 @@ BUCKET = ("bleu", "length", "control_length")
 ORDER = {name: place for place, name in enumerate(STARTS)}
 MARKERS = [f"${letter}$" for letter in ascii_uppercase]  # shapes are confused, where there are so many
 FAINT = 0.35
+SAME = 0.05  # BLEU: another machine translates a few sentences otherwise
 AXES = {  # a figure of the start, its unit, a label
     "gap": (1, "learned by heart (BLEU, training sentences less test)"),
     "parameters": (1e6, "million parameters"),
@@ -73,14 +75,19 @@ AXES = {  # a figure of the start, its unit, a label
 def main() -> None:
     parser = parser_for(__doc__)
     parser.add_argument("--report", type=Path, help="the folder for figures and plot")
+    parser.add_argument("--called", metavar="TEXT", help="what stands after the names of these starts, in brackets")
     options = parser.parse_args()
+    if options.called and "," in options.called:
+        raise UserError(f"--called {options.called!r}: must have no comma, which stands before the name of a corpus")
     options.report = options.report or options.out / "map"
     check_output_folder(options.report)
     figures, names = options.report / "map.json", translated_starts(options)
     elsewhere = figures_in(options.report / "elsewhere.json", whole=False)
-    measured = [each for each in figures_in(figures) if start_of(each) not in names]
-    measured += [each for start in names for each in of_start(options, start)]
-    starts = sorted(measured, key=lambda each: ORDER.get(start_of(each), len(ORDER)))
+    before = {each["start"]: each for each in figures_in(figures)}
+    found = [each for start in names for each in of_start(options, start)]
+    found = [with_those_before(each, before.pop(each["start"], None), figures) for each in found]
+    measured = [*before.values(), *found]
+    starts = sorted(measured, key=order)
     write_text(figures, json.dumps(starts, indent=1) + "\n")
     print_starts(starts)
     print_gains(starts)
@@ -131,6 +138,34 @@ def start_of(figures: dict[str, Any]) -> str:
     return str(figures["start"]).partition(",")[0]
 
 
+def with_those_before(figures: dict[str, Any], before: dict[str, Any] | None, path: Path) -> dict[str, Any]:
+    """A start's figures, with those of seeds that a map had and OUT has not. Raises UserError for another start."""
+    if not before or not before["recipes"]:
+        return figures
+    if any(abs(figures[key] - before[key]) > SAME for key in ("train", "test")):
+        raise UserError(
+            f"{path} has a {figures['start']} of {before['test']:.2f} BLEU on test, that of --out has "
+            f"{figures['test']:.2f}: tell them apart by --called, or give another --report"
+        )
+    recipes = {(recipe["name"], recipe["stage"]): recipe["seeds"] for recipe in before["recipes"]}
+    for recipe in figures["recipes"]:
+        key = recipe["name"], recipe["stage"]
+        recipes[key] = dict(sorted({**recipes.get(key, {}), **recipe["seeds"]}.items(), key=lambda seed: int(seed[0])))
+    return {
+        **figures,
+        "recipes": [{"name": name, "stage": stage, "seeds": of} for (name, stage), of in recipes.items()],
+    }
+
+
+def order(figures: dict[str, Any]) -> tuple[int, str]:
+    name = start_of(figures)
+    return ORDER.get(name.partition(" (")[0], len(ORDER)), name
+
+
+def called(options: argparse.Namespace, start: str) -> str:
+    return f"{start} ({options.called})" if options.called else start
+
+
 def of_start(options: argparse.Namespace, start: str) -> list[dict[str, Any]]:
     """The figures of a start and of the cells that began there, on each of its corpora apart."""
     sets, folder = test_sets(options, start), options.out / "starts" / start
@@ -148,7 +183,7 @@ def of_start(options: argparse.Namespace, start: str) -> list[dict[str, Any]]:
                 seeds[str(cell.seed)] = kept(options.out / "map", partial(gain, *inputs), start, *inputs)
         figures.append(
             {
-                "start": f"{start}, {corpus.name}" if corpus.name else start,
+                "start": called(options, start) + (f", {corpus.name}" if corpus.name else ""),
                 "parameters": parameters(folder),
                 "words": median_low(len(line.split()) for line in sources[corpus.test]),
                 "train": round(train, 2),

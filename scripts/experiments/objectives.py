@@ -22,7 +22,9 @@ from command_line import positive, positive_real, run_script
 from curve import read_curve
 from objectives_cells import CELLS, CONTROL, TOKENS
 from paired import told
+from training_processes import digest_of_weights
 
+from beamtrain.base.errors import UserError
 from beamtrain.base.files import write_text
 from beamtrain.base.script_parser import ScriptParser
 from beamtrain.runs.loading import load_run
@@ -32,12 +34,15 @@ from beamtrain.scoring.parallel_text import from_split
 HERE = Path(__file__).parent
 PROBES = (5, 25)  # steps of two short runs, to learn what one costs
 START = "start"
+BEGUN = "begun_from.txt"  # a digest of the weights that the cells of OUT began from
 SHOWN_BELOW = 4.0  # how far below the start the plot goes, in points
 
 
 def main() -> None:
     options = arguments()
+    check_begun(options)
     options.out.mkdir(parents=True, exist_ok=True)
+    write_text(options.out / BEGUN, digest_of_weights(options.init_from) + "\n")
     for split in ("test", "validation"):
         translate(options, options.init_from, START, split)
     for seed in options.seeds:
@@ -61,6 +66,39 @@ def arguments() -> argparse.Namespace:
     return options
 
 
+def check_begun(options: argparse.Namespace) -> None:
+    """Raises UserError where OUT has cells of another start, or the report's cells are not those of OUT, or not of so
+    many minutes: tables would lose what they have, or mix it."""
+    begun = options.out / BEGUN
+    if begun.exists() and begun.read_text(encoding="utf-8").strip() != digest_of_weights(options.init_from):
+        raise UserError(
+            f"{options.out} has cells that began from other weights than --init_from {options.init_from} has: give "
+            "another --out"
+        )
+    for each in results_in(options.report):
+        path = options.report / f"{plain(each['name'], each['seed'])}.json"
+        if lines(options, path.stem) is None:
+            raise UserError(
+                f"{path}: --out {options.out} has no translations of it: give its --out, or another --report"
+            )
+        if each.get("minutes", options.minutes) != options.minutes:
+            raise UserError(
+                f"{path} had {each['minutes']:g} minutes, not {options.minutes:g}: give as many, or another --report"
+            )
+
+
+def results_in(report: Path) -> list[dict[str, Any]]:
+    """Of the finished cells, by seed and in the order of CELLS. Raises UserError for a damaged file."""
+    results = []
+    for path in sorted(report.glob("*-seed*.json")):
+        try:
+            result = json.loads(path.read_text(encoding="utf-8"))
+            results.append((result["seed"], list(CELLS).index(result["name"]), result))
+        except (ValueError, TypeError, KeyError, AttributeError) as error:
+            raise UserError(f"{path} is no result of a cell: remove that file, and it is made again") from error
+    return [result for _, _, result in sorted(results, key=lambda each: each[:2])]
+
+
 def plain(name: str, seed: int) -> str:
     return re.sub(r"[^a-z0-9]+", "_", name.lower()).strip("_") + f"-seed{seed}"
 
@@ -81,6 +119,7 @@ def run_cell(options: argparse.Namespace, name: str, seed: int) -> None:
         "steps": steps,
         "seconds_a_step": round(seconds / steps, 4),
         "cpu_seconds": round(seconds, 1),
+        "minutes": options.minutes,
         "settings": CELLS[name],
         "curve": read_curve(options.out / f"{cell}.curve"),
     }
@@ -134,8 +173,7 @@ def lines(options: argparse.Namespace, cell: str, split: str = "test") -> list[s
 
 def report(options: argparse.Namespace) -> None:
     """table.md and curves.png of all finished cells."""
-    results = [json.loads(path.read_text()) for path in sorted(options.report.glob("*-seed*.json"))]
-    results.sort(key=lambda each: (each["seed"], list(CELLS).index(each["name"])))
+    results = results_in(options.report)
     trained = load_run(options.init_from)
     gold, dev_gold = (from_split(trained, split).references[0] for split in ("test", "validation"))
     dev = scores(lines(options, START, "validation"), dev_gold)

@@ -45,6 +45,7 @@ WRONG = [
     (averaged_seeds, ["--seeds", "1"], "--seeds 1: must be two or more that differ"),
     (averaged_seeds, ["--seeds", "1", "2", "1"], "--seeds 1 2 1: must be two or more that differ"),
     (corpora_map, ["--start", "docs"], "--out {out}: none of these starts is translated there: docs"),
+    (corpora_map, ["--called", "one, two"], "--called 'one, two': must have no comma"),
     (corpora_map, ["--data", "/none"], "--data /none: no tatoeba_en_de/train.en.gz there"),
     (corpora_table, ["--out", "/none"], "--out /none: none of these starts is translated there: tatoeba, docs"),
     (averaged_seeds, ["--start", "docs"], "--out {out}: none of these starts is translated there: docs"),

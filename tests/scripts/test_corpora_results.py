@@ -71,6 +71,36 @@ NO_NUMBER = json.dumps([{**ELSEWHERE, "parameters": "many", "recipes": []}])
 NO_GAIN = json.dumps([{**ELSEWHERE, "recipes": [{"name": RECIPE, "stage": "", "seeds": {"1": {"bleu": 0.5}}}]}])
 
 
+def test_what_a_map_has_of_a_start_stays(folders: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    report = tmp_path / "report"
+    monkeypatch.setattr(sys, "argv", ["corpora_map.py", *folders, "--report", str(report)])
+    corpora_map.main()
+    (start,) = whole = json.loads((report / "map.json").read_text())
+    start["recipes"][0]["seeds"]["2"] = start["recipes"][0]["seeds"]["1"]
+    (report / "map.json").write_text(json.dumps(whole))
+    corpora_map.main()
+    assert json.loads((report / "map.json").read_text()) == whole
+    start["test"] += 1
+    (report / "map.json").write_text(json.dumps(whole))
+    with pytest.raises(
+        UserError, match="a tatoeba of .* BLEU on test, that of --out has .*: tell them apart by --call"
+    ):
+        corpora_map.main()
+    assert json.loads((report / "map.json").read_text()) == whole
+
+
+def test_two_starts_of_one_name_are_told_apart(
+    folders: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    report = tmp_path / "report"
+    for called in (["--called", "another start"], []):
+        monkeypatch.setattr(sys, "argv", ["corpora_map.py", *folders, "--report", str(report), *called])
+        corpora_map.main()
+    starts = json.loads((report / "map.json").read_text())
+    assert [each["start"] for each in starts] == ["tatoeba", "tatoeba (another start)"]
+    assert starts[0]["recipes"] == starts[1]["recipes"]
+
+
 @pytest.mark.parametrize("name", ["map.json", "elsewhere.json"])
 @pytest.mark.parametrize("text", ["[{", "3", "{}", '["docs"]', '[{"start": "docs"}]', NO_NUMBER, NO_GAIN])
 def test_a_file_that_is_no_map_is_told_of(

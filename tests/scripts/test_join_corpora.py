@@ -43,6 +43,12 @@ def test_text_stands_one_after_another(folders: list[str], tmp_path: Path):
     }
 
 
+def test_a_folder_has_its_name_however_it_is_given(folders: list[str], tmp_path: Path):
+    command = [sys.executable, SCRIPT, str(tmp_path / "out"), ".", "../two"]
+    assert subprocess.run(command, cwd=folders[0]).returncode == 0
+    assert (tmp_path / "out" / "test_one.en").exists()
+
+
 def test_no_text_is_written_over(folders: list[str], tmp_path: Path):
     out = tmp_path / "out"
     for given in (folders, [*folders, "--validation", "0"]):
