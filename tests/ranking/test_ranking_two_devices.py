@@ -39,12 +39,15 @@ OF_ALL = {
 @pytest.mark.parametrize("operator", OPERATORS)
 @pytest.mark.parametrize("name", OF_ALL)
 def test_a_loss_stays_where_its_scores_lie(name, operator):
-    scores = random_scores(2, 5, seed=3).requires_grad_()
+    there, here = (random_scores(2, 5, seed=3).requires_grad_() for _ in range(2))
     with as_on_a_gpu():
-        found = OF_ALL[name](scores, OPERATORS[operator])
+        found = OF_ALL[name](there, OPERATORS[operator])
         assert not isinstance(found, OnHost)
         found.sum().backward()
-    assert scores.grad is not None
+    expected = OF_ALL[name](here, OPERATORS[operator])
+    expected.sum().backward()
+    torch.testing.assert_close(found, expected)
+    torch.testing.assert_close(there.grad, here.grad)
 
 
 @pytest.mark.parametrize("loss", ["log", "linear", "ranks"])
