@@ -1,5 +1,7 @@
 """No objective mixes what it makes on the host with what lies on a GPU."""
 
+from contextlib import nullcontext
+
 import pytest
 import torch
 from batches import batch_of
@@ -76,14 +78,22 @@ OBJECTIVES = {
 @pytest.mark.parametrize("kind", ["transformer", "gru"])
 @pytest.mark.parametrize("name", OBJECTIVES)
 def test_an_objective_runs_where_the_network_lies_on_a_gpu(name, kind, tokenizer):
-    network = small(
-        kind, tokenizer.target.vocab_size, layers=1, dropout=0.0
-    ).train()  # dropout has its own way on a CPU
+    found, gradient = step(name, kind, tokenizer, as_on_a_gpu())
+    expected, expected_gradient = step(name, kind, tokenizer, nullcontext())
+    torch.testing.assert_close(found, expected)
+    torch.testing.assert_close(gradient, expected_gradient, atol=1e-4, rtol=1e-3)
+    assert expected_gradient.abs().max() > 0
+
+
+def step(name, kind, tokenizer, device):
+    """The loss, and its gradient by all parameters."""
+    network = small(kind, tokenizer.target.vocab_size, layers=1, dropout=0.0).train()  # it has its own way on a CPU
     batch = batch_of([([5, 6, 7], [8, 9]), ([4], [10, 11, 4]), ([9, 9], [7, 5])])
     objective = OBJECTIVES[name]()
     give_text(objective, tokenizer)
-    with as_on_a_gpu():
-        loss = objective(network, batch, step=1)
-        loss.total.backward()
-    gradients = [parameter.grad for parameter in network.parameters() if parameter.grad is not None]
-    assert gradients and torch.isfinite(loss.total).all()
+    torch.manual_seed(1)
+    with device:
+        loss = objective(network, batch, step=1).total
+        loss.backward()
+    gradients = [parameter.grad.flatten() for parameter in network.parameters() if parameter.grad is not None]
+    return loss.detach(), torch.cat(gradients)
